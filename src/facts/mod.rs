@@ -1,0 +1,16 @@
+//! What a request is, before anyone judges it: who asks, for where, how, and when.
+//!
+//! Guaranteed: every value here is already in its one canonical form. Text became a [`Host`] once, at the door; nobody
+//! parses or normalises it again, so the bytes that are matched are the bytes that are resolved and recorded.
+//!
+//! Deliberately not here: I/O, clocks, serialisation, logging. Time is a field, so that a replay can judge yesterday.
+
+mod address;
+mod host;
+mod own;
+mod request;
+
+pub use address::AddressClass;
+pub use host::{Destination, DomainName, Host, HostError, Port};
+pub use own::OwnAddresses;
+pub use request::{Client, Method, Protocol, RequestFacts, Tool};

@@ -1,0 +1,2 @@
+//! outgate
+pub mod facts;

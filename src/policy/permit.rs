@@ -1,0 +1,156 @@
+//! Permission, as values that cannot be had otherwise.
+//!
+//! A [`Permit`] is made by [`Policy::decide`](super::Policy::decide) alone; a [`Route`] by [`Permit::vet`] alone, after
+//! it has judged every address. What dials takes a `Route`, so a check that was forgotten does not compile.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
+
+use smallvec::SmallVec;
+
+use super::decision::RuleIndex;
+use super::{Denial, DenyReason, Policy, Snapshot};
+use crate::facts::{AddressClass, Destination, OwnAddresses};
+
+/// Leave to reach one destination, by one revision of the policy.
+#[derive(Clone)]
+pub struct Permit {
+    pub(super) snapshot: Snapshot,
+    pub(super) basis: Basis,
+    pub(super) destination: Destination,
+}
+
+/// What a permit rests on.
+#[derive(Clone, Debug)]
+pub enum Basis {
+    /// An allow rule, an entry of `allow` or `package-managers`, or a list.
+    Rule(RuleRef),
+    /// `egress = "all"` and no rule against it.
+    EgressAll,
+    /// Observe mode: this would have been denied.
+    Observed(Box<Denial>),
+}
+
+/// An allow rule of the permit's own policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleRef(pub(super) RuleIndex);
+
+/// The way out that a permit has vetted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Straight to these addresses, in the order that they were resolved in.
+    Direct(VettedAddrs),
+}
+
+/// Addresses that were judged, and the only ones that may be dialled. There is no way back to the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VettedAddrs(SmallVec<[SocketAddr; 2]>);
+
+impl VettedAddrs {
+    /// The addresses; never empty.
+    pub fn as_slice(&self) -> &[SocketAddr] {
+        &self.0
+    }
+}
+
+impl Permit {
+    /// What may be reached.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// What it rests on.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// The denial that observe mode let pass.
+    pub fn observed(&self) -> Option<&Denial> {
+        match &self.basis {
+            Basis::Observed(denial) => Some(denial),
+            Basis::Rule(_) | Basis::EgressAll => None,
+        }
+    }
+
+    /// The allow rule's id, where one is the basis.
+    pub fn rule_id(&self) -> Option<&str> {
+        self.rule().map(|rule| self.snapshot.rule(rule).id())
+    }
+
+    /// The policy that answered.
+    pub fn policy(&self) -> &Policy {
+        &self.snapshot
+    }
+
+    /// When the allow rule lapses by itself, if it does. Live tunnels are judged again then.
+    pub fn until(&self) -> Option<SystemTime> {
+        self.rule().and_then(|rule| self.snapshot.rule(rule).until())
+    }
+
+    /// Judges every address that the destination resolved to (or is) and makes them the route.
+    ///
+    /// All must pass: of a mixed answer nothing is dialled, because whoever can add one address to an answer can also
+    /// choose the order. `resolved` is not empty; an empty answer is the resolver's error.
+    ///
+    /// # Errors
+    /// The denial to answer with: `loop` for one of our own sockets, `address_not_allowed` for the rest.
+    pub fn vet(&self, resolved: &[IpAddr], own: &OwnAddresses) -> Result<Route, Denial> {
+        let mut vetted = SmallVec::new();
+        for ip in resolved {
+            let addr = SocketAddr::new(*ip, self.destination.port().get());
+            if own.contains(addr) {
+                return Err(self.denial(DenyReason::Loop, None, None));
+            }
+            self.vet_address(*ip)?;
+            if !vetted.contains(&addr) {
+                vetted.push(addr);
+            }
+        }
+        Ok(Route::Direct(VettedAddrs(vetted)))
+    }
+
+    fn vet_address(&self, ip: IpAddr) -> Result<(), Denial> {
+        if let Some(rule) = self.snapshot.denied_address(ip, self.destination.port()) {
+            return Err(self.denial(DenyReason::AddressNotAllowed, Some(rule), None));
+        }
+        let class = AddressClass::of(ip);
+        let opened = match class {
+            AddressClass::Global => true,
+            AddressClass::Metadata => self.rule().is_some_and(|rule| self.snapshot.rule(rule).opens_exactly(ip)),
+            _ => self.rule().is_some_and(|rule| self.snapshot.rule(rule).opens(ip) || self.snapshot.opens_internal(ip)),
+        };
+        if opened {
+            return Ok(());
+        }
+        let hint = format!("it leads to {}, and only a rule's `addresses` can open those", class.describe());
+        Err(self.denial(DenyReason::AddressNotAllowed, None, Some(hint)))
+    }
+
+    fn rule(&self) -> Option<RuleIndex> {
+        match self.basis {
+            Basis::Rule(RuleRef(rule)) => Some(rule),
+            Basis::EgressAll | Basis::Observed(_) => None,
+        }
+    }
+
+    fn denial(&self, reason: DenyReason, rule: Option<RuleIndex>, hint: Option<String>) -> Denial {
+        Denial {
+            snapshot: self.snapshot.clone(),
+            reason,
+            rule,
+            hint: hint.map(String::into_boxed_str),
+            destination: self.destination.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("basis", &self.basis)
+            .field("destination", &self.destination)
+            .field("revision", &self.snapshot.revision())
+            .finish()
+    }
+}
