@@ -1,2 +1,6 @@
-//! outgate
+//! outgate: a forward proxy that enforces, explains and counts an organisation's network-egress permissions.
+//!
+//! The rooms stand in the order in which data flows through them; a room imports only from those above it.
+
 pub mod facts;
+pub mod policy;

@@ -186,6 +186,12 @@ impl AddressClass {
     }
 }
 
+/// The IPv4 address inside an IPv6 one, in whatever form: v4-mapped, NAT64, 6to4, ISATAP, or a deprecated one.
+pub fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    Embedded::of(ip)
+        .map(|(Embedded::Exactly(inside) | Embedded::Deprecated(inside) | Embedded::Interface(inside))| inside)
+}
+
 /// An IPv4 address inside an IPv6 one.
 enum Embedded {
     /// v4-mapped (RFC 4291 §2.5.5.2), 6to4 (RFC 3056), NAT64 by the well-known prefix (RFC 6052).

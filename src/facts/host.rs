@@ -14,8 +14,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 
-/// The longest name that DNS can carry, in its text form without the trailing dot (RFC 1035 §2.3.4).
-const MAX_NAME: usize = 253;
+/// The longest name that DNS can carry, in its text form without the trailing dot (RFC 1035 §2.3.4), in bytes.
+pub const MAX_NAME: usize = 253;
 /// The longest label of a name (RFC 1035 §2.3.4).
 const MAX_LABEL: usize = 63;
 
@@ -117,6 +117,14 @@ impl fmt::Display for Host {
 impl DomainName {
     /// Reads a name, lower-casing it and removing one trailing dot.
     pub fn parse(text: &[u8]) -> Result<Self, HostError> {
+        let mut buffer = [0; MAX_NAME];
+        let name = Self::parse_into(text, &mut buffer)?;
+        Ok(Self(name.iter().copied().map(char::from).collect::<String>().into_boxed_str()))
+    }
+
+    /// As [`DomainName::parse`], into a buffer of the caller's: lists have millions of names, and none of them needs a
+    /// `String` of its own.
+    pub fn parse_into<'b>(text: &[u8], buffer: &'b mut [u8; MAX_NAME]) -> Result<&'b [u8], HostError> {
         let text = text.strip_suffix(b".").unwrap_or(text);
         if text.is_empty() {
             return Err(HostError::Empty);
@@ -125,9 +133,9 @@ impl DomainName {
         if let Some(byte) = text.iter().copied().find(|byte| !is_name_byte(*byte)) {
             return Err(HostError::ForbiddenByte(byte));
         }
-        if text.len() > MAX_NAME {
-            return Err(HostError::LongName);
-        }
+        let name = buffer.get_mut(..text.len()).ok_or(HostError::LongName)?;
+        name.copy_from_slice(text);
+        name.make_ascii_lowercase();
         let mut last: &[u8] = b"";
         for label in text.split(|byte| *byte == b'.') {
             match label.len() {
@@ -139,8 +147,7 @@ impl DomainName {
         if reads_as_number(last) {
             return Err(HostError::LegacyIpv4);
         }
-        let lower: String = text.iter().map(|byte| char::from(byte.to_ascii_lowercase())).collect();
-        Ok(Self(lower.into_boxed_str()))
+        Ok(name)
     }
 
     /// The name in lower case, without a trailing dot.

@@ -8,9 +8,11 @@
 mod address;
 mod host;
 mod own;
+mod question;
 mod request;
 
-pub use address::AddressClass;
-pub use host::{Destination, DomainName, Host, HostError, Port};
+pub use address::{AddressClass, embedded_ipv4};
+pub use host::{Destination, DomainName, Host, HostError, MAX_NAME, Port};
 pub use own::OwnAddresses;
+pub use question::{Question, QuestionError};
 pub use request::{Client, Method, Protocol, RequestFacts, Tool};

@@ -57,19 +57,22 @@ pub enum Protocol {
     Connect,
     /// HTTP with an absolute-form target: forwarded.
     Http,
+    /// SOCKS5 (RFC 1928).
+    Socks5,
     /// One of the proxy's own paths.
     Own,
 }
 
 impl Protocol {
     /// Every protocol, in the order of [`Protocol::index`].
-    pub const ALL: [Self; 3] = [Self::Connect, Self::Http, Self::Own];
+    pub const ALL: [Self; 4] = [Self::Connect, Self::Http, Self::Socks5, Self::Own];
 
     /// The stable token in records and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Http => "http",
+            Self::Socks5 => "socks5",
             Self::Own => "own",
         }
     }
@@ -79,7 +82,8 @@ impl Protocol {
         match self {
             Self::Connect => 0,
             Self::Http => 1,
-            Self::Own => 2,
+            Self::Socks5 => 2,
+            Self::Own => 3,
         }
     }
 }

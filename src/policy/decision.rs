@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Permit, Policy, Snapshot};
+use super::{Cited, DenyReason, Permit, Policy, Snapshot};
 use crate::facts::Destination;
 
 /// The answer to one request. There is no default: somebody decided.
@@ -14,117 +14,31 @@ pub enum Decision {
     Deny(Denial),
 }
 
-/// Why a request was denied: stable tokens, for people, records, metrics and header fields (CONTRACT §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DenyReason {
-    /// It resolves to, or is, a special-purpose or denied address.
-    AddressNotAllowed,
-    /// The organisation's switch is off.
-    EgressDisabled,
-    /// The policy says `egress = "none"`.
-    EgressNone,
-    /// A deny rule names it.
-    HostDenied,
-    /// No rule allows it.
-    HostNotAllowed,
-    /// It would lead back into this proxy.
-    Loop,
-    /// The host is allowed, the method is not.
-    MethodNotAllowed,
-    /// A tunnel's first bytes are no TLS ClientHello.
-    NotTls,
-    /// Allowed at another time.
-    OutsidePeriod,
-    /// The host is allowed, the port is not.
-    PortNotAllowed,
-    /// A ClientHello names another server than the tunnel was asked for.
-    SniMismatch,
-    /// A ClientHello names no server.
-    SniMissing,
-    /// Allowed by another tool.
-    ToolNotAllowed,
-}
-
-impl DenyReason {
-    /// Every reason, in the order of [`DenyReason::index`].
-    pub const ALL: [Self; 13] = [
-        Self::AddressNotAllowed,
-        Self::EgressDisabled,
-        Self::EgressNone,
-        Self::HostDenied,
-        Self::HostNotAllowed,
-        Self::Loop,
-        Self::MethodNotAllowed,
-        Self::NotTls,
-        Self::OutsidePeriod,
-        Self::PortNotAllowed,
-        Self::SniMismatch,
-        Self::SniMissing,
-        Self::ToolNotAllowed,
-    ];
-
-    /// The stable token.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AddressNotAllowed => "address_not_allowed",
-            Self::EgressDisabled => "egress_disabled",
-            Self::EgressNone => "egress_none",
-            Self::HostDenied => "host_denied",
-            Self::HostNotAllowed => "host_not_allowed",
-            Self::Loop => "loop",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::NotTls => "not_tls",
-            Self::OutsidePeriod => "outside_period",
-            Self::PortNotAllowed => "port_not_allowed",
-            Self::SniMismatch => "sni_mismatch",
-            Self::SniMissing => "sni_missing",
-            Self::ToolNotAllowed => "tool_not_allowed",
-        }
-    }
-
-    /// Its place in [`DenyReason::ALL`], for counters that are arrays.
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// Whether observe mode lets such a request pass. Never the organisation's switches, an explicit deny rule, the
-    /// address checks or a loop: those protect the machine, not the list that is being tried out.
-    pub fn is_observable(self) -> bool {
-        match self {
-            Self::HostNotAllowed
-            | Self::MethodNotAllowed
-            | Self::NotTls
-            | Self::OutsidePeriod
-            | Self::PortNotAllowed
-            | Self::SniMismatch
-            | Self::SniMissing
-            | Self::ToolNotAllowed => true,
-            Self::AddressNotAllowed | Self::EgressDisabled | Self::EgressNone | Self::HostDenied | Self::Loop => false,
-        }
-    }
-}
-
-impl fmt::Display for DenyReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// A request that the policy denied, with what a person needs to understand it.
 #[derive(Clone)]
 pub struct Denial {
-    pub(super) snapshot: Snapshot,
-    pub(super) reason: DenyReason,
-    pub(super) rule: Option<RuleIndex>,
-    pub(super) hint: Option<Box<str>>,
-    pub(super) destination: Destination,
+    snapshot: Snapshot,
+    reason: DenyReason,
+    rule: Option<RuleIndex>,
+    hint: Option<Box<str>>,
+    destination: Destination,
 }
 
 /// Which rule of a policy; only meaningful together with that policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RuleIndex(pub(super) u32);
 
 impl Denial {
+    pub(super) fn new(
+        snapshot: Snapshot,
+        reason: DenyReason,
+        rule: Option<RuleIndex>,
+        hint: Option<String>,
+        destination: Destination,
+    ) -> Self {
+        Self { snapshot, reason, rule, hint: hint.map(String::into_boxed_str), destination }
+    }
+
     /// Why.
     pub fn reason(&self) -> DenyReason {
         self.reason
@@ -149,6 +63,11 @@ impl Denial {
     /// Names only rules of the asked name's own registrable domain: a denial must not publish the allowlist.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// What a record keeps of it.
+    pub(super) fn cited(&self) -> Cited {
+        Cited::new(self.snapshot.clone(), self.rule)
     }
 
     /// The policy that answered.

@@ -1,7 +1,7 @@
 //! The decision point.
 //!
 //! Text becomes a [`PolicyDocument`] (what was written), which compiles into one immutable [`Policy`] (what is asked).
-//! [`Policy::decide`] answers one request; [`Permit::vet`] judges the addresses that it would reach.
+//! [`Snapshot::decide`] answers one request; [`Permit::vet`] judges the addresses that it would reach.
 //!
 //! Guaranteed:
 //! - A request that no rule allows is denied; nothing outside this room can make a [`Permit`].
@@ -11,8 +11,135 @@
 //! Deliberately not here: resolving names, reading files or the clock, waiting, logging. Time is an argument, and files
 //! that a policy includes are handed in by whoever compiles it.
 
+mod cited;
+mod compile;
+mod decide;
 mod decision;
+mod document;
+mod draft;
+mod hint;
+mod list;
+mod matcher;
+mod network;
+mod pattern;
 mod permit;
+mod ports;
+mod problem;
+mod reason;
+mod rule;
+mod snapshot;
+mod suffix;
+mod table;
+pub mod text;
 
-pub use decision::{Decision, Denial, DenyReason};
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+
+pub use cited::Cited;
+pub use compile::{Compiled, ListSource, Source};
+pub use decision::{Decision, Denial};
+pub use document::{
+    Covers, Effect, Egress, ListDocument, ListFormat, Mode, PolicyDocument, PortsDocument, RuleDocument, Span, Spanned,
+    TestDocument, Tls,
+};
 pub use permit::{Basis, Permit, Route, RuleRef, VettedAddrs};
+pub use problem::{Place, Problem};
+pub use reason::DenyReason;
+pub use snapshot::Snapshot;
+
+use decision::RuleIndex;
+use matcher::Matcher;
+use rule::Rule;
+
+/// A compiled policy: immutable, shared by every worker, asked through a [`Snapshot`].
+pub struct Policy {
+    name: Box<str>,
+    revision: Arc<str>,
+    enabled: bool,
+    egress: Egress,
+    mode: Mode,
+    contact: Option<Box<str>>,
+    rules: Box<[Rule]>,
+    allows: Matcher,
+    denies: Matcher,
+    /// Whether some deny rule for addresses depends on more than the address, so that permits must remember the rest.
+    denies_addresses_conditionally: bool,
+    internal: Box<[IpNet]>,
+    /// Every `from` and `until`, in order, each once.
+    changes: Box<[SystemTime]>,
+}
+
+impl Policy {
+    /// Who the policy is of.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which version of it this is: the author's text, or the first 12 hexadecimal digits of the content's hash.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The revision, to be kept longer than the policy.
+    fn shared_revision(&self) -> Arc<str> {
+        Arc::clone(&self.revision)
+    }
+
+    /// Whether its mode is to enforce or to observe.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The organisation's switch; off, everything is denied.
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// How far the egress goes.
+    pub fn egress(&self) -> Egress {
+        self.egress
+    }
+
+    /// Whom to ask.
+    pub fn contact(&self) -> Option<&str> {
+        self.contact.as_deref()
+    }
+
+    /// How many rules are in force. An entry of `allow`, `deny` or (where it counts) `package-managers` is one rule, and
+    /// so is a list, however long.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// The next time after `t` at which some rule begins or lapses.
+    pub fn next_change_after(&self, t: SystemTime) -> Option<SystemTime> {
+        self.changes.get(self.changes.partition_point(|change| *change <= t)).copied()
+    }
+
+    fn rule(&self, index: RuleIndex) -> &Rule {
+        #[expect(clippy::indexing_slicing, reason = "compile hands out indices of this very slice and no others")]
+        &self.rules[index.0 as usize]
+    }
+
+    /// Whether a name that a rule names may resolve to this special-purpose address.
+    fn opens_internal(&self, ip: IpAddr) -> bool {
+        self.internal.iter().any(|net| net.contains(&ip))
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("name", &self.name)
+            .field("revision", &self.revision)
+            .field("rules", &self.rules.len())
+            .finish_non_exhaustive()
+    }
+}

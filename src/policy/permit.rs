@@ -1,6 +1,6 @@
 //! Permission, as values that cannot be had otherwise.
 //!
-//! A [`Permit`] is made by [`Policy::decide`](super::Policy::decide) alone; a [`Route`] by [`Permit::vet`] alone, after
+//! A [`Permit`] is made by [`Snapshot::decide`] alone; a [`Route`] by [`Permit::vet`] alone, after
 //! it has judged every address. What dials takes a `Route`, so a check that was forgotten does not compile.
 
 use std::fmt;
@@ -10,16 +10,24 @@ use std::time::SystemTime;
 use smallvec::SmallVec;
 
 use super::decision::RuleIndex;
-use super::{Denial, DenyReason, Policy, Snapshot};
+use super::rule::{Circumstances, Rule};
+use super::{Cited, Denial, DenyReason, Policy, Snapshot, Tls};
 use crate::facts::{AddressClass, Destination, OwnAddresses};
 
 /// Leave to reach one destination, by one revision of the policy.
 #[derive(Clone)]
 pub struct Permit {
-    pub(super) snapshot: Snapshot,
-    pub(super) basis: Basis,
-    pub(super) destination: Destination,
+    snapshot: Snapshot,
+    basis: Basis,
+    /// Every rule that allows the request, the basis among them; none where the basis is no rule.
+    matched: Matched,
+    destination: Destination,
+    /// Only where a deny rule for addresses needs it.
+    circumstances: Option<Box<Circumstances>>,
 }
+
+/// The rules that allow one request. Four fit without an allocation; more than that seldom name the same host.
+pub(super) type Matched = SmallVec<[RuleIndex; 4]>;
 
 /// What a permit rests on.
 #[derive(Clone, Debug)]
@@ -55,6 +63,16 @@ impl VettedAddrs {
 }
 
 impl Permit {
+    pub(super) fn new(
+        snapshot: Snapshot,
+        basis: Basis,
+        matched: Matched,
+        destination: Destination,
+        circumstances: Option<Box<Circumstances>>,
+    ) -> Self {
+        Self { snapshot, basis, matched, destination, circumstances }
+    }
+
     /// What may be reached.
     pub fn destination(&self) -> &Destination {
         &self.destination
@@ -78,6 +96,14 @@ impl Permit {
         self.rule().map(|rule| self.snapshot.rule(rule).id())
     }
 
+    /// What a record keeps of it.
+    pub(super) fn cited(&self) -> Cited {
+        match self.observed() {
+            Some(denial) => denial.cited(),
+            None => Cited::new(self.snapshot.clone(), self.rule()),
+        }
+    }
+
     /// The policy that answered.
     pub fn policy(&self) -> &Policy {
         &self.snapshot
@@ -86,6 +112,12 @@ impl Permit {
     /// When the allow rule lapses by itself, if it does. Live tunnels are judged again then.
     pub fn until(&self) -> Option<SystemTime> {
         self.rule().and_then(|rule| self.snapshot.rule(rule).until())
+    }
+
+    /// Whether a tunnel must begin with a ClientHello that names the host: so, unless a rule that allows it says
+    /// `tls = "optional"`.
+    pub fn tls(&self) -> Tls {
+        if self.rules().any(|rule| rule.tls == Tls::Optional) { Tls::Optional } else { Tls::Required }
     }
 
     /// Judges every address that the destination resolved to (or is) and makes them the route.
@@ -111,14 +143,15 @@ impl Permit {
     }
 
     fn vet_address(&self, ip: IpAddr) -> Result<(), Denial> {
-        if let Some(rule) = self.snapshot.denied_address(ip, self.destination.port()) {
+        let denied = self.snapshot.denied_address(ip, self.destination.port(), self.circumstances.as_deref());
+        if let Some(rule) = denied {
             return Err(self.denial(DenyReason::AddressNotAllowed, Some(rule), None));
         }
         let class = AddressClass::of(ip);
         let opened = match class {
             AddressClass::Global => true,
-            AddressClass::Metadata => self.rule().is_some_and(|rule| self.snapshot.rule(rule).opens_exactly(ip)),
-            _ => self.rule().is_some_and(|rule| self.snapshot.rule(rule).opens(ip) || self.snapshot.opens_internal(ip)),
+            AddressClass::Metadata => self.rules().any(|rule| rule.opens_exactly(ip)),
+            _ => self.rules().any(|rule| rule.opens(ip) || self.snapshot.opens_internal(ip)),
         };
         if opened {
             return Ok(());
@@ -134,14 +167,14 @@ impl Permit {
         }
     }
 
+    /// The rules that allow the request. Each stands for itself: what one of them opens is open, or else a second rule
+    /// for a host could take away what the first one gave.
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.matched.iter().map(|rule| self.snapshot.rule(*rule))
+    }
+
     fn denial(&self, reason: DenyReason, rule: Option<RuleIndex>, hint: Option<String>) -> Denial {
-        Denial {
-            snapshot: self.snapshot.clone(),
-            reason,
-            rule,
-            hint: hint.map(String::into_boxed_str),
-            destination: self.destination.clone(),
-        }
+        Denial::new(self.snapshot.clone(), reason, rule, hint, self.destination.clone())
     }
 }
 

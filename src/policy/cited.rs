@@ -1,0 +1,86 @@
+//! What a record keeps of a decision: which rule of which revision.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::decision::RuleIndex;
+use super::{Denial, Permit, Snapshot};
+
+/// A rule and a revision, to be named in a record.
+///
+/// On the request path it is a handle, so that nothing is copied and no counter is touched that other workers touch.
+/// [`Cited::detach`] makes it text, so that what is kept of a request does not keep its policy.
+#[derive(Clone, Default)]
+pub struct Cited(Kind);
+
+#[derive(Clone, Default)]
+enum Kind {
+    /// Nobody was asked.
+    #[default]
+    Nobody,
+    Policy {
+        snapshot: Snapshot,
+        rule: Option<RuleIndex>,
+    },
+    Text {
+        rule: Option<Arc<str>>,
+        revision: Arc<str>,
+    },
+}
+
+impl Cited {
+    pub(super) fn new(snapshot: Snapshot, rule: Option<RuleIndex>) -> Self {
+        Self(Kind::Policy { snapshot, rule })
+    }
+
+    /// Fixed texts, for tests of what reads records.
+    #[cfg(test)]
+    pub(crate) fn text(rule: Option<&str>, revision: &str) -> Self {
+        Self(Kind::Text { rule: rule.map(Into::into), revision: revision.into() })
+    }
+
+    /// The rule's id.
+    pub fn rule(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Nobody => None,
+            Kind::Policy { snapshot, rule } => rule.map(|rule| snapshot.rule(rule).id()),
+            Kind::Text { rule, .. } => rule.as_deref(),
+        }
+    }
+
+    /// The policy's revision; empty where nobody was asked.
+    pub fn revision(&self) -> &str {
+        match &self.0 {
+            Kind::Nobody => "",
+            Kind::Policy { snapshot, .. } => snapshot.policy().revision(),
+            Kind::Text { revision, .. } => revision,
+        }
+    }
+
+    /// Lets go of the policy and keeps its words.
+    pub fn detach(&mut self) {
+        if let Kind::Policy { snapshot, rule } = &self.0 {
+            let rule = rule.map(|rule| snapshot.rule(rule).shared_id());
+            let revision = snapshot.shared_revision();
+            self.0 = Kind::Text { rule, revision };
+        }
+    }
+}
+
+impl fmt::Debug for Cited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cited").field("rule", &self.rule()).field("revision", &self.revision()).finish()
+    }
+}
+
+impl From<&Permit> for Cited {
+    fn from(permit: &Permit) -> Self {
+        permit.cited()
+    }
+}
+
+impl From<&Denial> for Cited {
+    fn from(denial: &Denial) -> Self {
+        denial.cited()
+    }
+}

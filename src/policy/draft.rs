@@ -1,0 +1,267 @@
+//! A document while it is read: rules without their matchers, and every complaint so far.
+
+use std::collections::HashSet;
+
+use ipnet::IpNet;
+
+use super::decision::RuleIndex;
+use super::document::{Effect, ListDocument, PortsDocument, RuleDocument, Span, Spanned, Tls};
+use super::network;
+use super::pattern::{Pattern, Target};
+use super::ports::{Ports, range};
+use super::problem::{Place, Problem, Refusal};
+use super::rule::Rule;
+
+/// What has been read so far.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) rules: Vec<Rule>,
+    pub(super) entries: Vec<Entry>,
+    ids: HashSet<String>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// A pattern of a rule.
+pub(super) struct Entry {
+    pub(super) rule: RuleIndex,
+    pub(super) target: Target,
+    pub(super) ports: Ports,
+    pub(super) span: Span,
+}
+
+impl Draft {
+    /// The entries of `allow`, `deny` or `package-managers`: each a rule of its own.
+    pub(super) fn add_entries(&mut self, key: &str, effect: Effect, entries: &[Spanned<String>]) {
+        let mut seen = HashSet::new();
+        for text in entries {
+            let Some(pattern) = self.read_pattern(text) else { continue };
+            let id = format!("{key}:{pattern}");
+            if !seen.insert(id.clone()) {
+                self.warn(text.span, format!("`{pattern}` stands twice in `{key}`"), "take one out");
+                continue;
+            }
+            self.claim_id(&id, text.span);
+            let Some(rule) = self.next_index() else { return };
+            self.rules.push(plain_rule(&id, effect));
+            let ports = pattern.ports.unwrap_or_else(|| default_ports(effect));
+            self.entries.push(Entry { rule, target: pattern.target, ports, span: text.span });
+        }
+    }
+
+    pub(super) fn add_rule(&mut self, document: &RuleDocument) {
+        let Some(index) = self.next_index() else { return };
+        let effect = document.effect;
+        self.claim_id(&document.id.value, document.id.span);
+        let ports = self.read_ports(document);
+        let mut seen = HashSet::new();
+        for text in &document.to {
+            let Some(pattern) = self.read_pattern(text) else { continue };
+            if !seen.insert(pattern.clone()) {
+                self.warn(text.span, format!("`{pattern}` stands twice in this rule"), "take one out");
+                continue;
+            }
+            let ports = pattern.ports.unwrap_or_else(|| ports.clone());
+            self.entries.push(Entry { rule: index, target: pattern.target, ports, span: text.span });
+        }
+        let id = &document.id.value;
+        if document.to.is_empty() {
+            self.warn(document.span, format!("the rule `{id}` can never match: `to` is empty"), "name hosts in `to`");
+        }
+        if let (Some(from), Some(until)) = (&document.from, &document.until)
+            && from.value >= until.value
+        {
+            self.complain(until.span, "`until` is not later than `from`", "set it to a later time, or take one out");
+        }
+        self.check_tools(&document.tools);
+        self.check_methods(effect, &document.methods);
+        let addresses = self.read_networks(&document.addresses);
+        if effect == Effect::Deny {
+            if let Some(first) = document.addresses.first() {
+                self.warn(first.span, "`addresses` does nothing in a deny rule", "put blocks to deny into `to`");
+            }
+            if document.tls == Tls::Optional {
+                self.warn(document.span, format!("`tls` does nothing in the deny rule `{id}`"), "take it out");
+            }
+        }
+        self.rules.push(Rule {
+            effect,
+            tools: boxed(&document.tools),
+            methods: boxed(&document.methods),
+            addresses,
+            tls: document.tls,
+            from: document.from.as_ref().map(|from| from.value),
+            until: document.until.as_ref().map(|until| until.value),
+            reason: document.reason.as_deref().map(Into::into),
+            ..plain_rule(id, effect)
+        });
+    }
+
+    pub(super) fn add_list_rule(&mut self, document: &ListDocument) {
+        let id = format!("list:{}", document.file.value);
+        self.claim_id(&id, document.file.span);
+        self.rules.push(plain_rule(&id, document.effect));
+    }
+
+    /// The ports of a rule's patterns that have none of their own.
+    fn read_ports(&mut self, document: &RuleDocument) -> Ports {
+        match &document.ports {
+            None => default_ports(document.effect),
+            Some(PortsDocument::Any) => Ports::Any,
+            Some(PortsDocument::These(ranges)) => {
+                let mut good = Vec::with_capacity(ranges.len());
+                for Spanned { value: (low, high), span } in ranges {
+                    match range(*low, *high) {
+                        Ok(range) => good.push(range),
+                        Err(refusal) => self.problems.push(refusal.at(Place::Document(*span))),
+                    }
+                }
+                let ports = Ports::of(good);
+                if ports.is_empty() && ranges.is_empty() {
+                    let what = format!("the rule `{}` can never match: `ports` is empty", document.id.value);
+                    self.warn(document.span, what, "name ports, or take `ports` out");
+                }
+                ports
+            }
+        }
+    }
+
+    pub(super) fn read_pattern(&mut self, text: &Spanned<String>) -> Option<Pattern> {
+        match Pattern::parse(&text.value) {
+            Ok(pattern) => {
+                if let Some(suffix) = pattern.shared_suffix() {
+                    let what = format!("`{pattern}` covers every tenant of `{suffix}`, and anyone can become one");
+                    let mend = format!("name the tenants that you mean, such as `tenant.{suffix}`");
+                    self.warn(text.span, what, mend);
+                }
+                Some(pattern)
+            }
+            Err(refusal) => {
+                self.problems.push(refusal.at(Place::Document(text.span)));
+                None
+            }
+        }
+    }
+
+    pub(super) fn read_networks(&mut self, texts: &[Spanned<String>]) -> Box<[IpNet]> {
+        let mut networks = Vec::with_capacity(texts.len());
+        for text in texts {
+            match network::parse(&text.value) {
+                Ok(net) => networks.push(net),
+                Err(refusal) => self.problems.push(refusal.at(Place::Document(text.span))),
+            }
+        }
+        networks.into_boxed_slice()
+    }
+
+    fn check_tools(&mut self, tools: &[Spanned<String>]) {
+        for tool in tools.iter().filter(|tool| tool.value.trim().is_empty()) {
+            self.complain(tool.span, "the tool has no name", "write the name of a listener, or take the entry out");
+        }
+    }
+
+    fn check_methods(&mut self, effect: Effect, methods: &[Spanned<String>]) {
+        for Spanned { value: method, span } in methods {
+            let upper = method.to_ascii_uppercase();
+            if method.is_empty() || !method.bytes().all(is_token_byte) {
+                self.complain(
+                    *span,
+                    format!("`{}` is no method", method.escape_debug()),
+                    "write a method such as `GET`, or `WEBSOCKET`",
+                );
+            } else if upper == "CONNECT" && effect == Effect::Allow {
+                self.warn(
+                    *span,
+                    "no request has the method `CONNECT` here: a tunnel is asked for without one",
+                    "take `methods` out to allow tunnels",
+                );
+            } else if *method != upper {
+                self.warn(
+                    *span,
+                    format!("methods are case-sensitive, and `{method}` is unusual"),
+                    format!("write `{upper}`"),
+                );
+            }
+        }
+    }
+
+    fn claim_id(&mut self, id: &str, span: Span) {
+        if id.trim().is_empty() {
+            self.complain(span, "the id is empty", "write a short name, such as `repo-read`");
+        } else if !self.ids.insert(id.to_owned()) {
+            let mend = match id.split_once(':') {
+                Some(("allow" | "deny" | "package-managers", _)) => "the entry of that pattern has it; choose another",
+                Some(("list", _)) => "name each file once",
+                _ => "choose another",
+            };
+            self.complain(span, format!("the id `{}` is taken", id.escape_debug()), mend);
+        }
+    }
+
+    fn next_index(&mut self) -> Option<RuleIndex> {
+        let index = u32::try_from(self.rules.len()).ok().map(RuleIndex);
+        if index.is_none() {
+            self.problems.push(too_much());
+        }
+        index
+    }
+
+    pub(super) fn effect(&self, rule: RuleIndex) -> Effect {
+        self.rules.get(rule.0 as usize).map_or(Effect::Deny, |rule| rule.effect)
+    }
+
+    fn complain(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
+        self.problems.push(Refusal::new(what, mend).at(Place::Document(span)));
+    }
+
+    pub(super) fn warn(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
+        self.warnings.push(Refusal::new(what, mend).at(Place::Document(span)));
+    }
+
+    pub(super) fn finish(mut self) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
+        self.problems.sort_by_key(|problem| problem.place);
+        self.warnings.sort_by_key(|problem| problem.place);
+        if self.problems.is_empty() { Ok((self.rules, self.warnings)) } else { Err(self.problems) }
+    }
+}
+
+/// The ports of a pattern where neither it nor its rule names any. An allow rule opens the web and nothing beside it; a
+/// deny rule means the host, whatever the port, since what it leaves open by silence nobody would notice.
+pub(super) fn default_ports(effect: Effect) -> Ports {
+    match effect {
+        Effect::Allow => Ports::web(),
+        Effect::Deny => Ports::Any,
+    }
+}
+
+/// A rule with nothing but its id and effect.
+fn plain_rule(id: &str, effect: Effect) -> Rule {
+    Rule {
+        id: id.into(),
+        effect,
+        tools: Box::default(),
+        methods: Box::default(),
+        addresses: Box::default(),
+        tls: Tls::Required,
+        from: None,
+        until: None,
+        reason: None,
+    }
+}
+
+fn boxed(texts: &[Spanned<String>]) -> Box<[Box<str>]> {
+    texts.iter().map(|text| text.value.as_str().into()).collect()
+}
+
+pub(super) fn too_much() -> Problem {
+    Problem {
+        place: Place::Whole,
+        what: "the policy is larger than 4 GiB or has more than 4,294,967,295 rules".to_owned(),
+        mend: "make it smaller".to_owned(),
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

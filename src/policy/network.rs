@@ -1,0 +1,149 @@
+//! Addresses and CIDR blocks as a policy writes them.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::problem::Refusal;
+use crate::facts::{Host, Port};
+
+/// Reads an address or a block without a port, as `addresses` and `internal-addresses` have them.
+pub(super) fn parse(text: &str) -> Result<IpNet, Refusal> {
+    if text.trim().is_empty() {
+        return Err(Refusal::new("the address is empty", "write an address or a CIDR block, such as `10.0.0.0/8`"));
+    }
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Some((before, port)) = bare.rsplit_once(':')
+        && is_numeric(before)
+        && (!before.contains(':') || port == "*")
+    {
+        return Err(Refusal::new(
+            format!("`{text}` has a port"),
+            format!("write `{before}`; ports belong to the rule"),
+        ));
+    }
+    if !is_numeric(bare) {
+        return Err(Refusal::new(
+            format!("`{text}` is neither an address nor a CIDR block"),
+            "write the block that the name resolves into, such as `10.0.0.0/8`",
+        ));
+    }
+    parse_numeric(bare)
+}
+
+/// Whether this can only be meant as an address or a block: digits, dots and a length, or colons.
+pub(super) fn is_numeric(text: &str) -> bool {
+    let host = text.split('/').next().unwrap_or(text);
+    let digits = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    host.matches(':').count() >= 2 || (host.bytes().all(digits) && host.bytes().any(|byte| byte.is_ascii_digit()))
+}
+
+/// Reads an address or a block, of either family, without brackets.
+pub(super) fn parse_numeric(text: &str) -> Result<IpNet, Refusal> {
+    let (host, length) = match text.split_once('/') {
+        Some((host, length)) => (host, Some(length)),
+        None => (text, None),
+    };
+    let ip = parse_ip(host)?;
+    let Some(length) = length else { return Ok(IpNet::from(ip)) };
+    let net = parse_length(ip, length)?;
+    if net.addr() != net.network() {
+        return Err(Refusal::new(
+            format!("`{text}` has bits set behind its length"),
+            format!("write `{}` for the block, or `{ip}` for the one address", net.trunc()),
+        ));
+    }
+    Ok(net)
+}
+
+fn parse_ip(host: &str) -> Result<IpAddr, Refusal> {
+    let wire = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if let Ok(Host::Ip(ip)) = Host::parse(wire.as_bytes()) {
+        return Ok(ip);
+    }
+    if !host.contains(':') {
+        return Err(Refusal::new(
+            format!("`{host}` is an old spelling of an IPv4 address, which programs read in different ways"),
+            "write four decimal numbers from 0 to 255 without leading zeros, such as `192.0.2.1`",
+        ));
+    }
+    if host.contains('%') {
+        return Err(Refusal::new(format!("`{host}` has a zone"), "leave out `%` and what follows"));
+    }
+    // With its last group taken for a port, is it an address?
+    if let Some((before, port)) = host.rsplit_once(':')
+        && !host.contains(":::")
+        && Host::parse(format!("[{before}]").as_bytes()).is_ok()
+        && Port::parse(port.as_bytes()).is_ok()
+    {
+        return Err(needs_brackets(before, port));
+    }
+    Err(Refusal::new(format!("`{host}` is no IPv6 address"), "write it as in `2001:db8::1`"))
+}
+
+/// An IPv6 address and a port run together.
+pub(super) fn needs_brackets(address: &str, port: &str) -> Refusal {
+    Refusal::new(
+        format!("`{address}:{port}` is an IPv6 address without brackets, and its port cannot be told apart"),
+        format!("write `[{address}]:{port}`, or `[{address}:{port}]` if that is the whole address"),
+    )
+}
+
+fn parse_length(ip: IpAddr, length: &str) -> Result<IpNet, Refusal> {
+    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    let plain = matches!(length.as_bytes(), [b'0'..=b'9'] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]);
+    if plain
+        && let Ok(number) = length.parse::<u8>()
+        && let Ok(net) = IpNet::new(ip, number)
+    {
+        return Ok(net);
+    }
+    if let (IpAddr::V4(ip), Ok(Host::Ip(IpAddr::V4(mask)))) = (ip, Host::parse(length.as_bytes()))
+        && let Ok(net) = Ipv4Net::with_netmask(ip, mask)
+    {
+        return Err(Refusal::new(
+            format!("`/{length}` is a netmask"),
+            format!("write the length of the prefix: `{}`", net.trunc()),
+        ));
+    }
+    Err(Refusal::new(
+        format!("`/{length}` is no length of a prefix"),
+        format!("write a number from 0 to {longest} behind the slash"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_blocks_are_read_strictly() {
+        for (text, expected) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.0.0.1", "10.0.0.1/32"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("fd00::/8", "fd00::/8"),
+            ("[fd00::1]", "fd00::1/128"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(parse(text).unwrap().to_string(), expected, "{text}");
+        }
+        for (text, mend) in [
+            ("", "write an address or a CIDR block, such as `10.0.0.0/8`"),
+            ("10.0.0.1/8", "write `10.0.0.0/8` for the block, or `10.0.0.1` for the one address"),
+            ("fd00::1/8", "write `fd00::/8` for the block, or `fd00::1` for the one address"),
+            ("10.0.0.0/33", "write a number from 0 to 32 behind the slash"),
+            ("10.0.0.0/08", "write a number from 0 to 32 behind the slash"),
+            ("fd00::/129", "write a number from 0 to 128 behind the slash"),
+            ("10.0.0.0/255.0.0.0", "write the length of the prefix: `10.0.0.0/8`"),
+            ("10.0.0", "write four decimal numbers from 0 to 255 without leading zeros, such as `192.0.2.1`"),
+            ("010.0.0.1", "write four decimal numbers from 0 to 255 without leading zeros, such as `192.0.2.1`"),
+            ("10.0.0.1:443", "write `10.0.0.1`; ports belong to the rule"),
+            ("fe80::1%lo", "leave out `%` and what follows"),
+            ("fe80:::1", "write it as in `2001:db8::1`"),
+            ("intranet.test", "write the block that the name resolves into, such as `10.0.0.0/8`"),
+        ] {
+            assert_eq!(parse(text).map_err(|refusal| refusal.mend), Err(mend.to_owned()), "{text}");
+        }
+    }
+}

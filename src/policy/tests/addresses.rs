@@ -1,0 +1,140 @@
+use super::*;
+
+#[test]
+fn literals_are_allowed_as_written_and_denied_in_every_form() {
+    let policy = policy(&["198.51.100.0/24", "[2001:db8::/32]:*", "::ffff:203.0.113.1"], &["198.51.100.7"]);
+    for (to, expected) in [
+        ("198.51.100.1", "allow allow:198.51.100.0/24"),
+        ("198.51.101.1", "deny host_not_allowed -"),
+        ("198.51.100.1:22", "deny port_not_allowed allow:198.51.100.0/24"),
+        ("[2001:db8::1]:22", "allow allow:[2001:db8::/32]:*"),
+        ("[2001:db9::1]", "deny host_not_allowed -"),
+        ("[::ffff:198.51.100.1]", "deny host_not_allowed -"),
+        ("203.0.113.1", "deny host_not_allowed -"),
+        ("[::ffff:203.0.113.1]", "allow allow:::ffff:203.0.113.1"),
+        ("198.51.100.7", "deny address_not_allowed deny:198.51.100.7"),
+        ("[::ffff:198.51.100.7]", "deny address_not_allowed deny:198.51.100.7"),
+        ("[64:ff9b::198.51.100.7]", "deny address_not_allowed deny:198.51.100.7"),
+        ("[2002:c633:6407::1]", "deny address_not_allowed deny:198.51.100.7"),
+        ("[64:ff9b::198.51.100.8]", "deny host_not_allowed -"),
+    ] {
+        assert_eq!(verdict(&policy, &tunnel(to)), expected, "{to}");
+    }
+}
+
+#[test]
+fn a_block_to_deny_also_covers_what_names_resolve_to() {
+    let policy = policy(&["a.test:*", "8.8.8.0/24"], &["8.8.8.0/28", "9.9.9.0/24:22", "::ffff:7.7.7.0/120"]);
+    let web = permit(&policy, &tunnel("a.test"));
+    let ssh = permit(&policy, &tunnel("a.test:22"));
+    assert_eq!(vet(&web, &["8.8.8.16"]), "ok");
+    assert_eq!(vet(&web, &["8.8.8.15"]), "address_not_allowed deny:8.8.8.0/28");
+    assert_eq!(vet(&web, &["::ffff:8.8.8.1"]), "address_not_allowed deny:8.8.8.0/28");
+    assert_eq!(vet(&web, &["64:ff9b::8.8.8.1"]), "address_not_allowed deny:8.8.8.0/28");
+    assert_eq!(vet(&web, &["7.7.7.7"]), "address_not_allowed deny:::ffff:7.7.7.0/120");
+    assert_eq!(vet(&web, &["9.9.9.1"]), "ok");
+    assert_eq!(vet(&ssh, &["9.9.9.1"]), "address_not_allowed deny:9.9.9.0/24:22");
+    assert_eq!(vet(&web, &["8.8.8.16", "8.8.8.1"]), "address_not_allowed deny:8.8.8.0/28", "a mixed answer");
+}
+
+#[test]
+fn a_block_to_allow_is_about_literals_alone() {
+    assert_eq!(verdict(&policy(&["8.8.8.0/24"], &[]), &tunnel("a.test")), "deny host_not_allowed -");
+}
+
+#[test]
+fn a_deny_rule_for_addresses_asks_who_resolves_them() {
+    let rules = vec![
+        rule("all", &["a.test"]),
+        RuleDocument { tools: texts(&["browser"]), ..deny_rule("tool", &["8.8.8.8"]) },
+        RuleDocument { methods: texts(&["POST"]), ..deny_rule("method", &["9.9.9.9"]) },
+        RuleDocument { until: Some(spanned(at(5))), ..deny_rule("period", &["7.7.7.7"]) },
+    ];
+    let policy = with_rules(rules);
+    for (facts, ip, expected) in [
+        (by("browser", tunnel("a.test")), "8.8.8.8", "address_not_allowed tool"),
+        (by("cli", tunnel("a.test")), "8.8.8.8", "ok"),
+        (plain("POST", "a.test"), "9.9.9.9", "address_not_allowed method"),
+        (plain("GET", "a.test"), "9.9.9.9", "ok"),
+        (tunnel("a.test"), "9.9.9.9", "address_not_allowed method"),
+        (tunnel("a.test"), "7.7.7.7", "address_not_allowed period"),
+        (later(5, tunnel("a.test")), "7.7.7.7", "ok"),
+    ] {
+        assert_eq!(vet(&permit(&policy, &facts), &[ip]), expected, "{ip}");
+    }
+}
+
+#[test]
+fn the_whole_space_means_any_literal_and_no_name() {
+    let policy = policy(&["0.0.0.0/0", "::/0"], &[]);
+    assert_eq!(vet(&permit(&policy, &tunnel("8.8.8.8")), &["8.8.8.8"]), "ok");
+    assert_eq!(vet(&permit(&policy, &tunnel("10.0.0.1")), &["10.0.0.1"]), "address_not_allowed -");
+    assert_eq!(verdict(&policy, &tunnel("a.test")), "deny host_not_allowed -");
+    let denied = super::policy(&["a.test", "8.8.8.8"], &["0.0.0.0/0", "::/0"]);
+    assert_eq!(verdict(&denied, &tunnel("8.8.8.8")), "deny address_not_allowed deny:0.0.0.0/0");
+    assert_eq!(vet(&permit(&denied, &tunnel("a.test")), &["8.8.8.8"]), "ok", "names may still resolve");
+}
+
+#[test]
+fn special_addresses_need_a_rule_that_opens_them() {
+    let opens = RuleDocument { addresses: texts(&["10.1.0.0/16", "169.254.169.254"]), ..rule("opens", &["in.test"]) };
+    let wide = RuleDocument { addresses: texts(&["169.254.0.0/16"]), ..rule("wide", &["wide.test"]) };
+    let document = PolicyDocument {
+        allow: texts(&["a.test", "10.9.9.9"]),
+        internal_addresses: texts(&["10.2.0.0/16", "169.254.0.0/16", "127.0.0.0/8"]),
+        rules: vec![opens, wide],
+        ..document()
+    };
+    let policy = compile(&document);
+    for (to, ip, expected) in [
+        ("a.test", "8.8.8.8", "ok"),
+        ("a.test", "10.2.0.1", "ok"),
+        ("a.test", "10.1.0.1", "address_not_allowed -"),
+        ("a.test", "169.254.1.1", "ok"),
+        ("a.test", "169.254.169.254", "address_not_allowed -"),
+        ("a.test", "::ffff:127.0.0.1", "address_not_allowed -"),
+        ("a.test", "127.0.0.1", "ok"),
+        ("in.test", "10.1.0.1", "ok"),
+        ("in.test", "10.3.0.1", "address_not_allowed -"),
+        ("in.test", "169.254.169.254", "ok"),
+        ("wide.test", "169.254.7.7", "ok"),
+        ("wide.test", "169.254.169.254", "address_not_allowed -"),
+        ("10.9.9.9", "10.9.9.9", "address_not_allowed -"),
+    ] {
+        assert_eq!(vet(&permit(&policy, &tunnel(to)), &[ip]), expected, "{to} {ip}");
+    }
+    for document in
+        [PolicyDocument { egress: Egress::All, ..document.clone() }, PolicyDocument { mode: Mode::Observe, ..document }]
+    {
+        let permit = permit(&compile(&document), &tunnel("unlisted.test"));
+        assert_eq!(vet(&permit, &["10.2.0.1"]), "address_not_allowed -", "no rule names it");
+        assert_eq!(vet(&permit, &["8.8.8.8"]), "ok");
+    }
+}
+
+#[test]
+fn a_second_rule_for_a_host_takes_nothing_away() {
+    let opens =
+        |id: &str, to: &str, addresses: &str| RuleDocument { addresses: texts(&[addresses]), ..rule(id, &[to]) };
+    let rules = vec![
+        rule("plain", &["a.in.test"]),
+        opens("ten", "*.in.test", "10.0.0.0/8"),
+        opens("nine", "a.in.test", "192.168.0.0/16"),
+    ];
+    for rules in [rules.clone(), rules.into_iter().rev().collect()] {
+        let permit = permit(&with_rules(rules), &tunnel("a.in.test"));
+        assert_eq!(vet(&permit, &["10.0.0.1", "192.168.0.1"]), "ok");
+        assert_eq!(vet(&permit, &["10.0.0.1", "172.16.0.1"]), "address_not_allowed -");
+    }
+}
+
+#[test]
+fn what_is_vetted_is_what_may_be_dialled_and_never_ourselves() {
+    let policy = policy(&["a.test"], &[]);
+    let permit = permit(&policy, &tunnel("a.test"));
+    let resolved: Vec<IpAddr> = ["8.8.8.8", "9.9.9.9", "8.8.8.8"].iter().map(|ip| ip.parse().unwrap()).collect();
+    let Ok(Route::Direct(addrs)) = permit.vet(&resolved, &OwnAddresses::default()) else { panic!() };
+    assert_eq!(addrs.as_slice(), ["8.8.8.8:443".parse().unwrap(), "9.9.9.9:443".parse().unwrap()]);
+    let own = OwnAddresses::new(vec!["9.9.9.9:443".parse().unwrap()], Vec::new());
+    assert_eq!(permit.vet(&resolved, &own).unwrap_err().reason(), DenyReason::Loop);
+}

@@ -1,0 +1,165 @@
+//! A document's text, and where in it something stands, as people and editors count.
+
+use super::Span;
+use crate::policy::{Place, Problem};
+
+/// The longest piece of a document that a message repeats. What was written wrongly is recognised by its beginning.
+const MAX_QUOTED: usize = 60;
+
+/// A document's text and what it is called in messages.
+#[derive(Clone, Debug)]
+pub struct SourceText {
+    name: String,
+    text: String,
+    /// Where each line begins, so that many problems in a large file cost one pass.
+    lines: Vec<usize>,
+    lists: Vec<String>,
+}
+
+impl SourceText {
+    /// A text by the name that messages show, usually its path as the user wrote it.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(offset, _)| offset + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        Self { name: name.into(), text, lines, lists: Vec::new() }
+    }
+
+    /// With the names of the files that its `[[list]]`s read, in their order.
+    #[must_use]
+    pub fn with_lists(mut self, lists: Vec<String>) -> Self {
+        self.lists = lists;
+        self
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The line and column where a span begins, both from 1, the column in characters. A span behind the end is at the end.
+    pub fn locate(&self, span: Span) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= span.start).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let end = span.start.min(self.text.len());
+        let before = self.text.as_bytes().get(start..end).unwrap_or_default();
+        // A character is counted where it begins: continuation bytes are none, and neither is a byte order mark.
+        let before = if line == 1 { before.strip_prefix(b"\xef\xbb\xbf").unwrap_or(before) } else { before };
+        (line, before.iter().filter(|byte| **byte & 0xc0 != 0x80).count() + 1)
+    }
+
+    /// The problem as one line: `file:line:column: what; mend`.
+    pub fn render(&self, problem: &Problem) -> String {
+        let Problem { place, what, mend } = problem;
+        match place {
+            Place::Document(span) => {
+                let (line, column) = self.locate(*span);
+                format!("{}:{line}:{column}: {what}; {mend}", self.name)
+            }
+            Place::List { list, line } => match self.lists.get(*list) {
+                Some(file) => format!("{file}:{line}: {what}; {mend}"),
+                None => format!("{}: list {}, line {line}: {what}; {mend}", self.name, list + 1),
+            },
+            Place::Whole => format!("{}: {what}; {mend}", self.name),
+        }
+    }
+}
+
+/// A document's bytes as text.
+///
+/// # Errors
+/// The first byte that is no UTF-8, as a line to show: `file:line:column: what; mend`.
+pub fn decode(name: &str, bytes: Vec<u8>) -> Result<SourceText, String> {
+    String::from_utf8(bytes).map(|text| SourceText::new(name, text)).map_err(|error| {
+        let start = error.utf8_error().valid_up_to();
+        let byte = error.as_bytes().get(start).copied().unwrap_or_default();
+        let problem = Problem {
+            place: Place::Document(Span { start, end: start + 1 }),
+            what: format!("the byte 0x{byte:02x} at offset {start} is no UTF-8"),
+            mend: "save the file in UTF-8".into(),
+        };
+        // Up to the byte in question the two texts are the same, and nothing behind it is located.
+        SourceText::new(name, String::from_utf8_lossy(error.as_bytes())).render(&problem)
+    })
+}
+
+/// Text of a document inside a message: quoted, visible and short.
+pub(crate) fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for (count, letter) in text.chars().enumerate() {
+        if count == MAX_QUOTED {
+            quoted.push('…');
+            break;
+        }
+        if is_visible(letter) && letter != '"' && letter != '\\' {
+            quoted.push(letter);
+        } else {
+            quoted.extend(letter.escape_default());
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Whether a character shows as itself: no control and nothing that reorders or hides its neighbours (Unicode's
+/// bidirectional controls, zero-width characters, line separators, tags). Names and contacts reach terminals and answers.
+pub(crate) fn is_visible(letter: char) -> bool {
+    !letter.is_control()
+        && !matches!(letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_are_counted_from_one_in_characters() {
+        let source = SourceText::new("p", "ab\nü€x\n\nend");
+        for (start, place) in
+            [(0, (1, 1)), (1, (1, 2)), (2, (1, 3)), (3, (2, 1)), (5, (2, 2)), (8, (2, 3)), (9, (2, 4)), (10, (3, 1))]
+        {
+            assert_eq!(source.locate(Span { start, end: start }), place, "byte {start}");
+        }
+        assert_eq!(source.locate(Span { start: 14, end: 14 }), (4, 4), "the end");
+        assert_eq!(source.locate(Span { start: 99, end: 99 }), (4, 4), "behind the end");
+        let marked = SourceText::new("p", "\u{feff}ab");
+        assert_eq!(marked.locate(Span { start: 4, end: 5 }), (1, 2), "a byte order mark is no column");
+    }
+
+    #[test]
+    fn a_problem_is_one_line_wherever_it_is() {
+        let source = SourceText::new("policy.toml", "a\nb = 1\n").with_lists(vec!["lists/bad.txt".into()]);
+        for (place, line) in [
+            (Place::Document(Span { start: 6, end: 7 }), "policy.toml:2:5: it is wrong; mend it"),
+            (Place::List { list: 0, line: 7 }, "lists/bad.txt:7: it is wrong; mend it"),
+            (Place::List { list: 1, line: 7 }, "policy.toml: list 2, line 7: it is wrong; mend it"),
+            (Place::Whole, "policy.toml: it is wrong; mend it"),
+        ] {
+            assert_eq!(source.render(&Problem { place, what: "it is wrong".into(), mend: "mend it".into() }), line);
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_shown_where_it_begins() {
+        assert_eq!(
+            decode("p.toml", b"a = 1\nb = \"\xc3\xbc\xff\"\n".to_vec()).unwrap_err(),
+            "p.toml:2:7: the byte 0xff at offset 13 is no UTF-8; save the file in UTF-8"
+        );
+        assert_eq!(decode("p.toml", "ü".into()).unwrap().text(), "ü");
+    }
+
+    #[test]
+    fn quoted_text_is_visible_and_short() {
+        assert_eq!(quote("a\"b\\\n\u{202e}"), r#""a\"b\\\n\u{202e}""#);
+        assert_eq!(quote("ünï"), "\"ünï\"");
+        assert_eq!(quote(&"a".repeat(61)), format!("\"{}…\"", "a".repeat(60)));
+        assert_eq!(quote(&"a".repeat(60)), format!("\"{}\"", "a".repeat(60)));
+    }
+}

@@ -1,0 +1,185 @@
+//! The tree read into a [`PolicyDocument`].
+
+use super::policy_keys::{
+    ADDRESSES, ALLOW, CONTACT, COVERS, COVERS_KEY, DENY, EFFECT, EFFECTS, EGRESS, EGRESS_KEY, ENABLED, EXPECT, FILE,
+    FORMAT, FORMATS, FROM, ID, INTERNAL, LINES, LIST_EFFECT, LISTS, METHODS, MODE, MODES, NAME, PACKAGE_MANAGERS,
+    POLICY, PORTS, REASON, REVISION, RULES, SHA256, TEST_REASON, TEST_TO, TESTS, TLS, TLS_KEY, TO, TOOL, TOOLS, UNTIL,
+    VERSION,
+};
+use super::reader::wrong;
+use super::{Entry, Fields, Format, Node, Problems, Spanned, Value};
+use crate::policy::{
+    Covers, Effect, Egress, ListDocument, ListFormat, Mode, PolicyDocument, PortsDocument, Problem, RuleDocument,
+    TestDocument, Tls,
+};
+
+/// Stands in for a policy's name in sentences such as "blocked by the egress policy of …".
+const UNNAMED: &str = "this organisation";
+
+/// Reads a policy.
+///
+/// # Errors
+/// Everything that is wrong with the syntax, or else everything that is wrong with the keys and their values; never an
+/// empty list.
+pub fn read_policy(text: &str, format: Format) -> Result<PolicyDocument, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let document = format.parse(text, &mut problems).and_then(|node| {
+        refuse_other_version(&node, &mut problems)?;
+        let fields = Fields::open(&node, &POLICY, &mut problems)?;
+        Some(read(fields, &mut problems))
+    });
+    match document {
+        Some(document) if problems.is_empty() => Ok(document),
+        _ => Err(problems.finish()),
+    }
+}
+
+/// A document of another version has other keys: what else looks wrong with it may not be.
+fn refuse_other_version(node: &Node, problems: &mut Problems) -> Option<()> {
+    let Value::Table(entries) = &node.value else { return Some(()) };
+    let version = entries.iter().find(|entry| entry.name.value == VERSION.name);
+    match version {
+        Some(Entry { value: Node { value: Value::Integer(number), span }, .. }) if *number != 1 => {
+            let what = format!("this policy is of version {number} of the schema, and this program reads version 1");
+            problems.at(*span, what, "write version = 1, or use a program that reads the other");
+            None
+        }
+        _ => Some(()),
+    }
+}
+
+fn read(policy: Fields<'_>, problems: &mut Problems) -> PolicyDocument {
+    policy.count(&VERSION, problems);
+    PolicyDocument {
+        name: policy.text(&NAME, problems).map_or_else(|| UNNAMED.into(), |name| name.value),
+        revision: policy.text(&REVISION, problems).map(|revision| revision.value),
+        enabled: policy.flag(&ENABLED, problems).unwrap_or(true),
+        egress: policy.choice(&EGRESS_KEY, &EGRESS, problems).unwrap_or(Egress::Allowlist),
+        mode: policy.choice(&MODE, &MODES, problems).unwrap_or(Mode::Enforce),
+        contact: policy.text(&CONTACT, problems).map(|contact| contact.value),
+        allow: policy.texts(&ALLOW, problems),
+        deny: policy.texts(&DENY, problems),
+        package_managers: policy.texts(&PACKAGE_MANAGERS, problems),
+        internal_addresses: policy.texts(&INTERNAL, problems),
+        rules: policy
+            .tables(&RULES, problems)
+            .into_iter()
+            .enumerate()
+            .map(|(index, rule)| read_rule(rule, index + 1, problems))
+            .collect(),
+        lists: policy.tables(&LISTS, problems).into_iter().map(|list| read_list(list, problems)).collect(),
+        tests: policy.tables(&TESTS, problems).into_iter().map(|test| read_test(test, problems)).collect(),
+    }
+}
+
+// Where a value that must be there is missing or wrong, the problem is noted, the document is never handed out, and
+// what stands in here does not matter.
+
+fn read_rule(rule: Fields<'_>, position: usize, problems: &mut Problems) -> RuleDocument {
+    RuleDocument {
+        span: rule.span(),
+        id: rule
+            .text(&ID, problems)
+            .unwrap_or_else(|| Spanned { value: format!("rule:{position}"), span: rule.span() }),
+        effect: rule.choice(&EFFECT, &EFFECTS, problems).unwrap_or(Effect::Deny),
+        to: rule.some_texts(&TO, "name a destination, or remove the rule", problems),
+        ports: read_ports(rule, problems),
+        tools: rule.some_texts(&TOOLS, "name a listener, or leave the key out for any tool", problems),
+        methods: rule.some_texts(&METHODS, "name a method, or leave the key out for any", problems),
+        addresses: rule.texts(&ADDRESSES, problems),
+        tls: rule.choice(&TLS_KEY, &TLS, problems).unwrap_or(Tls::Required),
+        from: rule.time(&FROM, problems),
+        until: rule.time(&UNTIL, problems),
+        reason: rule.text(&REASON, problems).map(|reason| reason.value),
+    }
+}
+
+fn read_ports(rule: Fields<'_>, problems: &mut Problems) -> Option<PortsDocument> {
+    const MUST: &str = "\"any\" or a list of ports";
+    let node = rule.node(&PORTS)?;
+    match &node.value {
+        Value::String(text) if text == "any" => Some(PortsDocument::Any),
+        Value::Array(nodes) if nodes.is_empty() => {
+            let mend = "name a port, write \"any\", or leave the key out for 80 and 443";
+            problems.at(node.span, "`ports` is an empty list", mend);
+            None
+        }
+        Value::Array(_) => Some(PortsDocument::These(rule.list(&PORTS, MUST, read_port, problems))),
+        Value::Integer(port) => {
+            wrong(&PORTS, node, MUST, &format!("put it in brackets: [{port}]"), problems);
+            None
+        }
+        _ => {
+            wrong(&PORTS, node, MUST, "write it as [443], [443, \"8000-8100\"] or \"any\"", problems);
+            None
+        }
+    }
+}
+
+fn read_port(node: &Node, problems: &mut Problems) -> Option<Spanned<(u16, u16)>> {
+    let port = |text: &str| {
+        let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+        if plain { text.parse::<u16>().ok() } else { None }
+    };
+    let range = match &node.value {
+        Value::Integer(number) => u16::try_from(*number).ok().filter(|number| *number > 0).map(|port| (port, port)),
+        Value::String(text) => match text.split_once('-') {
+            Some((low, high)) => port(low.trim()).zip(port(high.trim())),
+            None => {
+                if port(text).is_some() {
+                    let what = format!("an entry of `ports` is {}", node.value.describe());
+                    problems.at(node.span, what, "write the number without quotation marks");
+                    return None;
+                }
+                None
+            }
+        },
+        _ => None,
+    };
+    match range {
+        Some((low, high)) if low <= high => Some(Spanned { value: (low, high), span: node.span }),
+        Some((low, high)) => {
+            let what = format!("the range {low}-{high} of `ports` runs backwards");
+            problems.at(node.span, what, format!("write \"{high}-{low}\""));
+            None
+        }
+        None => {
+            let what = format!("an entry of `ports` is {}, but must be a port or a range", node.value.describe());
+            problems.at(node.span, what, "write a number from 1 to 65535, or \"lo-hi\"");
+            None
+        }
+    }
+}
+
+fn read_list(list: Fields<'_>, problems: &mut Problems) -> ListDocument {
+    let nowhere = || Spanned { value: String::new(), span: list.span() };
+    let sha256 = list.text(&SHA256, problems);
+    if let Some(hash) = &sha256
+        && (hash.value.len() != 64 || !hash.value.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
+        problems.at(hash.span, "`sha256` is no SHA-256", "write its 64 hexadecimal digits, as `sha256sum` prints them");
+    }
+    ListDocument {
+        span: list.span(),
+        effect: list.choice(&LIST_EFFECT, &EFFECTS, problems).unwrap_or(Effect::Deny),
+        file: list.text(&FILE, problems).unwrap_or_else(nowhere),
+        format: list.choice(&FORMAT, &FORMATS, problems).unwrap_or(ListFormat::Domains),
+        covers: list.choice(&COVERS_KEY, &COVERS, problems).unwrap_or(Covers::Exact),
+        lines: list.count(&LINES, problems),
+        sha256: sha256.map(|hash| Spanned { value: hash.value.to_ascii_lowercase(), span: hash.span }),
+    }
+}
+
+fn read_test(test: Fields<'_>, problems: &mut Problems) -> TestDocument {
+    TestDocument {
+        span: test.span(),
+        to: test.text(&TEST_TO, problems).unwrap_or_else(|| Spanned { value: String::new(), span: test.span() }),
+        tool: test.text(&TOOL, problems).map(|tool| tool.value),
+        expect: test.choice(&EXPECT, &EFFECTS, problems).unwrap_or(Effect::Deny),
+        reason: test.text(&TEST_REASON, problems),
+    }
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;
