@@ -2,5 +2,10 @@
 //!
 //! The rooms stand in the order in which data flows through them; a room imports only from those above it.
 
+pub mod config;
+pub mod dial;
 pub mod facts;
 pub mod policy;
+pub mod record;
+pub mod store;
+pub mod tls;

@@ -1,0 +1,233 @@
+//! The configuration's keys (CONTRACT §4), with their bounds.
+
+use std::time::Duration;
+
+use super::ListenProtocol;
+use crate::policy::text::{Key, Section, Shape, words};
+
+/// The longest path that Linux opens (`PATH_MAX`).
+const MAX_PATH: usize = 4096;
+/// A listener's name is a label of metrics and stands in rules.
+const MAX_NAME: usize = 64;
+/// The longest address: IPv6 in brackets with a port, or a path behind `unix:`.
+const MAX_ADDRESS: usize = 256;
+
+/// Shorter than this nothing on a network can be relied on to happen.
+const SHORTEST: Duration = Duration::from_millis(100);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A limit that nobody lives to see is a mistake in the unit.
+const YEARS: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// More sockets than Linux lets one process open (`fs.nr_open`).
+const MAX_SOCKETS: u64 = 1024 * 1024;
+
+pub(super) const PROTOCOLS: [(&str, ListenProtocol); 2] =
+    [("http", ListenProtocol::Http), ("socks5", ListenProtocol::Socks5)];
+
+pub(super) const LISTEN: Key = Key::new("listen", Shape::Tables(&LISTENER), "Where clients connect.");
+pub(super) const POLICY: Key = Key::new("policy", Shape::Table(&POLICY_SOURCE), "Where the policy comes from.");
+pub(super) const ADMIN: Key = Key::new("admin", Shape::Table(&ADMIN_LISTENER), "Metrics, health and the dashboard.");
+pub(super) const RECORD: Key = Key::new("record", Shape::Table(&RECORDS), "What is kept of requests.");
+pub(super) const LIMITS: Key = Key::new("limits", Shape::Table(&LIMIT), "How long and how much.");
+pub(super) const DNS: Key = Key::new("dns", Shape::Table(&RESOLVER), "How names are resolved.");
+
+pub(super) static CONFIG: Section = Section {
+    what: "the configuration",
+    doc: "outgate's own settings.",
+    keys: &[
+        LISTEN,
+        POLICY,
+        ADMIN,
+        RECORD,
+        LIMITS,
+        DNS,
+        Key::later("parent", "remove it: origins are reached directly"),
+    ],
+};
+
+pub(super) const NAME: Key =
+    Key::new("name", Shape::Text(MAX_NAME), "The tool's label, in rules, records and metrics.").default("\"default\"");
+pub(super) const ADDRESS: Key = Key::new("address", Shape::Text(MAX_ADDRESS), "An IP address and a port.")
+    .default("\"127.0.0.1:3128\"")
+    .also(&["bind", "host", "listen", "port"]);
+pub(super) const PROTOCOLS_KEY: Key =
+    Key::new("protocols", Shape::Choices(&words(&PROTOCOLS)), "What is spoken there, told apart by the first byte.")
+        .default("[\"http\", \"socks5\"]");
+pub(super) const TLS: Key = Key::new("tls", Shape::Table(&TLS_FILES), "Clients connect by TLS, with this certificate.");
+pub(super) const IDENTITY: Key =
+    Key::new("identity", Shape::Texts, "Where `who` comes from. Not supported in this version but for none.")
+        .default("[]");
+pub(super) const PROXY_PROTOCOL: Key =
+    Key::new("proxy-protocol", Shape::Flag, "PROXY protocol. Not supported in this version but for false.")
+        .default("false");
+pub(super) const TRANSPARENT: Key =
+    Key::new("transparent", Shape::Flag, "Redirected connections. Not supported in this version but for false.")
+        .default("false");
+pub(super) const OPEN: Key =
+    Key::new("open", Shape::Flag, "Whether it may listen beyond loopback although nobody there is asked who they are.")
+        .default("false");
+pub(super) const DENIALS: Key =
+    Key::new("denials", Shape::Flag, "Whether clients may ask for their own last denials.").default("true");
+
+static LISTENER: Section = Section {
+    what: "a listener",
+    doc: "Where clients connect.",
+    keys: &[
+        NAME,
+        ADDRESS,
+        PROTOCOLS_KEY,
+        TLS,
+        IDENTITY,
+        PROXY_PROTOCOL,
+        Key::later("trusted-peers", "remove it: it is for the PROXY protocol"),
+        TRANSPARENT,
+        OPEN,
+        DENIALS,
+    ],
+};
+
+pub(super) const CERT: Key = Key::new("cert", Shape::Text(MAX_PATH), "A PEM file, the server's own certificate first.")
+    .needed()
+    .also(&["certificate"]);
+pub(super) const KEY: Key = Key::new("key", Shape::Text(MAX_PATH), "A PEM file with the private key.").needed();
+
+static TLS_FILES: Section = Section {
+    what: "`tls`",
+    doc: "A certificate and its key.",
+    keys: &[CERT, KEY, Key::later("client-ca", "remove it: clients are not asked for certificates")],
+};
+
+pub(super) const SOURCE: Key = Key::new("source", Shape::Texts, "The policy's file, in a list.")
+    .default("the built-in starter policy")
+    .also(&["file", "files", "path"]);
+pub(super) const POLL: Key = Key::new(
+    "poll",
+    Shape::Duration(Duration::from_secs(1), DAY),
+    "How often files are asked whether they changed, beside being watched.",
+)
+.default("\"60s\"");
+
+static POLICY_SOURCE: Section = Section {
+    what: "`[policy]`",
+    doc: "Where the policy comes from.",
+    keys: &[
+        SOURCE,
+        Key::later("trusted-keys", "remove it: policies are files, and whoever may write them is trusted"),
+        POLL,
+    ],
+};
+
+pub(super) const ADMIN_ADDRESS: Key =
+    Key::new("address", Shape::Text(MAX_ADDRESS), "An IP address and a port, or \"off\".")
+        .default("\"127.0.0.1:3129\"");
+pub(super) const TOKEN_FILE: Key = Key::new("token-file", Shape::Text(MAX_PATH), "The file that holds the token.")
+    .default("a random token at each start");
+pub(super) const PROTECT_METRICS: Key =
+    Key::new("protect-metrics", Shape::Flag, "Whether `/metrics` needs the token as well.").default("false");
+pub(super) const ADMIN_OPEN: Key =
+    Key::new("open", Shape::Flag, "Whether it may listen beyond loopback.").default("false");
+
+static ADMIN_LISTENER: Section = Section {
+    what: "`[admin]`",
+    doc: "Metrics, health and the dashboard.",
+    keys: &[ADMIN_ADDRESS, TOKEN_FILE, PROTECT_METRICS, ADMIN_OPEN],
+};
+
+pub(super) const JSONL: Key = Key::new("jsonl", Shape::Text(MAX_PATH), "The file of records, one JSON object a line.");
+pub(super) const MAX_SIZE: Key =
+    Key::new("max-size", Shape::Size(64 * KIB, 64 * GIB), "The size that the file is rotated at.")
+        .default("\"64 MiB\"");
+pub(super) const FILES: Key =
+    Key::new("files", Shape::Count(1, 1000), "How many files there are, the current one among them.").default("3");
+pub(super) const SQLITE: Key =
+    Key::new("sqlite", Shape::Text(MAX_PATH), "A database of records. Not built yet: a warning.");
+pub(super) const KEEP: Key =
+    Key::new("keep", Shape::Duration(HOUR, YEARS), "For how long records are kept.").default("\"90d\"");
+pub(super) const MAX_DESTINATIONS: Key = Key::new(
+    "max-destinations",
+    Shape::Count(1, 100_000),
+    "How many denied destinations are counted by name; the rest count under `other`.",
+)
+.default("2000");
+pub(super) const REQUIRED: Key =
+    Key::new("required", Shape::Flag, "Refuse what cannot be recorded. Not supported in this version but for false.")
+        .default("false");
+
+static RECORDS: Section = Section {
+    what: "`[record]`",
+    doc: "What is kept of requests.",
+    keys: &[
+        JSONL,
+        MAX_SIZE,
+        FILES,
+        SQLITE,
+        Key::later("otlp", "remove it: records go to the `jsonl` file, metrics to the admin listener"),
+        KEEP,
+        MAX_DESTINATIONS,
+        REQUIRED,
+        Key::later("chain-key", "remove it"),
+    ],
+};
+
+const fn wait(name: &'static str, default: &'static str, most: Duration, doc: &'static str) -> Key {
+    Key::new(name, Shape::Duration(SHORTEST, most), doc).default(default)
+}
+
+const fn most(name: &'static str, default: &'static str, shape: Shape, doc: &'static str) -> Key {
+    Key::new(name, shape, doc).default(default)
+}
+
+pub(super) const HEAD_TIMEOUT: Key =
+    wait("head-timeout", "\"10s\"", HOUR, "For a request's head, and for a TLS or SOCKS greeting.");
+pub(super) const HELLO_TIMEOUT: Key = wait("hello-timeout", "\"10s\"", HOUR, "For the ClientHello after a 200.");
+pub(super) const BODY_TIMEOUT: Key = wait("body-timeout", "\"60s\"", DAY, "Between bytes of a body.");
+pub(super) const KEEP_ALIVE_TIMEOUT: Key =
+    wait("keep-alive-timeout", "\"75s\"", DAY, "Between requests on one connection.");
+pub(super) const CONNECT_TIMEOUT: Key = wait("connect-timeout", "\"10s\"", HOUR, "For reaching an origin.");
+pub(super) const IDLE_TIMEOUT: Key = wait("idle-timeout", "\"1h\"", YEARS, "For a tunnel without a byte.");
+pub(super) const DRAIN_TIMEOUT: Key =
+    wait("drain-timeout", "\"30s\"", DAY, "For what is still open when the process is asked to end.");
+pub(super) const DNS_TIMEOUT: Key = wait("dns-timeout", "\"10s\"", HOUR, "For the look-up of one name.");
+pub(super) const MAX_HEAD: Key =
+    most("max-head", "\"64 KiB\"", Shape::Size(4 * KIB, MIB), "The size of a request's head.");
+pub(super) const MAX_HELLO: Key =
+    most("max-hello", "\"64 KiB\"", Shape::Size(4 * KIB, MIB), "The size of a ClientHello.");
+pub(super) const MAX_FIELDS: Key = most("max-fields", "100", Shape::Count(16, 1000), "The number of fields of a head.");
+pub(super) const MAX_TUNNELS: Key = most("max-tunnels", "10000", Shape::Count(1, MAX_SOCKETS), "Tunnels at once.");
+pub(super) const MAX_TUNNELS_PER_CLIENT: Key =
+    most("max-tunnels-per-client", "10000", Shape::Count(1, MAX_SOCKETS), "Tunnels at once of one client.");
+pub(super) const MAX_CONNECTIONS: Key =
+    most("max-connections", "twice max-tunnels", Shape::Count(1, 2 * MAX_SOCKETS), "Client connections at once.");
+
+static LIMIT: Section = Section {
+    what: "`[limits]`",
+    doc: "How long and how much.",
+    keys: &[
+        HEAD_TIMEOUT,
+        HELLO_TIMEOUT,
+        BODY_TIMEOUT,
+        KEEP_ALIVE_TIMEOUT,
+        CONNECT_TIMEOUT,
+        IDLE_TIMEOUT,
+        DRAIN_TIMEOUT,
+        DNS_TIMEOUT,
+        MAX_HEAD,
+        MAX_HELLO,
+        MAX_FIELDS,
+        MAX_TUNNELS,
+        MAX_TUNNELS_PER_CLIENT,
+        MAX_CONNECTIONS,
+    ],
+};
+
+pub(super) const SERVERS: Key =
+    Key::new("servers", Shape::Texts, "Name servers as IP addresses; none: the system's resolver.").default("[]");
+pub(super) const HOSTS: Key =
+    Key::new("hosts", Shape::Map, "Names that are answered from here, each with a list of addresses.").default("{}");
+
+static RESOLVER: Section = Section { what: "`[dns]`", doc: "How names are resolved.", keys: &[SERVERS, HOSTS] };

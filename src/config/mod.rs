@@ -1,0 +1,190 @@
+//! The process's own settings (CONTRACT §4): where it listens, where its policy comes from, what it records, its limits.
+//!
+//! Guaranteed: every key has a default, and what is not built yet is an error that says so, never ignored. A file is
+//! read whole: all its mistakes are found at once, by the same tools and in the same words as a policy's.
+//!
+//! Deliberately not done here: opening anything. Files are named, not read; addresses are parsed, not bound.
+
+mod address;
+mod keys;
+mod limits;
+mod read;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use address::parse_address;
+pub use limits::Limits;
+
+use crate::facts::DomainName;
+use crate::policy::Problem;
+use crate::policy::text::reference;
+
+/// Where policy files are asked again whether they changed, for file systems that do not tell.
+const POLL: Duration = Duration::from_secs(60);
+/// A file of records is then 64 MiB of about 400 bytes each: some 150,000 requests, and small enough to open anywhere.
+const MAX_RECORD_SIZE: u64 = 64 * 1024 * 1024;
+/// With [`MAX_RECORD_SIZE`] the records take at most 192 MiB of disk.
+const RECORD_FILES: usize = 3;
+/// A quarter: what an audit usually asks for.
+const KEEP_RECORDS: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Each denied destination is a time series; Prometheus copes with a few thousand of one process.
+const MAX_DESTINATIONS: usize = 2000;
+
+/// The process's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where clients connect; never empty, names and addresses unique.
+    pub listen: Vec<ListenConfig>,
+    /// Where the policy comes from.
+    pub policy: PolicyConfig,
+    /// Metrics, health and the dashboard.
+    pub admin: AdminConfig,
+    /// What is kept of requests.
+    pub record: RecordConfig,
+    /// How long and how much.
+    pub limits: Limits,
+    /// How names are resolved.
+    pub dns: DnsConfig,
+}
+
+/// One `[[listen]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenConfig {
+    /// The tool's label.
+    pub name: String,
+    /// Where; port 0 takes any free one.
+    pub address: SocketAddr,
+    /// What is spoken there; never empty.
+    pub protocols: Vec<ListenProtocol>,
+    /// Clients connect by TLS.
+    pub tls: Option<TlsFiles>,
+    /// Whether it may be reached from other machines although nobody is asked who they are.
+    pub open: bool,
+    /// Whether clients may ask for their own last denials.
+    pub denials: bool,
+}
+
+/// What a listener speaks, found out by the first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenProtocol {
+    /// HTTP/1: `CONNECT` and absolute-form.
+    Http,
+    /// SOCKS5. Accepted in configurations before it is built: a greeting is closed and recorded.
+    Socks5,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the server's own certificate first.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// `[policy]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyConfig {
+    /// The policy's file; none: the built-in starter policy. One entry at most in this version.
+    pub source: Vec<PathBuf>,
+    /// How often files are asked whether they changed, beside being watched.
+    pub poll: Duration,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where; none: there is no admin listener.
+    pub address: Option<SocketAddr>,
+    /// The file that holds the token; none: a random one at each start.
+    pub token_file: Option<PathBuf>,
+    /// Whether `/metrics` needs the token as well.
+    pub protect_metrics: bool,
+    /// Whether it may be reached from other machines.
+    pub open: bool,
+}
+
+/// `[record]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// The file of JSON lines; none: nothing is written to disk.
+    pub jsonl: Option<PathBuf>,
+    /// The size in bytes that a file is rotated at.
+    pub max_size: u64,
+    /// How many files there are, the current one among them.
+    pub files: usize,
+    /// For how long records are kept.
+    pub keep: Duration,
+    /// How many denied destinations are counted by name; the rest count under `other`.
+    pub max_destinations: usize,
+    /// Whether requests are refused while they cannot be recorded; never in this version.
+    pub required: bool,
+}
+
+/// `[dns]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Name servers; none: the system's resolver.
+    pub servers: Vec<SocketAddr>,
+    /// Names that are answered from here. Their addresses are vetted like any other.
+    pub hosts: Vec<(DomainName, Vec<IpAddr>)>,
+}
+
+impl Config {
+    /// Reads a configuration in TOML. Relative paths in it are relative to `base`, the configuration file's own folder.
+    /// With the configuration come warnings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; never an empty list.
+    pub fn parse(text: &str, base: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        read::read(text, base)
+    }
+
+    /// What holds without a configuration file: the proxy on 127.0.0.1:3128, admin on 127.0.0.1:3129, the built-in
+    /// policy, nothing written to disk.
+    pub fn built_in() -> Self {
+        Self {
+            listen: vec![ListenConfig::built_in()],
+            policy: PolicyConfig { source: Vec::new(), poll: POLL },
+            admin: AdminConfig { address: Some(loopback(3129)), token_file: None, protect_metrics: false, open: false },
+            record: RecordConfig {
+                jsonl: None,
+                max_size: MAX_RECORD_SIZE,
+                files: RECORD_FILES,
+                keep: KEEP_RECORDS,
+                max_destinations: MAX_DESTINATIONS,
+                required: false,
+            },
+            limits: Limits::BUILT_IN,
+            dns: DnsConfig { servers: Vec::new(), hosts: Vec::new() },
+        }
+    }
+
+    /// Every key that may be written, with its default and its meaning, for help texts and manuals.
+    pub fn reference() -> Vec<(String, &'static str, &'static str)> {
+        reference(&keys::CONFIG)
+    }
+}
+
+impl ListenConfig {
+    /// 3128 is where Squid has listened since the nineties; clients and administrators expect a proxy there.
+    fn built_in() -> Self {
+        Self {
+            name: "default".into(),
+            address: loopback(3128),
+            protocols: vec![ListenProtocol::Http, ListenProtocol::Socks5],
+            tls: None,
+            open: false,
+            denials: true,
+        }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,332 @@
+//! Connects to one of several addresses that were vetted together: Happy Eyeballs (RFC 8305 §4 and §5).
+//!
+//! Guaranteed:
+//! - Only the given addresses are tried, at most [`MAX_ATTEMPTS`] of them, and never longer than the given time.
+//! - One address costs no allocation and no task; attempts that lost are closed when this returns.
+//!
+//! Deliberately not done: remembering which address worked (RFC 8305 §4 permits it); the delay for a late AAAA answer
+//! (§3), since both answers are in before anything is dialled.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::net::TcpStream;
+use tokio::time;
+
+use crate::policy::Route;
+
+/// How many addresses of one answer are tried. Large answers list equals; eight that do not answer are an outage, and
+/// each attempt holds a socket.
+const MAX_ATTEMPTS: usize = 8;
+/// How long an attempt runs alone before the next begins beside it: RFC 8305 §8 recommends 250 ms.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// A way out that has been opened.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The connection, with `TCP_NODELAY` set: a proxy adds no waiting of its own.
+    pub stream: TcpStream,
+    /// Which of the vetted addresses it leads to.
+    pub address: SocketAddr,
+}
+
+impl Dialled {
+    /// Whether the other side has neither closed the connection nor said anything unasked: only then may an idle
+    /// connection carry another request, because what is there already would be taken for its answer.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self.stream.try_read(&mut [0_u8; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+/// Why no address could be reached. Of several failures the most telling one is told: the later in this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum DialError {
+    /// There is no way there, or the connection was cut while it was made; also if there was no address to try.
+    #[error("the destination cannot be reached ({0})")]
+    Unreachable(ErrorKind),
+    /// Nothing answered in time.
+    #[error("the destination did not answer in time")]
+    Timeout,
+    /// The machine is there; nothing listens.
+    #[error("the destination refused the connection")]
+    Refused,
+    /// This machine has no socket or port left: our own want, not the destination's.
+    #[error("this machine has no socket left to connect with")]
+    NoSockets,
+}
+
+/// Opens a route: connects to the first of its addresses that answers, within `timeout`.
+///
+/// # Errors
+/// If none answered.
+pub async fn connect(route: &Route, timeout: Duration) -> Result<Dialled, DialError> {
+    match route {
+        Route::Direct(addresses) => connect_any(addresses.as_slice(), timeout).await,
+    }
+}
+
+async fn connect_any(addrs: &[SocketAddr], timeout: Duration) -> Result<Dialled, DialError> {
+    let connected = match addrs {
+        [address] => time::timeout(timeout, attempt(*address)).await,
+        _ => time::timeout(timeout, race(&interleaved(addrs), attempt)).await,
+    };
+    connected.unwrap_or(Err(DialError::Timeout))
+}
+
+/// The families in turn, beginning with the first address's, each in its own order (RFC 8305 §4).
+fn interleaved(addrs: &[SocketAddr]) -> SmallVec<[SocketAddr; MAX_ATTEMPTS]> {
+    let first_is_v6 = addrs.first().is_some_and(SocketAddr::is_ipv6);
+    let mut first = addrs.iter().filter(|addr| addr.is_ipv6() == first_is_v6);
+    let mut second = addrs.iter().filter(|addr| addr.is_ipv6() != first_is_v6);
+    let mut order = SmallVec::new();
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            order.truncate(MAX_ATTEMPTS);
+            return order;
+        }
+        order.extend(pair.into_iter().flatten().copied());
+    }
+}
+
+/// Runs attempts side by side, each beginning when the one before it has failed or had its [`STAGGER`]. `attempt` is an
+/// argument so that the timing can be tested without a network.
+async fn race<T, F>(order: &[SocketAddr], attempt: impl Fn(SocketAddr) -> F) -> Result<T, DialError>
+where
+    F: Future<Output = Result<T, DialError>>,
+{
+    let mut waiting = order.iter();
+    let mut running = SmallVec::<[Pin<Box<F>>; MAX_ATTEMPTS]>::new();
+    let mut told = DialError::Unreachable(ErrorKind::AddrNotAvailable);
+    loop {
+        if let Some(address) = waiting.next() {
+            running.push(Box::pin(attempt(*address)));
+        }
+        if running.is_empty() {
+            return Err(told);
+        }
+        tokio::select! {
+            biased;
+            ended = first_to_end(&mut running) => match ended {
+                Ok(connected) => return Ok(connected),
+                Err(error) => told = told.max(error),
+            },
+            () = time::sleep(STAGGER), if !waiting.as_slice().is_empty() => {}
+        }
+    }
+}
+
+/// Waits until one of the attempts has ended and removes it.
+async fn first_to_end<F: Future>(running: &mut SmallVec<[Pin<Box<F>>; MAX_ATTEMPTS]>) -> F::Output {
+    poll_fn(|cx| {
+        for (index, attempt) in running.iter_mut().enumerate() {
+            if let Poll::Ready(output) = attempt.as_mut().poll(cx) {
+                drop(running.swap_remove(index));
+                return Poll::Ready(output);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn attempt(address: SocketAddr) -> Result<Dialled, DialError> {
+    let connected = TcpStream::connect(address).await.and_then(|stream| {
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    });
+    match connected {
+        Ok(stream) => Ok(Dialled { stream, address }),
+        Err(error) => Err(DialError::of(&error, address)),
+    }
+}
+
+impl DialError {
+    fn of(error: &io::Error, address: SocketAddr) -> Self {
+        match (error.kind(), error.raw_os_error()) {
+            (_, Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => Self::NoSockets,
+            // Every local port is in use. For IPv6 it is the usual answer of a machine that has no IPv6 address.
+            (ErrorKind::AddrNotAvailable, _) if address.is_ipv4() => Self::NoSockets,
+            (ErrorKind::ConnectionRefused, _) => Self::Refused,
+            (ErrorKind::TimedOut, _) => Self::Timeout,
+            (kind, _) => Self::Unreachable(kind),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::pending;
+
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    /// An address where nothing listens: the port was free a moment ago.
+    async fn closed() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    }
+
+    #[test]
+    fn families_take_turns_from_the_first_answers_on() {
+        let order = |addrs: &[&str]| {
+            let addrs: Vec<SocketAddr> = addrs.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 1)).collect();
+            interleaved(&addrs).iter().map(|addr| addr.ip().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        for (answers, expected) in [
+            (&[][..], ""),
+            (&["::1", "::2", "::3", "127.0.0.1", "127.0.0.2"], "::1 127.0.0.1 ::2 127.0.0.2 ::3"),
+            (&["127.0.0.1", "127.0.0.2", "::1"], "127.0.0.1 ::1 127.0.0.2"),
+            (&["127.0.0.1", "127.0.0.2"], "127.0.0.1 127.0.0.2"),
+            (&["::1", "::2", "::3", "::4", "::5", "::6", "::7", "::8", "::9"], "::1 ::2 ::3 ::4 ::5 ::6 ::7 ::8"),
+            (
+                &["::1", "::2", "::3", "::4", "::5", "::6", "::7", "::8", "127.0.0.1"],
+                "::1 127.0.0.1 ::2 ::3 ::4 ::5 ::6 ::7",
+            ),
+        ] {
+            assert_eq!(order(answers), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_address_is_dialled_as_it_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let dialled = connect_any(&[address], LONG).await.unwrap();
+        assert_eq!(dialled.address, address);
+        assert_eq!(dialled.stream.peer_addr().unwrap(), address);
+        assert!(dialled.stream.nodelay().unwrap());
+        let (_, client) = listener.accept().await.unwrap();
+        assert_eq!(client, dialled.stream.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_refusing_address_is_passed_over_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let began = std::time::Instant::now();
+        let dialled = connect_any(&[closed().await, good], LONG).await.unwrap();
+        assert_eq!(dialled.address, good);
+        assert!(began.elapsed() < STAGGER);
+    }
+
+    #[tokio::test]
+    async fn failures_say_whose_they_are() {
+        let (one, other) = (closed().await, closed().await);
+        assert_eq!(connect_any(&[one], LONG).await.unwrap_err(), DialError::Refused);
+        assert_eq!(connect_any(&[one, other], LONG).await.unwrap_err(), DialError::Refused);
+        assert_eq!(connect_any(&[], LONG).await.unwrap_err(), DialError::Unreachable(ErrorKind::AddrNotAvailable));
+        let of = |errno, address: &str| DialError::of(&io::Error::from_raw_os_error(errno), addr(address));
+        for (errno, address, expected) in [
+            (libc::EMFILE, "192.0.2.1:1", DialError::NoSockets),
+            (libc::ENFILE, "192.0.2.1:1", DialError::NoSockets),
+            (libc::EADDRNOTAVAIL, "192.0.2.1:1", DialError::NoSockets),
+            (libc::EADDRNOTAVAIL, "[2001:db8::1]:1", DialError::Unreachable(ErrorKind::AddrNotAvailable)),
+            (libc::ENETUNREACH, "192.0.2.1:1", DialError::Unreachable(ErrorKind::NetworkUnreachable)),
+            (libc::EHOSTUNREACH, "192.0.2.1:1", DialError::Unreachable(ErrorKind::HostUnreachable)),
+            (libc::ECONNRESET, "192.0.2.1:1", DialError::Unreachable(ErrorKind::ConnectionReset)),
+            (libc::EACCES, "192.0.2.1:1", DialError::Unreachable(ErrorKind::PermissionDenied)),
+            (libc::ETIMEDOUT, "192.0.2.1:1", DialError::Timeout),
+            (libc::ECONNREFUSED, "192.0.2.1:1", DialError::Refused),
+        ] {
+            assert_eq!(of(errno, address), expected, "{errno}");
+        }
+    }
+
+    /// A listener whose queue is full: Linux then leaves further attempts without an answer.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn silence_ends_with_the_time_given_or_another_address() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(addr("127.0.0.1:0")).unwrap();
+        let full = socket.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = connect_any(&[silent], Duration::from_millis(50)).await {
+            queued.push(stream);
+            assert!(queued.len() < 10, "the queue never fills");
+        }
+        assert_eq!(connect_any(&[silent], Duration::from_millis(20)).await.unwrap_err(), DialError::Timeout);
+        let both = connect_any(&[closed().await, silent], Duration::from_millis(20)).await;
+        assert_eq!(both.unwrap_err(), DialError::Timeout, "an attempt still ran");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        assert_eq!(connect_any(&[silent, good], LONG).await.unwrap().address, good);
+    }
+
+    /// When each address was tried, and what came of it, by a script of (answers after, answer).
+    async fn raced(script: &[(u64, Result<(), DialError>)]) -> (Vec<u64>, u64, Result<usize, DialError>) {
+        let began = Instant::now();
+        let millis = || u64::try_from(began.elapsed().as_millis()).unwrap();
+        let tried = RefCell::new(Vec::new());
+        let order: Vec<SocketAddr> = (0..script.len()).map(|_| addr("192.0.2.1:1")).collect();
+        let answer = race(&order, |_| {
+            let index = tried.borrow().len();
+            tried.borrow_mut().push(millis());
+            let (after, answer) = script[index];
+            async move {
+                time::sleep(Duration::from_millis(after)).await;
+                answer.map(|()| index)
+            }
+        })
+        .await;
+        (tried.take(), millis(), answer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_begin_a_quarter_of_a_second_apart_or_when_one_fails() {
+        let refused = Err(DialError::Refused);
+        let unreachable = Err(DialError::Unreachable(ErrorKind::NetworkUnreachable));
+        for (script, tried, ended, answer) in [
+            (&[(249, Ok(())), (0, Ok(()))][..], &[0][..], 249, Ok(0)),
+            (&[(600, Ok(())), (100, Ok(()))], &[0, 250], 350, Ok(1)),
+            (&[(300, Ok(())), (100, Ok(())), (0, Ok(()))], &[0, 250], 300, Ok(0)),
+            (&[(9000, Ok(())), (9000, Ok(())), (9000, Ok(())), (1, Ok(()))], &[0, 250, 500, 750], 751, Ok(3)),
+            (&[(10, refused), (5, Ok(()))], &[0, 10], 15, Ok(1)),
+            (&[(9000, refused), (10, refused), (5, Ok(()))], &[0, 250, 260], 265, Ok(2)),
+            (&[(10, refused), (20, unreachable)], &[0, 10], 30, Err(DialError::Refused)),
+            (&[(10, unreachable), (20, refused)], &[0, 10], 30, Err(DialError::Refused)),
+            (&[(400, refused), (20, refused)], &[0, 250], 400, Err(DialError::Refused)),
+        ] {
+            assert_eq!(raced(script).await, (tried.to_vec(), ended, answer), "{script:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_lost_are_dropped_with_the_race() {
+        struct Held<'a>(&'a RefCell<usize>);
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                *self.0.borrow_mut() -= 1;
+            }
+        }
+        let open = RefCell::new(0);
+        let order = [addr("192.0.2.1:1"), addr("192.0.2.2:1")];
+        let answer = race(&order, |address| {
+            *open.borrow_mut() += 1;
+            let held = Held(&open);
+            async move {
+                if address == order[0] {
+                    pending::<()>().await;
+                }
+                drop(held);
+                Ok(address)
+            }
+        });
+        assert_eq!(answer.await, Ok(order[1]));
+        assert_eq!(*open.borrow(), 0);
+    }
+}

@@ -1,0 +1,18 @@
+//! The only room that resolves names and opens connections.
+//!
+//! Guaranteed:
+//! - Nothing is resolved or dialled that a caller did not hand in: no redirects, no retries elsewhere, no second look-up.
+//! - Every query is absolute; no search list ever applies, whatever the answer to the name itself was.
+//! - Look-ups in flight, threads, attempts and waits are bounded.
+//!
+//! Deliberately not here: judging addresses. What a look-up returns is not vetted yet.
+
+mod connect;
+mod machine;
+mod resolve;
+mod servers;
+mod system;
+
+pub use connect::{DialError, Dialled, connect};
+pub use machine::machine_addresses;
+pub use resolve::{Addresses, DnsSettings, ResolveError, Resolver, SetUpError};

@@ -1,0 +1,148 @@
+//! From a host to its addresses.
+//!
+//! Guaranteed:
+//! - An address literal is its own answer; `[dns] hosts` comes before any resolver, by the exact name.
+//! - An answer is never empty, and it comes, or its error, within the time given.
+//!
+//! Deliberately not done: judging what came back, and sorting it (the resolver's order stands: the system's by RFC 6724,
+//! or IPv6 first).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use smallvec::{SmallVec, smallvec};
+use tokio::sync::Semaphore;
+use tokio::time;
+
+use super::servers::Servers;
+use super::system::System;
+use crate::facts::{DomainName, Host};
+
+/// What a host resolved to, in the resolver's order.
+pub type Addresses = SmallVec<[IpAddr; 4]>;
+
+/// How names are resolved (CONTRACT §4, `[dns]`).
+#[derive(Clone, Debug)]
+pub struct DnsSettings {
+    /// The servers to ask, by UDP and, where an answer does not fit, TCP. None: the system's resolver.
+    pub servers: Vec<SocketAddr>,
+    /// Names with fixed answers.
+    pub hosts: Vec<(DomainName, Vec<IpAddr>)>,
+    /// The most that one look-up may take, all its queries and repetitions together.
+    pub timeout: Duration,
+    /// How many look-ups may be under way in the whole process.
+    pub max_in_flight: usize,
+}
+
+/// Resolves hosts. One is made for the process; each worker takes its own by [`Resolver::for_worker`].
+#[derive(Debug)]
+pub struct Resolver {
+    shared: Arc<Shared>,
+    source: Source,
+}
+
+/// What all workers have in common.
+#[derive(Debug)]
+struct Shared {
+    servers: Vec<SocketAddr>,
+    hosts: HashMap<DomainName, Addresses, RandomState>,
+    timeout: Duration,
+    in_flight: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+enum Source {
+    System(Arc<System>),
+    Servers(Box<Servers>),
+}
+
+/// Why a host has no addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// DNS says that there is no such name.
+    #[error("there is no such name")]
+    NotFound,
+    /// The name exists and has no address.
+    #[error("the name has no address")]
+    NoAddresses,
+    /// The resolver failed, refused, or sent what is no answer to the question.
+    #[error("the name could not be looked up")]
+    Failed,
+    /// No answer in time.
+    #[error("the name server did not answer in time")]
+    Timeout,
+    /// More look-ups are under way than are permitted at once: our own want.
+    #[error("too many names are being looked up at once")]
+    Busy,
+}
+
+/// Why a resolver cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the resolver cannot be set up: {0}")]
+pub struct SetUpError(#[from] hickory_resolver::net::NetError);
+
+impl Resolver {
+    /// The process's resolver, which the first worker may use as its own.
+    ///
+    /// # Errors
+    /// If the resolver library cannot be set up.
+    pub fn new(settings: DnsSettings) -> Result<Self, SetUpError> {
+        let DnsSettings { servers, hosts, timeout, max_in_flight } = settings;
+        let hosts = hosts.into_iter().map(|(name, addresses)| (name, addresses.into())).collect();
+        let in_flight = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
+        let shared = Arc::new(Shared { servers, hosts, timeout, in_flight });
+        let source = if shared.servers.is_empty() {
+            Source::System(Arc::new(System::new(max_in_flight)))
+        } else {
+            Source::Servers(Box::new(shared.servers()?))
+        };
+        Ok(Self { shared, source })
+    }
+
+    /// Another worker's: it shares the settings, the bound and the system's threads, but has sockets and a cache of its
+    /// own, because those belong to the runtime that made them.
+    ///
+    /// # Errors
+    /// If the resolver library cannot be set up.
+    pub fn for_worker(&self) -> Result<Self, SetUpError> {
+        let source = match &self.source {
+            Source::System(system) => Source::System(Arc::clone(system)),
+            Source::Servers(_) => Source::Servers(Box::new(self.shared.servers()?)),
+        };
+        Ok(Self { shared: Arc::clone(&self.shared), source })
+    }
+
+    /// The addresses of a host, unvetted. Only to be asked about what a policy has allowed.
+    ///
+    /// # Errors
+    /// If there is no address, or no telling.
+    pub async fn resolve(&self, host: &Host) -> Result<Addresses, ResolveError> {
+        let name = match host {
+            Host::Ip(ip) => return Ok(smallvec![*ip]),
+            Host::Name(name) => name,
+        };
+        let answer = match self.shared.hosts.get(name) {
+            Some(fixed) => fixed.clone(),
+            None => {
+                time::timeout(self.shared.timeout, self.look_up(name)).await.unwrap_or(Err(ResolveError::Timeout))?
+            }
+        };
+        if answer.is_empty() { Err(ResolveError::NoAddresses) } else { Ok(answer) }
+    }
+
+    async fn look_up(&self, name: &DomainName) -> Result<Addresses, ResolveError> {
+        match &self.source {
+            Source::System(system) => system.look_up(name).await,
+            Source::Servers(servers) => servers.look_up(name).await,
+        }
+    }
+}
+
+impl Shared {
+    fn servers(&self) -> Result<Servers, SetUpError> {
+        Ok(Servers::new(&self.servers, self.timeout, Arc::clone(&self.in_flight))?)
+    }
+}

@@ -1,0 +1,491 @@
+//! Look-ups by configured name servers.
+//!
+//! Guaranteed:
+//! - The question is the name itself, absolute: A and AAAA, and what its CNAMEs lead to. Neither a search list nor the
+//!   hosts file is consulted. `localhost` and names below it are loopback without a question (RFC 6761 §6.3).
+//! - An answer is kept as long as its TTL says; TTL 0 is not kept. The store is bounded.
+//! - Equal questions of one worker that are under way together are asked once.
+//!
+//! Deliberately not done: DNSSEC, encrypted transports, randomised case (some servers lower it), telling what a server
+//! put beside the answer from the answer itself: all of it is vetted.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
+};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use tokio::sync::Semaphore;
+
+use super::resolve::{Addresses, ResolveError};
+use crate::facts::DomainName;
+
+/// Answers that one worker keeps. An agent's working set is some hundred names; at about 1 KiB an answer this is 2 MiB.
+const CACHED_ANSWERS: u64 = 2048;
+/// For how long a "no such name" is believed at most, whatever the zone says: people mend DNS and try again.
+const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(30);
+/// How often a question is put again when nothing came back; the other servers come first then.
+const REPETITIONS: usize = 1;
+
+/// A client of the configured servers, for one worker.
+#[derive(Debug)]
+pub(super) struct Servers {
+    resolver: TokioResolver,
+    in_flight: Arc<Semaphore>,
+}
+
+impl Servers {
+    pub(super) fn new(servers: &[SocketAddr], timeout: Duration, in_flight: Arc<Semaphore>) -> Result<Self, NetError> {
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect());
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options(timeout);
+        Ok(Self { resolver: builder.build()?, in_flight })
+    }
+
+    pub(super) async fn look_up(&self, name: &DomainName) -> Result<Addresses, ResolveError> {
+        let _permit = self.in_flight.try_acquire().map_err(|_| ResolveError::Busy)?;
+        // Made of labels, a name is absolute.
+        let labels = name.as_str().split('.').map(str::as_bytes);
+        let name = Name::from_labels(labels).map_err(|_| ResolveError::Failed)?;
+        let (v6, v4) = tokio::join!(
+            self.resolver.lookup(name.clone(), RecordType::AAAA),
+            self.resolver.lookup(name, RecordType::A)
+        );
+        match (v6, v4) {
+            (Err(v6), Err(v4)) => Err(worse(reason(&v6), reason(&v4))),
+            (v6, v4) => Ok([v6, v4].iter().flatten().flat_map(addresses).collect()),
+        }
+    }
+}
+
+fn server(addr: &SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = addr.port();
+        connection
+    });
+    NameServerConfig::new(addr.ip(), true, connections.into())
+}
+
+fn options(timeout: Duration) -> ResolverOpts {
+    let mut options = ResolverOpts::default();
+    // So that a family which stays silent ends before the whole look-up does, and the other's answer counts.
+    options.timeout = timeout / 5 * 2;
+    options.attempts = REPETITIONS;
+    options.edns0 = true;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.cache_size = CACHED_ANSWERS;
+    options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
+    // One server after the other: a name is told to no more servers than needed.
+    options.num_concurrent_reqs = 1;
+    options.server_ordering_strategy = ServerOrderingStrategy::QueryStatistics;
+    options
+}
+
+fn addresses(answer: &Lookup) -> impl Iterator<Item = IpAddr> {
+    answer.answers().iter().filter_map(|record| record.data.ip_addr())
+}
+
+fn reason(error: &NetError) -> ResolveError {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => ResolveError::NotFound,
+            ResponseCode::NoError => ResolveError::NoAddresses,
+            _ => ResolveError::Failed,
+        },
+        NetError::Timeout => ResolveError::Timeout,
+        NetError::Busy => ResolveError::Busy,
+        _ => ResolveError::Failed,
+    }
+}
+
+/// Of two families' errors the one that leaves more open: "no address" needs both to say so.
+fn worse(one: ResolveError, other: ResolveError) -> ResolveError {
+    let rank = |error| match error {
+        ResolveError::NoAddresses => 0,
+        ResolveError::NotFound => 1,
+        ResolveError::Failed => 2,
+        ResolveError::Timeout => 3,
+        ResolveError::Busy => 4,
+    };
+    if rank(one) < rank(other) { other } else { one }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+    use std::future::Future;
+    use std::rc::Rc;
+
+    use hickory_resolver::proto::op::Message;
+    use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
+    use hickory_resolver::proto::rr::{RData, Record};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, UdpSocket};
+    use tokio::task::LocalSet;
+    use tokio::time::Instant;
+
+    use super::super::resolve::{DnsSettings, Resolver};
+    use super::*;
+    use crate::facts::Host;
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// What the server says to a question.
+    #[derive(Clone)]
+    enum Say {
+        /// Records, as (owner, TTL, data).
+        Records(Vec<(&'static str, u32, RData)>),
+        Code(ResponseCode),
+        Nothing,
+        /// By UDP that the answer does not fit; by TCP these.
+        ByTcp(Vec<(&'static str, u32, RData)>),
+        /// First a forged answer with another id, then these.
+        AfterForgery(Vec<(&'static str, u32, RData)>),
+        Garbage,
+    }
+
+    fn v4(text: &str) -> RData {
+        RData::A(A(text.parse().unwrap()))
+    }
+
+    fn v6(text: &str) -> RData {
+        RData::AAAA(AAAA(text.parse().unwrap()))
+    }
+
+    fn cname(text: &str) -> RData {
+        RData::CNAME(CNAME(Name::from_ascii(text).unwrap()))
+    }
+
+    /// A name server on loopback, and the questions that it was asked: "A a.test.", "A a.test. tcp".
+    struct Server {
+        addr: SocketAddr,
+        asked: Rc<RefCell<Vec<String>>>,
+    }
+
+    type Script = HashMap<String, Say>;
+
+    fn script(rows: &[(&str, Say)]) -> Script {
+        rows.iter().map(|(question, say)| ((*question).to_owned(), say.clone())).collect()
+    }
+
+    impl Server {
+        /// Answers by the script; what is not in it does not exist.
+        async fn start(rows: &[(&str, Say)]) -> Self {
+            let (udp, tcp) = loop {
+                let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+                    break (udp, tcp);
+                }
+            };
+            let server = Self { addr: udp.local_addr().unwrap(), asked: Rc::default() };
+            let script = Rc::new(script(rows));
+            tokio::task::spawn_local(serve_udp(udp, Rc::clone(&script), Rc::clone(&server.asked)));
+            tokio::task::spawn_local(serve_tcp(tcp, script, Rc::clone(&server.asked)));
+            server
+        }
+
+        fn asked(&self) -> Vec<String> {
+            let mut asked = self.asked.borrow_mut().split_off(0);
+            asked.sort();
+            asked
+        }
+    }
+
+    async fn serve_udp(socket: UdpSocket, script: Rc<Script>, asked: Rc<RefCell<Vec<String>>>) {
+        let mut buffer = [0; 4096];
+        loop {
+            let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
+            let query = Message::from_vec(&buffer[..length]).unwrap();
+            let question = format!("{} {}", query.queries[0].query_type(), query.queries[0].name());
+            let say = script.get(&question).cloned().unwrap_or(Say::Code(ResponseCode::NXDomain));
+            asked.borrow_mut().push(question);
+            for answer in answers(&query, say, false) {
+                socket.send_to(&answer, peer).await.unwrap();
+            }
+        }
+    }
+
+    async fn serve_tcp(listener: TcpListener, script: Rc<Script>, asked: Rc<RefCell<Vec<String>>>) {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (script, asked) = (Rc::clone(&script), Rc::clone(&asked));
+            tokio::task::spawn_local(async move {
+                while let Ok(length) = stream.read_u16().await {
+                    let mut buffer = vec![0; length.into()];
+                    stream.read_exact(&mut buffer).await.unwrap();
+                    let query = Message::from_vec(&buffer).unwrap();
+                    let question = format!("{} {}", query.queries[0].query_type(), query.queries[0].name());
+                    let say = script[&question].clone();
+                    asked.borrow_mut().push(format!("{question} tcp"));
+                    for answer in answers(&query, say, true) {
+                        stream.write_u16(u16::try_from(answer.len()).unwrap()).await.unwrap();
+                        stream.write_all(&answer).await.unwrap();
+                    }
+                }
+            });
+        }
+    }
+
+    fn answers(query: &Message, say: Say, tcp: bool) -> Vec<Vec<u8>> {
+        let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+        answer.add_query(query.queries[0].clone());
+        let fill = |answer: &mut Message, records: Vec<(&str, u32, RData)>| {
+            answer.add_answers(
+                records
+                    .into_iter()
+                    .map(|(owner, ttl, data)| Record::from_rdata(Name::from_ascii(owner).unwrap(), ttl, data)),
+            );
+        };
+        match say {
+            Say::Nothing => return Vec::new(),
+            Say::Garbage => return vec![[&query.metadata.id.to_be_bytes(), [0xff; 40].as_slice()].concat()],
+            Say::Code(code) => answer.metadata.response_code = code,
+            Say::ByTcp(_) if !tcp => answer.metadata.truncation = true,
+            Say::Records(records) | Say::ByTcp(records) => fill(&mut answer, records),
+            Say::AfterForgery(records) => {
+                let mut forged = answer.clone();
+                forged.metadata.id ^= 1;
+                fill(&mut forged, vec![("a.test.", 60, v4("198.51.100.66"))]);
+                fill(&mut answer, records);
+                return vec![forged.to_vec().unwrap(), answer.to_vec().unwrap()];
+            }
+        }
+        vec![answer.to_vec().unwrap()]
+    }
+
+    fn resolver(servers: &[&Server], max_in_flight: usize) -> Resolver {
+        let servers = servers.iter().map(|server| server.addr).collect();
+        let fixed = |name: &str, ips: &[&str]| {
+            (DomainName::parse(name.as_bytes()).unwrap(), ips.iter().map(|ip| ip.parse().unwrap()).collect())
+        };
+        let hosts = vec![fixed("fixed.test", &["192.0.2.7", "2001:db8::7"]), fixed("empty.test", &[])];
+        Resolver::new(DnsSettings { servers, hosts, timeout: TIMEOUT, max_in_flight }).unwrap()
+    }
+
+    async fn resolve(resolver: &Resolver, host: &str) -> Result<String, ResolveError> {
+        let answer = resolver.resolve(&Host::parse(host.as_bytes()).unwrap()).await?;
+        Ok(answer.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    async fn local<T>(test: impl Future<Output = T>) -> T {
+        LocalSet::new().run_until(test).await
+    }
+
+    fn found(text: &str) -> Result<String, ResolveError> {
+        Ok(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn both_families_are_asked_for_the_name_as_it_is_and_nothing_else() {
+        local(async {
+            let a =
+                ("A a.test.", Say::Records(vec![("a.test.", 60, v4("192.0.2.1")), ("a.test.", 60, v4("192.0.2.2"))]));
+            let aaaa = ("AAAA a.test.", Say::Records(vec![("a.test.", 60, v6("2001:db8::1"))]));
+            let server =
+                Server::start(&[a, aaaa, ("A v4.test.", Say::Records(vec![("v4.test.", 60, v4("192.0.2.3"))]))]).await;
+            let resolver = resolver(&[&server], 100);
+            for (host, expected, asked) in [
+                ("A.test", found("2001:db8::1 192.0.2.1 192.0.2.2"), &["A a.test.", "AAAA a.test."][..]),
+                ("v4.test", found("192.0.2.3"), &["A v4.test.", "AAAA v4.test."]),
+                ("no.test", Err(ResolveError::NotFound), &["A no.test.", "AAAA no.test."]),
+                ("intranet", Err(ResolveError::NotFound), &["A intranet.", "AAAA intranet."]),
+                ("a_b.test", Err(ResolveError::NotFound), &["A a_b.test.", "AAAA a_b.test."]),
+                ("fixed.test", found("192.0.2.7 2001:db8::7"), &[]),
+                ("empty.test", Err(ResolveError::NoAddresses), &[]),
+                ("x.fixed.test", Err(ResolveError::NotFound), &["A x.fixed.test.", "AAAA x.fixed.test."]),
+                ("192.0.2.9", found("192.0.2.9"), &[]),
+                ("[2001:db8::9]", found("2001:db8::9"), &[]),
+                ("x.localhost", found("::1 127.0.0.1"), &[]),
+            ] {
+                assert_eq!(resolve(&resolver, host).await, expected, "{host}");
+                assert_eq!(server.asked(), asked, "{host}");
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn chains_are_followed_to_their_end_and_rings_are_left() {
+        local(async {
+            let chain = vec![
+                ("a.test.", 60, cname("b.test.")),
+                ("b.test.", 60, cname("c.test.")),
+                ("c.test.", 60, v4("192.0.2.1")),
+            ];
+            let server = Server::start(&[
+                ("A a.test.", Say::Records(chain)),
+                ("A d.test.", Say::Records(vec![("d.test.", 60, cname("e.test."))])),
+                ("A e.test.", Say::Records(vec![("e.test.", 60, v4("192.0.2.2"))])),
+                ("A f.test.", Say::Records(vec![("f.test.", 60, cname("e.test."))])),
+                ("A g.test.", Say::Records(vec![("g.test.", 60, cname("g.test."))])),
+                ("A h.test.", Say::Records(vec![("h.test.", 60, cname("i.test."))])),
+                ("A i.test.", Say::Records(vec![("i.test.", 60, cname("h.test."))])),
+                ("A j.test.", Say::Records(vec![("other.test.", 60, v4("192.0.2.66"))])),
+            ])
+            .await;
+            let resolver = resolver(&[&server], 100);
+            for (host, expected) in [
+                ("a.test", Some("192.0.2.1")),
+                ("d.test", Some("192.0.2.2")),
+                ("f.test", Some("192.0.2.2")),
+                ("g.test", None),
+                ("h.test", None),
+                ("j.test", None),
+            ] {
+                assert_eq!(resolve(&resolver, host).await.ok().as_deref(), expected, "{host}");
+                assert!(server.asked().len() < 20, "{host}");
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_lives_as_long_as_it_says_and_is_asked_once() {
+        local(async {
+            let one = |ttl| Say::Records(vec![("a.test.", ttl, v4("192.0.2.1"))]);
+            let server = Server::start(&[
+                ("A a.test.", one(60)),
+                ("AAAA a.test.", Say::Records(vec![("a.test.", 60, v6("2001:db8::1"))])),
+                ("A b.test.", Say::Records(vec![("b.test.", 0, v4("192.0.2.1"))])),
+                ("AAAA b.test.", Say::Records(vec![("b.test.", 0, v6("2001:db8::1"))])),
+            ])
+            .await;
+            let resolver = resolver(&[&server], 100);
+            let (one, two) = tokio::join!(resolve(&resolver, "a.test"), resolve(&resolver, "a.test"));
+            assert_eq!((one, two), (found("2001:db8::1 192.0.2.1"), found("2001:db8::1 192.0.2.1")));
+            assert!(resolve(&resolver, "a.test").await.is_ok());
+            assert_eq!(server.asked(), ["A a.test.", "AAAA a.test."]);
+            assert!(resolve(&resolver, "b.test").await.is_ok());
+            assert!(resolve(&resolver, "b.test").await.is_ok());
+            assert_eq!(server.asked().len(), 4, "TTL 0 is for one use");
+            assert!(resolve(&resolver.for_worker().unwrap(), "a.test").await.is_ok());
+            assert_eq!(server.asked().len(), 2, "each worker has its own store");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn bad_answers_are_told_apart() {
+        local(async {
+            let good = || vec![("a.test.", 60, v4("192.0.2.1"))];
+            let server = Server::start(&[
+                ("A empty.test.", Say::Records(vec![])),
+                ("AAAA empty.test.", Say::Records(vec![])),
+                ("A half.test.", Say::Records(vec![])),
+                ("A servfail.test.", Say::Code(ResponseCode::ServFail)),
+                ("AAAA servfail.test.", Say::Code(ResponseCode::ServFail)),
+                ("A refused.test.", Say::Code(ResponseCode::Refused)),
+                ("AAAA refused.test.", Say::Records(vec![])),
+                ("A garbage.test.", Say::Garbage),
+                ("AAAA garbage.test.", Say::Garbage),
+                ("A a.test.", Say::AfterForgery(good())),
+                ("AAAA a.test.", Say::Records(vec![])),
+            ])
+            .await;
+            let resolver = resolver(&[&server], 100);
+            for (host, expected) in [
+                ("no.test", Err(ResolveError::NotFound)),
+                ("empty.test", Err(ResolveError::NoAddresses)),
+                ("half.test", Err(ResolveError::NotFound)),
+                ("servfail.test", Err(ResolveError::Failed)),
+                ("refused.test", Err(ResolveError::Failed)),
+                ("garbage.test", Err(ResolveError::Failed)),
+                ("a.test", found("192.0.2.1")),
+            ] {
+                assert_eq!(resolve(&resolver, host).await, expected, "{host}");
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_asked_by_tcp() {
+        local(async {
+            let many: Vec<_> = (0..200).map(|last| ("a.test.", 60, v4(&format!("192.0.2.{last}")))).collect();
+            let server =
+                Server::start(&[("A a.test.", Say::ByTcp(many)), ("AAAA a.test.", Say::Records(vec![]))]).await;
+            let answer = resolve(&resolver(&[&server], 100), "a.test").await.unwrap();
+            assert_eq!(answer.split(' ').count(), 200);
+            assert_eq!(server.asked(), ["A a.test.", "A a.test. tcp", "AAAA a.test."]);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_in_time_and_never_costs_what_was_answered() {
+        local(async {
+            let good = Say::Records(vec![("half.test.", 60, v4("192.0.2.1"))]);
+            let server = Server::start(&[
+                ("A a.test.", Say::Nothing),
+                ("AAAA a.test.", Say::Nothing),
+                ("A half.test.", good),
+                ("AAAA half.test.", Say::Nothing),
+            ])
+            .await;
+            let resolver = resolver(&[&server], 100);
+            let began = Instant::now();
+            assert_eq!(resolve(&resolver, "a.test").await, Err(ResolveError::Timeout));
+            assert!(began.elapsed() <= TIMEOUT, "{:?}", began.elapsed());
+            assert!(server.asked().len() > 2, "asked again");
+            let began = Instant::now();
+            assert_eq!(resolve(&resolver, "half.test").await, found("192.0.2.1"));
+            assert!(began.elapsed() < TIMEOUT, "{:?}", began.elapsed());
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_server_answers_for_a_silent_one() {
+        local(async {
+            let silent = Server::start(&[("A a.test.", Say::Nothing), ("AAAA a.test.", Say::Nothing)]).await;
+            let good = Server::start(&[
+                ("A a.test.", Say::Records(vec![("a.test.", 60, v4("192.0.2.1"))])),
+                ("AAAA a.test.", Say::Records(vec![])),
+            ])
+            .await;
+            assert_eq!(resolve(&resolver(&[&silent, &good], 100), "a.test").await, found("192.0.2.1"));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn look_ups_beyond_the_bound_are_refused_at_once() {
+        local(async {
+            let server = Server::start(&[("A a.test.", Say::Nothing), ("AAAA a.test.", Say::Nothing)]).await;
+            let resolver = resolver(&[&server], 1);
+            let other = resolver.for_worker().unwrap();
+            let (held, refused) = tokio::join!(resolve(&resolver, "a.test"), resolve(&other, "b.test"));
+            assert_eq!(held, Err(ResolveError::Timeout));
+            assert_eq!(refused, Err(ResolveError::Busy));
+            assert_eq!(resolve(&other, "b.test").await, Err(ResolveError::NotFound), "and room comes back");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_names_is_answered_whole() {
+        local(async {
+            let server = Server::start(&[]).await;
+            let resolver = Rc::new(resolver(&[&server], 300));
+            let burst: Vec<_> = (0..200)
+                .map(|index| {
+                    let resolver = Rc::clone(&resolver);
+                    tokio::task::spawn_local(async move { resolve(&resolver, &format!("n{index}.test")).await })
+                })
+                .collect();
+            for answer in burst {
+                assert_eq!(answer.await.unwrap(), Err(ResolveError::NotFound));
+            }
+            assert_eq!(server.asked().len(), 400);
+        })
+        .await;
+    }
+}

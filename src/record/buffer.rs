@@ -1,0 +1,64 @@
+//! One worker's records until the writer fetches them.
+
+use super::entry::{Kind, Record};
+
+/// Records that wait for the writer, per worker (some 6 MiB). It fetches them twenty times a second and early when half
+/// of these are there, so only a writer that is held up for long (a disk that hangs) makes it overflow.
+pub const MAX_BUFFERED: usize = 16_384;
+/// Bytes of text in them: sixteen thousand of the longest paths would be six times this.
+const MAX_TEXT: usize = 8 * 1024 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    records: Vec<Record>,
+    text: usize,
+    dropped: u64,
+}
+
+/// What the writer fetches.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) records: Vec<Record>,
+    /// Requests whose record did not fit.
+    pub(super) dropped: u64,
+}
+
+/// What became of a record that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// It is the first since the writer came by.
+    First,
+    /// It waits with others.
+    Waits,
+    /// It waits, and the writer should come soon.
+    HalfFull,
+    /// There was no room.
+    Dropped,
+}
+
+impl Buffer {
+    pub(super) fn push(&mut self, record: Record) -> Pushed {
+        let text = self.text + record.text_len();
+        if self.records.len() >= MAX_BUFFERED || text > MAX_TEXT {
+            self.dropped += u64::from(record.kind == Kind::End);
+            return Pushed::Dropped;
+        }
+        let was_half = self.is_half_full();
+        self.text = text;
+        self.records.push(record);
+        match (self.records.len(), was_half, self.is_half_full()) {
+            (1, ..) => Pushed::First,
+            (_, false, true) => Pushed::HalfFull,
+            _ => Pushed::Waits,
+        }
+    }
+
+    pub(super) fn fetch(&mut self) -> Fetched {
+        let Self { records, dropped, .. } = std::mem::take(self);
+        Fetched { records, dropped }
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.records.len() >= MAX_BUFFERED / 2 || self.text >= MAX_TEXT / 2
+    }
+}

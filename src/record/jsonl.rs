@@ -1,0 +1,423 @@
+//! The file of JSON Lines.
+//!
+//! Guaranteed:
+//! - Only whole lines: what a full disk cut off in the middle is taken back before anything follows it.
+//! - Each line's `prev` is the hash of the line before it in the files, over rotation, restarts and gaps.
+//! - What could not be written is counted; once writing works again, a `gap` line says how many are missing.
+//! - Mode 0600 for a new file; one process at a time (an advisory lock).
+//!
+//! Deliberately not done: keeping lines in memory until the disk has room again. That would only move the loss.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::Jsonl;
+use super::line::LineHash;
+use super::tail::Tail;
+
+/// Lines are written when they are this many bytes, or a batch ends: large enough that the call is cheap, small enough
+/// that a burst does not grow the buffer.
+const WRITE_AT: usize = 256 * 1024;
+/// A crash of the machine loses at most this much.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// The first wait before a failed file is tried again; each further one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest such wait: somebody who made room wants to see it used.
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// The file, and what has not reached it yet.
+#[derive(Debug)]
+pub(super) struct JsonlFile {
+    settings: Jsonl,
+    live: Option<Live>,
+    /// The last line that is whole in the files.
+    last: Option<LineHash>,
+    pending: Vec<u8>,
+    /// Where each pending line ends, its hash, and whether it is a request's record.
+    ends: Vec<(usize, LineHash, bool)>,
+    /// Records that are missing since the last gap line.
+    missing: u64,
+    retry: Retry,
+    unsynced_since: Option<Instant>,
+    #[cfg(test)]
+    disk: tests::Disk,
+}
+
+#[derive(Debug)]
+struct Live {
+    file: File,
+    /// Bytes of whole lines in it.
+    size: u64,
+    /// Beyond this size it is rotated.
+    rotate_at: u64,
+}
+
+#[derive(Debug)]
+struct Retry {
+    at: Instant,
+    wait: Duration,
+}
+
+impl JsonlFile {
+    /// Opens the file, or makes it, and says where its lines stopped.
+    ///
+    /// # Errors
+    /// It cannot be opened, another process writes it, or it is no file of records.
+    pub(super) fn open(settings: Jsonl) -> io::Result<(Self, Tail)> {
+        let (live, mut tail) = open_live(&settings)?;
+        if tail.hash.is_none()
+            && let Ok(mut rotated) = File::open(numbered(&settings.path, 1))
+        {
+            tail = Tail { whole: 0, ..Tail::read(&mut rotated)? };
+        }
+        let retry = Retry { at: Instant::now(), wait: FIRST_RETRY };
+        let file = Self {
+            settings,
+            live: Some(live),
+            last: tail.hash,
+            pending: Vec::new(),
+            ends: Vec::new(),
+            missing: 0,
+            retry,
+            unsynced_since: None,
+            #[cfg(test)]
+            disk: tests::Disk::default(),
+        };
+        Ok((file, tail))
+    }
+
+    /// Takes one line without its line feed. Returns how many records were lost by writing, if that failed.
+    pub(super) fn append(&mut self, line: &[u8], hash: LineHash, is_record: bool) -> u64 {
+        let Some(live) = &self.live else {
+            self.missing += u64::from(is_record);
+            return u64::from(is_record);
+        };
+        let after = live.size + (self.pending.len() + line.len() + 1) as u64;
+        let mut lost = 0;
+        if after > live.rotate_at && live.size + self.pending.len() as u64 > 0 {
+            lost += self.write_out();
+            self.rotate();
+            if self.live.is_none() {
+                self.missing += u64::from(is_record);
+                return lost + u64::from(is_record);
+            }
+        }
+        self.pending.extend_from_slice(line);
+        self.pending.push(b'\n');
+        self.ends.push((self.pending.len(), hash, is_record));
+        if self.pending.len() >= WRITE_AT {
+            lost += self.write_out();
+        }
+        lost
+    }
+
+    /// Writes what is pending. Returns how many records were lost, if that failed.
+    pub(super) fn write_out(&mut self) -> u64 {
+        if self.pending.is_empty() {
+            return 0;
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let ends = std::mem::take(&mut self.ends);
+        let (written, error) = self.write_bytes(&pending);
+        let whole = ends.iter().take_while(|(end, ..)| *end <= written).count();
+        if let Some((end, hash, _)) = whole.checked_sub(1).and_then(|last| ends.get(last)) {
+            self.last = Some(*hash);
+            if let Some(live) = &mut self.live {
+                live.size += *end as u64;
+            }
+            self.unsynced_since.get_or_insert_with(Instant::now);
+        }
+        let lost = ends.iter().skip(whole).filter(|(.., is_record)| *is_record).count() as u64;
+        if let Some(error) = error {
+            self.missing += lost;
+            self.fail(&error);
+        }
+        // The capacity serves the next batch.
+        self.pending = cleared(pending);
+        self.ends = ends;
+        self.ends.clear();
+        lost
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) -> (usize, Option<io::Error>) {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match self.write_some(rest) {
+                Ok(0) => return (written, Some(io::ErrorKind::WriteZero.into())),
+                Ok(n) => written += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Some(error)),
+            }
+        }
+        (written, None)
+    }
+
+    fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(test)]
+        let bytes = self.disk.take(bytes)?;
+        match &mut self.live {
+            Some(live) => live.file.write(bytes),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Takes back half a line and waits before the next try.
+    fn fail(&mut self, error: &io::Error) {
+        tracing::warn!(path = %self.settings.path.display(), %error, "records cannot be written; requests go on");
+        if let Some(live) = self.live.take() {
+            // If even this fails, opening it again cuts the torn line off.
+            let _ = live.file.set_len(live.size);
+        }
+        self.retry.at = Instant::now() + self.retry.wait;
+        self.retry.wait = (self.retry.wait * 2).min(LAST_RETRY);
+    }
+
+    /// When a failed file wants to be tried again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.live.is_none().then_some(self.retry.at)
+    }
+
+    /// Tries a failed file again. If it opens: the records that are missing and the hash to go on from, for a gap line,
+    /// which the caller hands to [`Self::write_gap`].
+    pub(super) fn mend(&mut self) -> Option<(u64, Option<LineHash>)> {
+        match open_live(&self.settings) {
+            Ok((live, tail)) => {
+                self.live = Some(live);
+                if tail.hash.is_some() {
+                    self.last = tail.hash;
+                }
+                Some((self.missing, self.last))
+            }
+            Err(error) => {
+                self.fail(&error);
+                None
+            }
+        }
+    }
+
+    /// Writes the line that says what is missing; whether that worked.
+    pub(super) fn write_gap(&mut self, line: &[u8], hash: LineHash) -> bool {
+        self.append(line, hash, false);
+        self.write_out();
+        if self.live.is_some() {
+            tracing::info!(path = %self.settings.path.display(), missing = self.missing, "records are written again");
+            self.missing = 0;
+            self.retry.wait = FIRST_RETRY;
+        }
+        self.live.is_some()
+    }
+
+    /// When what was written should be on the disk at the latest.
+    pub(super) fn sync_at(&self) -> Option<Instant> {
+        self.unsynced_since.map(|since| since + SYNC_EVERY)
+    }
+
+    /// Waits until what was written is on the disk.
+    pub(super) fn sync(&mut self) {
+        if self.unsynced_since.take().is_some()
+            && let Some(live) = &self.live
+            && let Err(error) = live.file.sync_data()
+            // A pipe or a device has nothing to wait for.
+            && error.kind() != io::ErrorKind::InvalidInput
+        {
+            tracing::warn!(path = %self.settings.path.display(), %error, "records may not be on the disk yet");
+        }
+    }
+
+    /// path → path.1 → path.2 …, so that there are `files` of them with the live one.
+    fn rotate(&mut self) {
+        self.sync();
+        let Some(live) = &mut self.live else { return };
+        let path = &self.settings.path;
+        let renamed = if self.settings.files > 1 {
+            (0..self.settings.files - 1).rev().try_for_each(|n| {
+                match std::fs::rename(numbered(path, n), numbered(path, n + 1)) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    other => other,
+                }
+            })
+        } else {
+            live.file.set_len(0)
+        };
+        if let Err(error) = renamed {
+            tracing::warn!(path = %path.display(), %error, "records cannot be rotated; the file grows on");
+            live.rotate_at = live.size + self.settings.max_size / 4;
+            return;
+        }
+        // Closed first: with one file only the lock is on the very file that is opened again. Nothing is to be taken
+        // back from it if that fails, so it is not there for `fail` to see.
+        self.live = None;
+        match open_live(&self.settings) {
+            Ok((live, _)) => self.live = Some(live),
+            Err(error) => self.fail(&error),
+        }
+    }
+}
+
+impl Drop for JsonlFile {
+    fn drop(&mut self) {
+        self.sync();
+    }
+}
+
+fn cleared(mut buffer: Vec<u8>) -> Vec<u8> {
+    buffer.clear();
+    buffer.shrink_to(2 * WRITE_AT);
+    buffer
+}
+
+/// Opens the live file, cuts off a torn last line, and locks it.
+fn open_live(settings: &Jsonl) -> io::Result<(Live, Tail)> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&settings.path)?;
+    if !file.metadata()?.is_file() {
+        // A pipe or a device has no end to go on from, and nothing to rotate.
+        return Ok((Live { file, size: 0, rotate_at: u64::MAX }, Tail::EMPTY));
+    }
+    // A file system that knows no locks is no reason to keep no records.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process writes its records to this file"));
+    }
+    let tail = Tail::read(&mut file)?;
+    let torn = file.metadata()?.len() - tail.whole;
+    if torn > 0 {
+        file.set_len(tail.whole)?;
+        tracing::warn!(path = %settings.path.display(), bytes = torn, "the last record was torn and has been cut off");
+    }
+    Ok((Live { file, size: tail.whole, rotate_at: settings.max_size }, tail))
+}
+
+/// `path` for 0, else `path.n`.
+fn numbered(path: &Path, n: usize) -> PathBuf {
+    if n == 0 {
+        return path.to_owned();
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{n}"));
+    name.into()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    #[derive(Debug, Default)]
+    pub(in crate::record) struct Disk {
+        pub(in crate::record) room: Option<usize>,
+    }
+
+    impl Disk {
+        pub(super) fn take<'a>(&mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
+            let Some(room) = &mut self.room else { return Ok(bytes) };
+            if *room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let fits = bytes.len().min(*room);
+            *room -= fits;
+            Ok(&bytes[..fits])
+        }
+    }
+
+    fn settings(dir: &tempfile::TempDir, max_size: u64, files: usize) -> Jsonl {
+        Jsonl { path: dir.path().join("r.jsonl"), max_size, files }
+    }
+
+    /// A line of 16 bytes with its line feed.
+    fn text(seq: u64) -> String {
+        format!("{{\"seq\":{seq:8}}}").replace("\": ", "\":")
+    }
+
+    fn append(file: &mut JsonlFile, seqs: impl IntoIterator<Item = u64>) -> u64 {
+        let lost: u64 = seqs
+            .into_iter()
+            .map(|seq| file.append(text(seq).as_bytes(), LineHash::of(text(seq).as_bytes()), true))
+            .sum();
+        lost + file.write_out()
+    }
+
+    fn seqs(path: &Path) -> Vec<u64> {
+        let lines = std::fs::read_to_string(path).unwrap();
+        lines
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn it_rotates_at_its_size_and_keeps_so_many_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir, 2 * 17, 3);
+        let (mut file, tail) = JsonlFile::open(settings.clone()).unwrap();
+        assert_eq!(tail, Tail::EMPTY);
+        assert_eq!(append(&mut file, 1..=9), 0);
+        assert_eq!(seqs(&settings.path), [9]);
+        assert_eq!(seqs(&numbered(&settings.path, 1)), [7, 8]);
+        assert_eq!(seqs(&numbered(&settings.path, 2)), [5, 6]);
+        assert!(!numbered(&settings.path, 3).exists());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&settings.path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_single_file_begins_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir, 2 * 17, 1);
+        let (mut file, _) = JsonlFile::open(settings.clone()).unwrap();
+        assert_eq!(append(&mut file, 1..=5), 0);
+        assert_eq!(seqs(&settings.path), [5]);
+        assert!(!numbered(&settings.path, 1).exists());
+    }
+
+    #[test]
+    fn a_restart_goes_on_from_the_rotated_file_when_the_live_one_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir, 2 * 17, 3);
+        let (mut file, _) = JsonlFile::open(settings.clone()).unwrap();
+        append(&mut file, 1..=2);
+        file.rotate();
+        drop(file);
+        let (_, tail) = JsonlFile::open(settings).unwrap();
+        assert_eq!(tail, Tail { seq: 2, hash: Some(LineHash::of(text(2).as_bytes())), whole: 0 });
+    }
+
+    #[test]
+    fn a_full_disk_leaves_whole_lines_and_a_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir, 1 << 20, 3);
+        let (mut file, _) = JsonlFile::open(settings.clone()).unwrap();
+        file.disk.room = Some(2 * 17 + 5);
+        assert_eq!(append(&mut file, 1..=4), 2);
+        assert_eq!(seqs(&settings.path), [1, 2], "half of the third was taken back");
+        assert!(file.retry_at().is_some());
+        assert_eq!(append(&mut file, [5]), 1, "no try before its time");
+
+        let gap = LineHash::of(text(6).as_bytes());
+        assert_eq!(file.mend(), Some((3, Some(LineHash::of(text(2).as_bytes())))));
+        assert!(!file.write_gap(text(6).as_bytes(), gap), "the disk is still full");
+        assert_eq!(append(&mut file, [7]), 1);
+
+        file.disk.room = None;
+        assert_eq!(file.mend().unwrap().0, 4);
+        assert!(file.write_gap(text(8).as_bytes(), gap));
+        assert_eq!(append(&mut file, [9]), 0);
+        assert_eq!(seqs(&settings.path), [1, 2, 8, 9]);
+        assert_eq!(file.missing, 0);
+    }
+
+    #[test]
+    fn two_processes_never_write_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir, 1 << 20, 3);
+        let _first = JsonlFile::open(settings.clone()).unwrap();
+        assert_eq!(JsonlFile::open(settings).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+}

@@ -1,0 +1,338 @@
+//! One line: a record with its place in the sequence, as JSON.
+//!
+//! The columns are those of CONTRACT §6 in that order, each in every line: text that is not known is "", a number 0.
+//! `client` and `address` are `ip:port` (IPv6 in brackets). `time` is when the request began, UTC with milliseconds.
+//! `decide_us`, `dial_ms` and `duration_ms` have up to three decimals. `prev` is the first half of the SHA-256 of the
+//! line before, without its line feed, in hexadecimal; "" in a file's very first line, and everywhere while nothing
+//! writes lines (nobody could check it). A `gap` has one column more, `dropped`.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use serde::{Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+use super::entry::Record;
+use crate::facts::{Destination, Host};
+
+/// One line of the record: what the file, the API and those who follow it show alike.
+#[derive(Clone, Debug)]
+pub struct RecordLine {
+    pub(super) seq: u64,
+    pub(super) prev: Option<LineHash>,
+    pub(super) body: Body,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    Record(Box<Record>),
+    Gap(Gap),
+}
+
+/// Records that are missing from here on back to the line before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gap {
+    pub(super) at: SystemTime,
+    pub(super) dropped: u64,
+    pub(super) cause: GapCause,
+}
+
+/// Why records were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GapCause {
+    /// The writer was held up, and a worker's buffer was full.
+    BufferFull,
+    /// The file could not be written.
+    WriteFailed,
+}
+
+impl GapCause {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::BufferFull => "buffer_full",
+            Self::WriteFailed => "write_failed",
+        }
+    }
+}
+
+impl RecordLine {
+    /// Its place in the sequence of all lines.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The record; none in a `gap`.
+    pub fn record(&self) -> Option<&Record> {
+        match &self.body {
+            Body::Record(record) => Some(record),
+            Body::Gap(_) => None,
+        }
+    }
+
+    /// The line as JSON, without a line feed. The same bytes as in the file.
+    pub fn to_json(&self) -> String {
+        let mut text = Vec::new();
+        self.write_json(&mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Appends the line, without a line feed.
+    pub(super) fn write_json(&self, to: &mut Vec<u8>) {
+        let written = serde_json::to_writer(to, self);
+        debug_assert!(written.is_ok(), "a Vec takes all, and no column fails");
+    }
+
+    /// Bytes of text that this line holds in memory, beside its fixed size.
+    pub(super) fn text_len(&self) -> usize {
+        self.record().map_or(0, Record::text_len)
+    }
+}
+
+/// The columns, in the order of the contract.
+#[derive(Default, Serialize)]
+struct Columns<'a> {
+    seq: u64,
+    time: Shown<UtcTime>,
+    kind: &'a str,
+    id: Shown<super::RequestId>,
+    listener: &'a str,
+    protocol: &'a str,
+    tool: &'a str,
+    identity: &'a str,
+    client: Shown<std::net::SocketAddr>,
+    method: &'a str,
+    host: Shown<&'a Host>,
+    port: u16,
+    path: &'a str,
+    decision: &'a str,
+    reason: &'a str,
+    rule: &'a str,
+    layer: &'a str,
+    revision: &'a str,
+    address: Shown<std::net::SocketAddr>,
+    sni: &'a str,
+    outcome: &'a str,
+    status: u16,
+    bytes_up: u64,
+    bytes_down: u64,
+    decide_us: f64,
+    dial_ms: f64,
+    duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<u64>,
+    prev: Shown<LineHash>,
+}
+
+impl Serialize for RecordLine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let columns = match &self.body {
+            Body::Record(record) => Columns::of(record),
+            Body::Gap(gap) => Columns {
+                time: Shown(Some(UtcTime(gap.at))),
+                kind: "gap",
+                decision: "none",
+                reason: gap.cause.as_str(),
+                dropped: Some(gap.dropped),
+                ..Columns::default()
+            },
+        };
+        Columns { seq: self.seq, prev: Shown(self.prev), ..columns }.serialize(serializer)
+    }
+}
+
+impl<'a> Columns<'a> {
+    fn of(record: &'a Record) -> Self {
+        Self {
+            seq: 0,
+            time: Shown(Some(UtcTime(record.started))),
+            kind: record.kind.as_str(),
+            id: Shown(Some(record.id)),
+            listener: record.listener.as_str(),
+            protocol: record.protocol.map_or("", |protocol| protocol.as_str()),
+            tool: record.listener.as_str(),
+            identity: "",
+            client: Shown(Some(record.client)),
+            method: record.method.as_ref().map_or("", |method| method.as_str()),
+            host: Shown(record.destination.as_ref().map(Destination::host)),
+            port: record.destination.as_ref().map_or(0, |destination| destination.port().get()),
+            path: record.path.as_deref().unwrap_or_default(),
+            decision: record.verdict.decision(),
+            reason: record.verdict.reason(),
+            rule: record.rule().unwrap_or_default(),
+            layer: "",
+            revision: record.revision(),
+            address: Shown(record.address),
+            sni: record.sni.as_deref().unwrap_or_default(),
+            outcome: record.outcome.as_str(),
+            status: record.status,
+            bytes_up: record.bytes_up,
+            bytes_down: record.bytes_down,
+            decide_us: thousandths(record.decide, Duration::from_nanos(1)),
+            dial_ms: record.dial.map_or(0.0, |dial| thousandths(dial, Duration::from_micros(1))),
+            duration_ms: thousandths(record.duration, Duration::from_micros(1)),
+            dropped: None,
+            prev: Shown(None),
+        }
+    }
+}
+
+/// A duration as thousands of `unit`: whole units count, so that the text is short and always ends.
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 units, which are centuries of microseconds")]
+fn thousandths(duration: Duration, unit: Duration) -> f64 {
+    (duration.as_nanos() / unit.as_nanos()) as f64 / 1000.0
+}
+
+/// A value by its `Display`, or "".
+struct Shown<T>(Option<T>);
+
+impl<T> Default for Shown<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_str(""),
+        }
+    }
+}
+
+/// A time as RFC 3339, UTC, with milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UtcTime(pub(super) SystemTime);
+
+impl fmt::Display for UtcTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = Offset::UTC.to_datetime(Timestamp::try_from(self.0).unwrap_or_default());
+        let (year, month, day) = (time.year(), time.month(), time.day());
+        let (hour, minute, second, ms) = (time.hour(), time.minute(), time.second(), time.millisecond());
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    }
+}
+
+/// Half a SHA-256 of a line. 128 bits, because what it finds is accident; against a forger there is no key in it
+/// anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LineHash([u8; 16]);
+
+impl LineHash {
+    /// The hash of a line without its line feed.
+    pub(super) fn of(line: &[u8]) -> Self {
+        let mut half = [0; 16];
+        half.iter_mut().zip(Sha256::digest(line)).for_each(|(to, byte)| *to = byte);
+        Self(half)
+    }
+}
+
+impl fmt::Display for LineHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::facts::{Method, Protocol, Tool};
+    use crate::policy::Cited;
+    use crate::policy::DenyReason;
+    use crate::record::{Kind, Outcome, RequestId, Verdict};
+
+    /// A denial of `a.test:443`, at 14:02:11 UTC.
+    pub(in crate::record) fn denied(id: u64, to: &str) -> Record {
+        Record {
+            id: RequestId::new(*b"k3f9", id),
+            started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_442_531_042),
+            kind: Kind::End,
+            listener: Tool::new("browser"),
+            protocol: Some(Protocol::Connect),
+            client: "127.0.0.1:50123".parse().unwrap(),
+            method: Some(Method::new("CONNECT")),
+            destination: Some(Destination::parse(to.as_bytes(), None).unwrap()),
+            path: None,
+            verdict: Verdict::Deny(DenyReason::HostNotAllowed),
+            cited: Cited::text(None, "2026-11-23.1"),
+            address: None,
+            sni: None,
+            outcome: Outcome::Denied,
+            status: 403,
+            bytes_up: 0,
+            bytes_down: 0,
+            decide: Duration::from_nanos(214),
+            dial: None,
+            duration: Duration::from_nanos(1_081_400),
+            hint: Some("never in a line".into()),
+        }
+    }
+
+    pub(in crate::record) fn line(seq: u64, record: Record) -> RecordLine {
+        RecordLine { seq, prev: None, body: Body::Record(Box::new(record)) }
+    }
+
+    #[test]
+    fn a_denial_is_this_line() {
+        let line = RecordLine { prev: Some(LineHash::of(b"abc")), ..line(7, denied(1, "example.test:443")) };
+        assert_eq!(
+            line.to_json(),
+            r#"{"seq":7,"time":"2026-11-23T14:02:11.042Z","kind":"end","id":"k3f9-1","listener":"browser","protocol":"connect","tool":"browser","identity":"","client":"127.0.0.1:50123","method":"CONNECT","host":"example.test","port":443,"path":"","decision":"deny","reason":"host_not_allowed","rule":"","layer":"","revision":"2026-11-23.1","address":"","sni":"","outcome":"denied","status":403,"bytes_up":0,"bytes_down":0,"decide_us":0.214,"dial_ms":0.0,"duration_ms":1.081,"prev":"ba7816bf8f01cfea414140de5dae2223"}"#
+        );
+    }
+
+    #[test]
+    fn an_allowed_request_has_its_rule_its_address_and_no_reason() {
+        let record = Record {
+            protocol: Some(Protocol::Http),
+            method: Some(Method::new("GET")),
+            path: Some("/a\"b\\c\u{1}\u{2028}<é>".into()),
+            verdict: Verdict::Allow,
+            cited: Cited::text(Some("allow:*.example.test"), "2026-11-23.1"),
+            address: Some("[2001:db8::1]:80".parse().unwrap()),
+            sni: Some("x.test".into()),
+            outcome: Outcome::Completed,
+            status: 200,
+            bytes_up: 1,
+            bytes_down: u64::MAX,
+            dial: Some(Duration::from_micros(81)),
+            ..denied(2, "[2001:db8::1]:80")
+        };
+        assert_eq!(
+            line(8, record).to_json(),
+            "{\"seq\":8,\"time\":\"2026-11-23T14:02:11.042Z\",\"kind\":\"end\",\"id\":\"k3f9-2\",\"listener\":\"browser\",\
+             \"protocol\":\"http\",\"tool\":\"browser\",\"identity\":\"\",\"client\":\"127.0.0.1:50123\",\"method\":\"GET\",\
+             \"host\":\"[2001:db8::1]\",\"port\":80,\"path\":\"/a\\\"b\\\\c\\u0001\u{2028}<é>\",\"decision\":\"allow\",\
+             \"reason\":\"\",\"rule\":\"allow:*.example.test\",\"layer\":\"\",\"revision\":\"2026-11-23.1\",\
+             \"address\":\"[2001:db8::1]:80\",\"sni\":\"x.test\",\"outcome\":\"completed\",\"status\":200,\"bytes_up\":1,\
+             \"bytes_down\":18446744073709551615,\"decide_us\":0.214,\"dial_ms\":0.081,\"duration_ms\":1.081,\"prev\":\"\"}"
+        );
+    }
+
+    #[test]
+    fn a_gap_says_how_many_and_why() {
+        let gap = Gap { at: SystemTime::UNIX_EPOCH, dropped: 312, cause: GapCause::WriteFailed };
+        let line = RecordLine { seq: 9, prev: None, body: Body::Gap(gap) };
+        let json = line.to_json();
+        assert!(json.starts_with(r#"{"seq":9,"time":"1970-01-01T00:00:00.000Z","kind":"gap","id":"","listener":"","#));
+        assert!(json.contains(r#""decision":"none","reason":"write_failed","#), "{json}");
+        assert!(json.ends_with(r#""duration_ms":0.0,"dropped":312,"prev":""}"#), "{json}");
+    }
+
+    #[test]
+    fn what_nobody_understood_has_empty_columns_and_not_fewer() {
+        let record = Record {
+            protocol: None,
+            method: None,
+            destination: None,
+            verdict: Verdict::None("malformed_request"),
+            ..denied(3, "a.test:1")
+        };
+        let json = line(1, record).to_json();
+        assert!(
+            json.contains(r#""method":"","host":"","port":0,"path":"","decision":"none","reason":"malformed_request""#)
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! The metrics of this room, as Prometheus wants them (CONTRACT §7).
+//!
+//! Guaranteed: one scrape is one moment for denials: in `outgate_requests_total` and in
+//! `outgate_denied_destinations_total` they are the same number. Nothing here is on a request's way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::counts::Sums;
+use super::histogram::HistogramSum;
+use super::recorder::Shared;
+
+/// The collector of this room's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    shared: Arc<Shared>,
+    descriptions: Vec<Desc>,
+}
+
+/// One metric's name, help and labels.
+struct Family(&'static str, &'static str, &'static [&'static str]);
+
+const REQUESTS: Family = Family(
+    "outgate_requests_total",
+    "Requests, each counted once when its last check is done.",
+    &["listener", "protocol", "decision", "reason"],
+);
+const DENIED: Family = Family(
+    "outgate_denied_destinations_total",
+    "Denied requests by destination; what has no series of its own counts under *.domain or other.",
+    &["destination", "reason"],
+);
+const DECISION: Family = Family("outgate_decision_seconds", "How long deciding took.", &[]);
+const DIAL: Family = Family("outgate_dial_seconds", "How long resolving and connecting took.", &[]);
+const REQUEST: Family = Family("outgate_request_seconds", "From a request's first byte to its end.", &[]);
+const CONNECTIONS: Family =
+    Family("outgate_connections_total", "Client connections by what became of them.", &["listener", "result"]);
+const TUNNELS_OPEN: Family = Family("outgate_tunnels_open", "Tunnels that are open now.", &[]);
+const TUNNEL_BYTES: Family =
+    Family("outgate_tunnel_bytes_total", "Bytes through tunnels: up to origins, down to clients.", &["direction"]);
+const REVOKED: Family =
+    Family("outgate_tunnels_revoked_total", "Tunnels that a later policy, or the end of a rule's period, cut.", &[]);
+const RECORDS: Family = Family("outgate_records_total", "Records of requests that ended and were not dropped.", &[]);
+const DROPPED: Family =
+    Family("outgate_records_dropped_total", "Records that a sink could not take; buffer: that no sink has.", &["sink"]);
+
+const FAMILIES: [Family; 11] =
+    [REQUESTS, DENIED, DECISION, DIAL, REQUEST, CONNECTIONS, TUNNELS_OPEN, TUNNEL_BYTES, REVOKED, RECORDS, DROPPED];
+
+impl Metrics {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let descriptions = FAMILIES.into_iter().filter_map(|Family(name, help, labels)| {
+            let labels = labels.iter().map(ToString::to_string).collect();
+            Desc::new(name.into(), help.into(), labels, HashMap::new()).ok()
+        });
+        Self { descriptions: descriptions.collect(), shared }
+    }
+
+    fn listener(&self, index: usize) -> &str {
+        self.shared.listeners.get(index).map_or("", String::as_str)
+    }
+
+    fn requests(&self, sums: &Sums) -> MetricFamily {
+        let series = sums.requests().map(|(listener, protocol, verdict, count)| {
+            counter(&REQUESTS, &[self.listener(listener), protocol, verdict.decision(), verdict.reason()], count)
+        });
+        family(&REQUESTS, MetricType::COUNTER, series.collect())
+    }
+
+    fn connections(&self, sums: &Sums) -> MetricFamily {
+        let known = self.shared.listeners.len();
+        let series = sums.connections().filter(|(listener, _, count)| *listener < known || *count > 0);
+        let series = series
+            .map(|(listener, result, count)| counter(&CONNECTIONS, &[self.listener(listener), result.as_str()], count));
+        family(&CONNECTIONS, MetricType::COUNTER, series.collect())
+    }
+
+    fn dropped(&self, sums: &Sums) -> MetricFamily {
+        let lost = &self.shared.lost;
+        let series = [
+            ("buffer", sums.dropped),
+            ("followers", lost.followers.load(Ordering::Relaxed)),
+            ("jsonl", lost.jsonl.load(Ordering::Relaxed)),
+            ("terminal", lost.terminal.load(Ordering::Relaxed)),
+        ];
+        family(&DROPPED, MetricType::COUNTER, series.map(|(sink, count)| counter(&DROPPED, &[sink], count)).into())
+    }
+}
+
+impl Collector for Metrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    /// Families without a series are left out, since the text format has no place for them.
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (sums, mut denied) = self.shared.snapshot(super::destinations::Table::series);
+        denied.sort_unstable();
+        let denied = denied.iter().map(|(label, reason, count)| counter(&DENIED, &[label, reason.as_str()], *count));
+        let bytes = [("up", sums.bytes_up), ("down", sums.bytes_down)];
+        let bytes = bytes.map(|(direction, count)| counter(&TUNNEL_BYTES, &[direction], count));
+        let families = vec![
+            self.requests(&sums),
+            family(&DENIED, MetricType::COUNTER, denied.collect()),
+            histogram(&DECISION, &sums.decision),
+            histogram(&DIAL, &sums.dial),
+            histogram(&REQUEST, &sums.request),
+            self.connections(&sums),
+            gauge(&TUNNELS_OPEN, sums.tunnels_open()),
+            family(&TUNNEL_BYTES, MetricType::COUNTER, bytes.into()),
+            family(&REVOKED, MetricType::COUNTER, vec![counter(&REVOKED, &[], sums.tunnels_revoked)]),
+            family(&RECORDS, MetricType::COUNTER, vec![counter(&RECORDS, &[], sums.records)]),
+            self.dropped(&sums),
+        ];
+        families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
+    }
+}
+
+fn family(of: &Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let Family(name, help, _) = of;
+    let mut family = MetricFamily::default();
+    family.set_name((*name).into());
+    family.set_help((*help).into());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn counter(of: &Family, labels: &[&str], count: u64) -> Metric {
+    let pairs = of.2.iter().zip(labels).map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).into());
+        pair.set_value((*value).into());
+        pair
+    });
+    let mut metric = Metric::from_label(pairs.collect());
+    let mut counter = Counter::default();
+    counter.set_value(as_f64(count));
+    metric.set_counter(counter);
+    metric
+}
+
+fn gauge(of: &Family, value: u64) -> MetricFamily {
+    let mut gauge = Gauge::default();
+    gauge.set_value(as_f64(value));
+    family(of, MetricType::GAUGE, vec![Metric::from_gauge(gauge)])
+}
+
+fn histogram(of: &Family, sum: &HistogramSum) -> MetricFamily {
+    let buckets = sum.cumulative().map(|(bound, count)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound);
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(sum.count());
+    histogram.set_sample_sum(sum.seconds());
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    family(of, MetricType::HISTOGRAM, vec![metric])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only f64, which is exact to 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}

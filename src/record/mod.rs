@@ -1,0 +1,57 @@
+//! Records and counts: what remains of a request.
+//!
+//! A worker counts a request once, when its last check is done ([`WorkerRecorder::count`]), and hands in its [`Record`]
+//! once, at its end ([`WorkerRecorder::emit`]). One writer thread gives every line its `seq` and feeds the sinks: the
+//! last lines in memory, a file of JSON Lines, the terminal, and whoever follows.
+//!
+//! Guaranteed:
+//! - Counts do not depend on records: a record that is dropped is still counted, and counted as dropped.
+//! - In one scrape the denied requests of `outgate_requests_total` and the sum of `outgate_denied_destinations_total`
+//!   are equal to the unit, whatever happens meanwhile: a worker takes both steps under one lock, and a scrape reads
+//!   under it.
+//! - A worker never waits for a disk, a terminal or a reader, and formats nothing. An allowed request takes no lock but
+//!   its worker's own and, if it is the first since the writer came by, the writer's bell; a denied one takes the shared
+//!   table's only when its worker's share of it is full.
+//! - Memory is bounded, whatever clients ask for: [`MAX_BUFFERED`] records and 8 MiB of text per worker that the writer
+//!   has not fetched yet, and as much again while it writes; `Settings::ring` lines and [`MAX_RING_TEXT`] bytes of text
+//!   in memory; per worker 1,024 denied destinations between merges (at most 0.8 MiB, as long as names can be) and one
+//!   table of `max_destinations` rows with half as many collapsed ones (at most 3 MiB for 2,000, usually a quarter of
+//!   that). Text from the network is cut to the lengths named at [`Record`] when it enters.
+//!
+//! Deliberately not done: the path's query, header values and bodies are never seen here. Nothing is written to a disk
+//! unless [`Settings::jsonl`] names a file. A disk that is full makes lines be dropped and counted, never requests
+//! fail.
+
+mod buffer;
+mod counts;
+mod destinations;
+mod entry;
+mod histogram;
+mod jsonl;
+mod line;
+mod metrics;
+mod recorder;
+mod ring;
+mod sightings;
+mod tail;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod worker;
+mod writer;
+
+pub use buffer::MAX_BUFFERED;
+pub use destinations::{Denials, DeniedDestination};
+pub use entry::{ConnectionResult, Kind, Outcome, Record, RequestId, Verdict};
+pub use line::RecordLine;
+pub use metrics::Metrics;
+pub use recorder::{Followed, Follower, Jsonl, Recorder, Settings, Terminal, Totals};
+pub use ring::{MAX_RING_TEXT, RecentFilter};
+pub use worker::WorkerRecorder;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Takes a lock whose data is whole between any two statements: a panic elsewhere is no reason to stop counting.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

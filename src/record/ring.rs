@@ -1,0 +1,116 @@
+//! The last lines, in memory.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::line::RecordLine;
+use crate::facts::{Destination, Host};
+
+/// Bytes of text that the lines in memory hold together, whatever their number: ten thousand of the longest paths would
+/// be more. Ordinary lines have under 100 each, so that it never shows.
+pub const MAX_RING_TEXT: usize = 8 * 1024 * 1024;
+
+/// Which of the last lines to show; every field narrows.
+#[derive(Clone, Debug)]
+pub struct RecentFilter {
+    /// At most so many, the newest.
+    pub limit: usize,
+    /// Only lines after this one.
+    pub since_seq: Option<u64>,
+    /// Only this decision, by its token (`deny`).
+    pub decision: Option<String>,
+    /// Only this host.
+    pub host: Option<Host>,
+    /// Only this client, by its address.
+    pub client_ip: Option<IpAddr>,
+}
+
+impl RecentFilter {
+    /// The newest `limit` lines of every kind.
+    pub fn newest(limit: usize) -> Self {
+        Self { limit, since_seq: None, decision: None, host: None, client_ip: None }
+    }
+
+    /// Whether it shows this line; the limit aside.
+    pub fn shows(&self, line: &RecordLine) -> bool {
+        let Some(record) = line.record() else {
+            return self.decision.is_none() && self.host.is_none() && self.client_ip.is_none();
+        };
+        self.decision.as_deref().is_none_or(|decision| decision == record.verdict.decision())
+            && self.host.as_ref().is_none_or(|host| record.destination.as_ref().map(Destination::host) == Some(host))
+            && self.client_ip.is_none_or(|ip| record.client.ip().to_canonical() == ip.to_canonical())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Ring {
+    lines: VecDeque<Arc<RecordLine>>,
+    capacity: usize,
+    text: usize,
+}
+
+impl Ring {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { lines: VecDeque::new(), capacity, text: 0 }
+    }
+
+    pub(super) fn push(&mut self, line: Arc<RecordLine>) {
+        self.text += line.text_len();
+        self.lines.push_back(line);
+        while self.lines.len() > self.capacity || self.text > MAX_RING_TEXT {
+            let Some(oldest) = self.lines.pop_front() else { break };
+            self.text -= oldest.text_len();
+        }
+    }
+
+    /// The newest lines that the filter shows, the newest last.
+    pub(super) fn recent(&self, filter: &RecentFilter) -> Vec<Arc<RecordLine>> {
+        let since = filter.since_seq.unwrap_or_default();
+        let newest_first = self.lines.iter().rev().take_while(|line| line.seq() > since);
+        let mut lines: Vec<_> = newest_first.filter(|line| filter.shows(line)).take(filter.limit).cloned().collect();
+        lines.reverse();
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::line::tests::{denied, line};
+    use crate::record::{Record, Verdict};
+
+    fn seqs(ring: &Ring, filter: &RecentFilter) -> Vec<u64> {
+        ring.recent(filter).iter().map(|line| line.seq()).collect()
+    }
+
+    #[test]
+    fn each_field_of_a_filter_narrows() {
+        let mut ring = Ring::new(10);
+        ring.push(Arc::new(line(1, denied(1, "a.test:443"))));
+        ring.push(Arc::new(line(2, denied(2, "b.test:443"))));
+        ring.push(Arc::new(line(3, Record { verdict: Verdict::Allow, ..denied(3, "b.test:443") })));
+        ring.push(Arc::new(line(4, Record { client: "192.0.2.1:9".parse().unwrap(), ..denied(4, "a.test:1") })));
+        let all = RecentFilter::newest(10);
+        assert_eq!(seqs(&ring, &all), [1, 2, 3, 4]);
+        assert_eq!(seqs(&ring, &RecentFilter::newest(2)), [3, 4]);
+        assert_eq!(seqs(&ring, &RecentFilter { since_seq: Some(2), ..all.clone() }), [3, 4]);
+        assert_eq!(seqs(&ring, &RecentFilter { decision: Some("allow".into()), ..all.clone() }), [3]);
+        assert_eq!(seqs(&ring, &RecentFilter { host: Host::parse(b"a.test").ok(), ..all.clone() }), [1, 4]);
+        assert_eq!(seqs(&ring, &RecentFilter { client_ip: "192.0.2.1".parse().ok(), ..all }), [4]);
+    }
+
+    #[test]
+    fn the_oldest_go_first_by_number_and_by_size() {
+        let mut ring = Ring::new(3);
+        (1..=5).for_each(|seq| ring.push(Arc::new(line(seq, denied(seq, "a.test:443")))));
+        assert_eq!(seqs(&ring, &RecentFilter::newest(10)), [3, 4, 5]);
+        let mut ring = Ring::new(100_000);
+        for seq in 1..=5000 {
+            let path = Some("x".repeat(2048).into());
+            ring.push(Arc::new(line(seq, Record { path, ..denied(seq, "a.test:443") })));
+        }
+        let kept = seqs(&ring, &RecentFilter::newest(usize::MAX));
+        assert!(kept.len() > 3500 && kept.len() < 4100 && kept.last() == Some(&5000), "{}", kept.len());
+    }
+}

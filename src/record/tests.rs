@@ -1,0 +1,326 @@
+//! The room as a whole: what a worker hands in, against what people see.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+
+use super::line::LineHash;
+use super::line::tests::denied;
+use super::*;
+use crate::facts::{Destination, Protocol};
+use crate::policy::DenyReason;
+
+fn settings() -> Settings {
+    Settings {
+        listeners: vec!["browser".into(), "shell".into()],
+        workers: 2,
+        jsonl: None,
+        max_destinations: 2000,
+        terminal: Terminal::Off,
+        ring: 10_000,
+    }
+}
+
+fn with_file(path: &Path, max_size: u64) -> Settings {
+    Settings { jsonl: Some(Jsonl { path: path.to_owned(), max_size, files: 100 }), ..settings() }
+}
+
+fn deny(worker: &WorkerRecorder, to: &str, reason: DenyReason) {
+    let verdict = Verdict::Deny(reason);
+    let destination = Destination::parse(to.as_bytes(), None).unwrap();
+    worker.count(0, Some(Protocol::Connect), &verdict, Some(&destination), None, Duration::from_nanos(300));
+    worker.emit(Record { id: worker.next_id(), verdict, ..denied(0, to) });
+}
+
+fn allow(worker: &WorkerRecorder) {
+    worker.count(1, Some(Protocol::Http), &Verdict::Allow, None, Some("r"), Duration::from_nanos(300));
+    worker.emit(Record { id: worker.next_id(), verdict: Verdict::Allow, ..denied(0, "ok.test:80") });
+}
+
+/// Every series as the text format has it, without help.
+fn scrape(recorder: &Recorder) -> BTreeMap<String, f64> {
+    let registry = prometheus::Registry::new();
+    registry.register(Box::new(recorder.metrics())).unwrap();
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let series = text.lines().filter(|line| !line.starts_with('#'));
+    series
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(name, value)| (name.into(), value.parse().unwrap()))
+        .collect()
+}
+
+fn sum(families: &[MetricFamily], name: &str, only: &str) -> f64 {
+    let metrics = families.iter().filter(|family| family.name() == name).flat_map(MetricFamily::get_metric);
+    let metrics =
+        metrics.filter(|metric| only.is_empty() || metric.get_label().iter().any(|label| label.value() == only));
+    metrics.map(|metric| metric.get_counter().get_value()).sum()
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap().lines().map(Into::into).collect()
+}
+
+fn field(line: &str, name: &str) -> serde_json::Value {
+    serde_json::from_str::<serde_json::Value>(line).unwrap()[name].clone()
+}
+
+/// Asserts that every `prev` is the hash of the line before; their `seq`s.
+fn verified(lines: &[String]) -> Vec<u64> {
+    let mut before = String::new();
+    for line in lines {
+        assert_eq!(field(line, "prev"), before, "{line}");
+        before = LineHash::of(line.as_bytes()).to_string();
+    }
+    lines.iter().map(|line| field(line, "seq").as_u64().unwrap()).collect()
+}
+
+#[test]
+fn whatever_happens_at_once_counts_records_and_destinations_agree_to_the_unit() {
+    const EACH: u64 = 20_000;
+    let recorder = Recorder::start(Settings { ring: 100_000, max_destinations: 100, ..settings() }).unwrap();
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2)
+            .map(|index| {
+                let worker = recorder.worker(index);
+                scope.spawn(move || {
+                    for n in 0..EACH {
+                        match n % 5 {
+                            0 => allow(&worker),
+                            1 => deny(&worker, &format!("{n:x}.flood.test:443"), DenyReason::HostNotAllowed),
+                            2 => deny(&worker, &format!("{n:x}-{index}.test:443"), DenyReason::HostDenied),
+                            3 => deny(&worker, "busy.test:443", DenyReason::HostNotAllowed),
+                            _ => deny(&worker, "192.0.2.1:443", DenyReason::SniMismatch),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let scraper = scope.spawn(|| {
+            let metrics = recorder.metrics();
+            let mut before = BTreeMap::new();
+            while busy.load(Ordering::Relaxed) {
+                let families = metrics.collect();
+                let by_destination = sum(&families, "outgate_denied_destinations_total", "");
+                assert_eq!(by_destination, sum(&families, "outgate_requests_total", "deny"));
+                for metric in
+                    families.iter().filter(|f| f.name().contains("_denied_")).flat_map(MetricFamily::get_metric)
+                {
+                    let labels: Vec<_> = metric.get_label().iter().map(|label| label.value().to_owned()).collect();
+                    let count = metric.get_counter().get_value();
+                    assert!(before.insert(labels, count).unwrap_or_default() <= count, "a series only grows");
+                }
+                let shown = before.len();
+                assert!(
+                    families.iter().find(|f| f.name().contains("_denied_")).map_or(0, |f| f.get_metric().len())
+                        == shown
+                );
+            }
+        });
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        busy.store(false, Ordering::Relaxed);
+        scraper.join().unwrap();
+    });
+    recorder.flush();
+
+    let totals = recorder.totals();
+    assert_eq!((totals.requests, totals.denied, totals.allowed), (2 * EACH, 2 * EACH / 5 * 4, 2 * EACH / 5));
+    assert_eq!(totals.records + totals.dropped, 2 * EACH);
+    let denials = recorder.denials(7);
+    assert_eq!(denials.total, totals.denied);
+    assert_eq!(denials.destinations.iter().map(|row| row.count).sum::<u64>() + denials.other, totals.denied);
+    let lines = recorder.recent(&RecentFilter::newest(usize::MAX));
+    assert_eq!(lines.iter().filter(|line| line.record().is_some()).count() as u64, totals.records);
+    let ids: HashSet<_> = lines.iter().filter_map(|line| line.record().map(|record| record.id)).collect();
+    assert_eq!(ids.len() as u64, totals.records, "no id twice");
+}
+
+#[test]
+fn a_full_buffer_drops_and_the_gap_says_how_many() {
+    let recorder = Recorder::start(Settings { ring: 100_000, ..settings() }).unwrap();
+    let worker = recorder.worker(0);
+    {
+        // The writer stands still at its first line, as it would at a disk that hangs.
+        let _held = lock(&recorder.shared().ring);
+        (0..40_000).for_each(|_| allow(&worker));
+    }
+    recorder.flush();
+    let totals = recorder.totals();
+    assert_eq!((totals.requests, totals.records + totals.dropped), (40_000, 40_000), "all are counted");
+    assert!(totals.dropped >= 40_000 - 2 * MAX_BUFFERED as u64);
+    let lines = recorder.recent(&RecentFilter::newest(usize::MAX));
+    let gaps: Vec<_> = lines.iter().filter(|line| line.record().is_none()).map(|line| line.to_json()).collect();
+    let missing: u64 = gaps.iter().map(|gap| field(gap, "dropped").as_u64().unwrap()).sum();
+    assert_eq!(missing, totals.dropped);
+    assert_eq!(lines.len(), usize::try_from(totals.records).unwrap() + gaps.len());
+    assert_eq!(scrape(&recorder)["outgate_records_dropped_total{sink=\"buffer\"}"], missing as f64);
+}
+
+#[test]
+fn the_file_goes_on_over_rotation_and_restart_and_loses_only_a_torn_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.jsonl");
+    let run = |requests: usize| {
+        let recorder = Recorder::start(with_file(&path, 2_000)).unwrap();
+        let worker = recorder.worker(0);
+        for n in 0..requests {
+            deny(&worker, &format!("{n}.test:443"), DenyReason::HostNotAllowed);
+        }
+        recorder.flush();
+        let shown: Vec<_> = recorder.recent(&RecentFilter::newest(100)).iter().map(|line| line.to_json()).collect();
+        assert_eq!(shown.len(), requests, "what came before the restart is not in memory");
+        shown
+    };
+    let all = || {
+        let rotated = |n: usize| dir.path().join(format!("records.jsonl.{n}"));
+        let count = (1..).take_while(|n| rotated(*n).exists()).count();
+        let files = (1..=count).rev().map(rotated).chain([path.clone()]);
+        files
+            .inspect(|file| assert!(file.metadata().unwrap().len() <= 2_000))
+            .flat_map(|file| lines(&file))
+            .collect::<Vec<_>>()
+    };
+    let first = run(10);
+    assert_eq!(all(), first, "what memory shows is what the file holds");
+    assert_eq!(verified(&all()), (1..=10).collect::<Vec<_>>());
+
+    use std::io::Write;
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"seq\":11,\"time\":\"20").unwrap();
+    run(5);
+    assert_eq!(verified(&all()), (1..=15).collect::<Vec<_>>());
+}
+
+/// `/dev/full` is Linux's; `jsonl` has the same test with a disk of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_no_request_and_the_file_says_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.jsonl");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let recorder = Recorder::start(with_file(&path, 1 << 20)).unwrap();
+    let worker = recorder.worker(0);
+    for n in 0..5 {
+        deny(&worker, &format!("{n}.test:443"), DenyReason::HostNotAllowed);
+    }
+    recorder.flush();
+    assert_eq!(scrape(&recorder)["outgate_records_dropped_total{sink=\"jsonl\"}"], 5.0);
+    assert_eq!(recorder.recent(&RecentFilter::newest(10)).len(), 5, "memory has them all the same");
+
+    std::fs::remove_file(&path).unwrap();
+    deny(&worker, "after.test:443", DenyReason::HostNotAllowed);
+    recorder.flush();
+    let lines = lines(&path);
+    assert_eq!(lines.len(), 2);
+    assert_eq!(field(&lines[0], "kind"), "gap");
+    assert_eq!(field(&lines[0], "dropped"), 5);
+    assert_eq!(field(&lines[1], "host"), "after.test");
+    assert_eq!(verified(&lines), [6, 7]);
+    assert_eq!(recorder.denials(10).total, 6);
+}
+
+#[test]
+fn a_file_of_something_else_is_an_error_and_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.txt");
+    std::fs::write(&path, "not a record").unwrap();
+    let error = Recorder::start(with_file(&path, 1 << 20)).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("records file {}: its last line is no record", path.display())), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a record");
+}
+
+#[test]
+fn the_exposition_names_every_metric_and_its_labels() {
+    let recorder = Recorder::start(settings()).unwrap();
+    let worker = recorder.worker(1);
+    deny(&worker, "a.test:443", DenyReason::HostNotAllowed);
+    allow(&worker);
+    worker.count(9, None, &Verdict::None("malformed_request"), None, None, Duration::ZERO);
+    let observed = Verdict::Observe(DenyReason::ToolNotAllowed);
+    worker.count(1, Some(Protocol::Connect), &observed, None, None, Duration::from_micros(2));
+    worker.emit(Record { dial: Some(Duration::from_millis(3)), verdict: observed, ..denied(9, "b.test:1") });
+    worker.connection(0, ConnectionResult::Accepted);
+    worker.connection(0, ConnectionResult::ClosedEarly);
+    worker.tunnel_opened();
+    worker.tunnel_opened();
+    worker.tunnel_bytes(1, 10);
+    recorder.worker(0).tunnel_closed(2, 20, true);
+    let series = scrape(&recorder);
+    for (name, value) in [
+        (
+            r#"outgate_requests_total{listener="browser",protocol="connect",decision="deny",reason="host_not_allowed"}"#,
+            1.0,
+        ),
+        (r#"outgate_requests_total{listener="shell",protocol="http",decision="allow",reason=""}"#, 1.0),
+        (
+            r#"outgate_requests_total{listener="shell",protocol="connect",decision="observe",reason="tool_not_allowed"}"#,
+            1.0,
+        ),
+        (r#"outgate_requests_total{listener="",protocol="",decision="none",reason="malformed_request"}"#, 1.0),
+        (r#"outgate_denied_destinations_total{destination="a.test:443",reason="host_not_allowed"}"#, 1.0),
+        (r#"outgate_decision_seconds_bucket{le="0.00000025"}"#, 0.0),
+        (r#"outgate_decision_seconds_bucket{le="0.0000005"}"#, 2.0),
+        ("outgate_decision_seconds_count", 3.0),
+        (r#"outgate_dial_seconds_bucket{le="0.005"}"#, 1.0),
+        ("outgate_dial_seconds_sum", 0.003),
+        ("outgate_request_seconds_count", 3.0),
+        (r#"outgate_connections_total{listener="browser",result="accepted"}"#, 1.0),
+        (r#"outgate_connections_total{listener="browser",result="closed_early"}"#, 1.0),
+        (r#"outgate_connections_total{listener="shell",result="accepted"}"#, 0.0),
+        ("outgate_tunnels_open", 1.0),
+        (r#"outgate_tunnel_bytes_total{direction="up"}"#, 3.0),
+        (r#"outgate_tunnel_bytes_total{direction="down"}"#, 30.0),
+        ("outgate_tunnels_revoked_total", 1.0),
+        ("outgate_records_total", 3.0),
+        (r#"outgate_records_dropped_total{sink="buffer"}"#, 0.0),
+        (r#"outgate_records_dropped_total{sink="jsonl"}"#, 0.0),
+    ] {
+        assert_eq!(series.get(name), Some(&value), "{name} in {series:#?}");
+    }
+    assert!((recorder.totals().denied_share() - 1.0 / 3.0).abs() < 1e-9);
+}
+
+#[test]
+fn text_from_the_network_is_cut_when_it_comes_in() {
+    let recorder = Recorder::start(settings()).unwrap();
+    recorder.worker(0).emit(Record { path: Some("/é".repeat(40_000).into()), ..denied(1, "a.test:80") });
+    recorder.flush();
+    let lines = recorder.recent(&RecentFilter::newest(1));
+    let path = lines[0].record().unwrap().path.as_deref().unwrap();
+    assert!(path.len() <= 2048 && path.len() > 2040 && path.ends_with('…'), "{}", path.len());
+}
+
+#[tokio::test]
+async fn a_follower_sees_each_line_and_how_many_it_missed() {
+    let recorder = Recorder::start(settings()).unwrap();
+    let worker = recorder.worker(0);
+    let mut follower = recorder.follow();
+    deny(&worker, "a.test:443", DenyReason::HostNotAllowed);
+    let Some(Followed::Line(line)) = follower.next().await else { panic!("a line") };
+    assert_eq!(field(&line.to_json(), "host"), "a.test");
+
+    (0..2000).for_each(|_| allow(&worker));
+    recorder.flush();
+    let Some(Followed::Missed(missed)) = follower.next().await else { panic!("2000 are too many") };
+    assert_eq!(missed, 2000 - 1024);
+    assert_eq!(scrape(&recorder)["outgate_records_dropped_total{sink=\"followers\"}"], missed as f64);
+    recorder.shutdown();
+    let mut rest = 0;
+    while follower.next().await.is_some() {
+        rest += 1;
+    }
+    assert_eq!(rest, 1024);
+    assert!(recorder.follow().next().await.is_none());
+}
+
+#[test]
+fn after_a_shutdown_nobody_waits_and_counts_go_on() {
+    let recorder = Recorder::start(settings()).unwrap();
+    recorder.shutdown();
+    allow(&recorder.worker(0));
+    recorder.flush();
+    assert_eq!(recorder.totals().allowed, 1);
+}

@@ -1,0 +1,642 @@
+//! Reads the server name out of a tunnel's first bytes: TLS records (RFC 8446 §5.1), the handshake message in them
+//! (§4), and its `server_name` extension (RFC 6066 §3).
+//!
+//! Guaranteed:
+//! - Where this reader finds a name, every conforming server finds the same one: whatever two stacks could read
+//!   differently (a repeated extension, a second name, a length that does not fit, a record of another kind in between)
+//!   is an error, never a name.
+//! - How the bytes were split into segments never matters, and how into records only where RFC 8446 §5.1 says so.
+//! - The answer is given as early as the bytes permit; work and memory are linear in them and bounded by the limit.
+//!
+//! Deliberately not done: judging versions, cipher suites or any other extension (that is between client and origin),
+//! decrypting an encrypted hello (the outer name is the answer), looking at what follows the hello.
+//!
+//! `rustls::server::Acceptor` was measured first: it passes every obligatory hello of our corpus at 1.5 µs each, this
+//! reader at 0.07 µs. It reports an address as no name at all, takes DTLS for TLS, refuses hellos that *it* could not
+//! serve, and its errors do not say what is no TLS and what is too large; so it is the oracle of the tests instead.
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use crate::facts::{DomainName, Host};
+
+/// A ClientHello that has arrived whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// What it says about the server.
+    pub sni: Sni,
+}
+
+/// The server that a ClientHello names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sni {
+    /// One host name, in canonical form.
+    Name(DomainName),
+    /// An address, which RFC 6066 forbids and a few clients send all the same. Never equal to a name that was asked for.
+    Address(IpAddr),
+    /// There is no `server_name` extension.
+    Missing,
+}
+
+/// Why the bytes are no ClientHello that could be judged. None of them may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HelloError {
+    /// It does not begin as TLS does.
+    #[error("the first bytes are no TLS handshake")]
+    NotTls,
+    /// It begins as TLS does, but breaks the format, or says something that two servers could read differently.
+    #[error("malformed ClientHello: {0}")]
+    Malformed(&'static str),
+    /// It would not end within the limit.
+    #[error("the ClientHello is longer than the limit")]
+    TooLarge,
+}
+
+/// Reads one ClientHello from a buffer that grows.
+///
+/// The caller keeps all bytes from the first on in one buffer, appends what arrives and asks again; those bytes are
+/// later forwarded unchanged. After an answer or an error there is nothing more to ask.
+#[derive(Debug)]
+pub struct HelloReader {
+    /// Bytes on the wire, record headers included, within which the hello must end.
+    limit: usize,
+    /// Where the first unfinished record begins.
+    record: usize,
+    /// What the finished records held. Empty as long as the hello may still fit in one record, as it nearly always does.
+    message: Vec<u8>,
+}
+
+impl HelloReader {
+    /// A reader that gives up where the hello would take more than `limit` bytes on the wire.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, record: 0, message: Vec::new() }
+    }
+
+    /// Looks at all the bytes so far. `None` asks for more.
+    ///
+    /// # Errors
+    /// As soon as no further byte could make it a ClientHello within the limit.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Option<Hello>, HelloError> {
+        let window = bytes.get(..self.limit).unwrap_or(bytes);
+        while let Some(record) = Record::read(window.get(self.record..).unwrap_or_default(), self.record == 0)? {
+            if let Some(hello) = self.hello_up_to(&record)? {
+                return Ok(Some(hello));
+            }
+            if record.fragment.len() < record.length {
+                break;
+            }
+            self.message.extend_from_slice(record.fragment);
+            self.record += RECORD_HEADER + record.length;
+        }
+        if bytes.len() < self.limit { Ok(None) } else { Err(HelloError::TooLarge) }
+    }
+
+    /// The hello, if it ends in what has arrived of this record.
+    fn hello_up_to(&self, record: &Record<'_>) -> Result<Option<Hello>, HelloError> {
+        let Some(length) = self.message_length(record.fragment)? else { return Ok(None) };
+        if length > self.limit {
+            return Err(HelloError::TooLarge);
+        }
+        // RFC 8446 §5.1: a ClientHello ends where its record ends. What follows it there, another hello for one, is
+        // read by some servers and not by others.
+        if self.message.len() + record.length > length {
+            return Err(HelloError::Malformed("something follows it in the same record"));
+        }
+        if self.message.len() + record.fragment.len() < length {
+            return Ok(None);
+        }
+        if self.message.is_empty() {
+            return parse_message(record.fragment).map(Some);
+        }
+        parse_message(&[self.message.as_slice(), record.fragment].concat()).map(Some)
+    }
+
+    /// The length of the handshake message with its header, as soon as the header is there.
+    fn message_length(&self, fragment: &[u8]) -> Result<Option<usize>, HelloError> {
+        let mut header = self.message.iter().chain(fragment).copied();
+        match header.next() {
+            None => return Ok(None),
+            Some(CLIENT_HELLO) => {}
+            Some(_) => return Err(HelloError::Malformed("the first handshake message is of another type")),
+        }
+        let (Some(high), Some(middle), Some(low)) = (header.next(), header.next(), header.next()) else {
+            return Ok(None);
+        };
+        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        Ok(Some(MESSAGE_HEADER + length))
+    }
+}
+
+/// Type, version and length of a record (RFC 8446 §5.1).
+const RECORD_HEADER: usize = 5;
+/// The most that a plaintext record may hold (RFC 8446 §5.1).
+const MAX_RECORD: usize = 1 << 14;
+/// The record type of handshake messages.
+const HANDSHAKE: u8 = 22;
+/// Type and length of a handshake message (RFC 8446 §4).
+const MESSAGE_HEADER: usize = 4;
+/// The handshake message type.
+const CLIENT_HELLO: u8 = 1;
+/// The extension type of `server_name`, and the name type of a host name (RFC 6066 §3).
+const SERVER_NAME: u16 = 0;
+const HOST_NAME: u8 = 0;
+
+/// A handshake record of which at least the header has arrived.
+struct Record<'a> {
+    length: usize,
+    fragment: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// Judges each byte of the header when it is there, so that a client which waits for an answer gets one.
+    fn read(bytes: &'a [u8], first: bool) -> Result<Option<Self>, HelloError> {
+        let strange = |why| if first { HelloError::NotTls } else { HelloError::Malformed(why) };
+        if bytes.first().is_some_and(|kind| *kind != HANDSHAKE) {
+            return Err(strange("a record of another kind interrupts it"));
+        }
+        // The minor version of a record means nothing, and servers must take any (RFC 5246 appendix E.1, RFC 8446 §5.1).
+        if bytes.get(1).is_some_and(|major| *major != 3) {
+            return Err(strange("a record of another protocol interrupts it"));
+        }
+        let Some(([_, _, _, high, low], rest)) = bytes.split_first_chunk() else { return Ok(None) };
+        match usize::from(u16::from_be_bytes([*high, *low])) {
+            0 => Err(HelloError::Malformed("a record is empty")),
+            length @ 1..=MAX_RECORD => Ok(Some(Self { length, fragment: rest.get(..length).unwrap_or(rest) })),
+            _ => Err(HelloError::Malformed("a record is longer than TLS permits")),
+        }
+    }
+}
+
+/// Reads a whole handshake message of which type and length are known to be right.
+fn parse_message(message: &[u8]) -> Result<Hello, HelloError> {
+    const SHORT: HelloError = HelloError::Malformed("a length reaches beyond its end");
+    let mut body = Fields(message);
+    body.take(MESSAGE_HEADER).ok_or(SHORT)?;
+    if body.u16().ok_or(SHORT)? >> 8 != 3 {
+        return Err(HelloError::Malformed("its version is not TLS"));
+    }
+    body.take(32).ok_or(SHORT)?;
+    if body.vec8().ok_or(SHORT)?.0.len() > 32 {
+        return Err(HelloError::Malformed("its session id is too long"));
+    }
+    let suites = body.vec16().ok_or(SHORT)?.0.len();
+    if suites == 0 || suites % 2 != 0 {
+        return Err(HelloError::Malformed("its list of cipher suites has no such length"));
+    }
+    if body.vec8().ok_or(SHORT)?.0.is_empty() {
+        return Err(HelloError::Malformed("its list of compression methods is empty"));
+    }
+    if body.0.is_empty() {
+        return Ok(Hello { sni: Sni::Missing }); // TLS 1.2 and before may do without extensions (RFC 5246 §7.4.1.2)
+    }
+    let mut extensions = body.vec16().ok_or(SHORT)?;
+    if !body.0.is_empty() {
+        return Err(HelloError::Malformed("something follows its extensions"));
+    }
+    let mut sni = Sni::Missing;
+    let mut seen = SmallVec::<[u16; 32]>::new();
+    while !extensions.0.is_empty() {
+        let kind = extensions.u16().ok_or(SHORT)?;
+        let data = extensions.vec16().ok_or(SHORT)?;
+        seen.push(kind);
+        if kind == SERVER_NAME {
+            sni = parse_server_name(data)?;
+        }
+    }
+    // Sorted rather than searched: a hello may hold some ten thousand empty extensions.
+    seen.sort_unstable();
+    if seen.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
+        return Err(HelloError::Malformed("an extension is there twice"));
+    }
+    Ok(Hello { sni })
+}
+
+/// Reads the extension's data: a list of exactly one host name. Servers differ in which of several they take.
+fn parse_server_name(mut data: Fields<'_>) -> Result<Sni, HelloError> {
+    const BROKEN: HelloError = HelloError::Malformed("its server name extension is no list");
+    let mut list = data.vec16().filter(|_| data.0.is_empty()).ok_or(BROKEN)?;
+    if list.u8().ok_or(BROKEN)? != HOST_NAME {
+        return Err(HelloError::Malformed("its server name is of an unknown type"));
+    }
+    let name = list.vec16().ok_or(BROKEN)?;
+    if !list.0.is_empty() {
+        return Err(HelloError::Malformed("it names more than one server"));
+    }
+    match Host::parse(name.0) {
+        Ok(Host::Name(name)) => Ok(Sni::Name(name)),
+        Ok(Host::Ip(ip)) => Ok(Sni::Address(ip)),
+        Err(_) => Err(HelloError::Malformed("its server name is no host name")),
+    }
+}
+
+/// What is left of a structure; each method takes a field from its front, or nothing where it is not all there.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        let (byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*byte)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u16::from_be_bytes(*bytes))
+    }
+
+    fn vec8(&mut self) -> Option<Self> {
+        let length = self.u8()?;
+        self.take(length.into()).map(Self)
+    }
+
+    fn vec16(&mut self) -> Option<Self> {
+        let length = self.u16()?;
+        self.take(length.into()).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: usize = 64 * 1024;
+
+    const NOT_TLS: Result<Option<Sni>, HelloError> = Err(HelloError::NotTls);
+    const TOO_LARGE: Result<Option<Sni>, HelloError> = Err(HelloError::TooLarge);
+    const MORE: Result<Option<Sni>, HelloError> = Ok(None);
+    const NONE: Result<Option<Sni>, HelloError> = Ok(Some(Sni::Missing));
+
+    fn malformed(why: &'static str) -> Result<Option<Sni>, HelloError> {
+        Err(HelloError::Malformed(why))
+    }
+
+    fn named(name: &str) -> Result<Option<Sni>, HelloError> {
+        Ok(Some(Sni::Name(DomainName::parse(name.as_bytes()).unwrap())))
+    }
+
+    fn addressed(ip: &str) -> Result<Option<Sni>, HelloError> {
+        Ok(Some(Sni::Address(ip.parse().unwrap())))
+    }
+
+    /// The answer to bytes that are all there, and the same bytes one at a time must come to the same.
+    fn read(bytes: &[u8]) -> Result<Option<Sni>, HelloError> {
+        let at_once = HelloReader::new(LIMIT).read(bytes).map(|hello| hello.map(|hello| hello.sni));
+        let mut reader = HelloReader::new(LIMIT);
+        let bytewise = (1..=bytes.len()).find_map(|end| match reader.read(&bytes[..end]) {
+            Ok(None) => None,
+            Ok(Some(hello)) => Some(Ok(Some(hello.sni))),
+            Err(error) => Some(Err(error)),
+        });
+        assert_eq!(at_once, bytewise.unwrap_or(MORE), "one byte at a time");
+        at_once
+    }
+
+    fn vec8(data: &[u8]) -> Vec<u8> {
+        [&[u8::try_from(data.len()).unwrap()], data].concat()
+    }
+
+    fn vec16(data: &[u8]) -> Vec<u8> {
+        [&u16::try_from(data.len()).unwrap().to_be_bytes(), data].concat()
+    }
+
+    fn extension(kind: u16, data: &[u8]) -> Vec<u8> {
+        [kind.to_be_bytes().as_slice(), &vec16(data)].concat()
+    }
+
+    fn name(kind: u8, name: &[u8]) -> Vec<u8> {
+        [&[kind], vec16(name).as_slice()].concat()
+    }
+
+    fn sni(host: &str) -> Vec<u8> {
+        extension(0, &vec16(&name(0, host.as_bytes())))
+    }
+
+    /// supported_versions with TLS 1.3, signature_algorithms: what the oracle insists on.
+    fn usual() -> Vec<u8> {
+        [extension(43, &[2, 3, 4]), extension(13, &[0, 4, 4, 3, 8, 4])].concat()
+    }
+
+    /// A handshake message around a body.
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&[kind], &length[1..], body].concat()
+    }
+
+    /// Everything of a hello's body before its extensions.
+    fn front() -> Vec<u8> {
+        [&[3, 3], [7; 32].as_slice(), &vec8(&[9; 32]), &vec16(&[0x13, 1, 0xc0, 0x2f]), &vec8(&[0])].concat()
+    }
+
+    fn hello(extensions: &[u8]) -> Vec<u8> {
+        message(1, &[front(), vec16(extensions)].concat())
+    }
+
+    fn record(kind: u8, data: &[u8]) -> Vec<u8> {
+        [&[kind, 3, 1], vec16(data).as_slice()].concat()
+    }
+
+    /// A message in records of at most so many bytes.
+    fn records(message: &[u8], size: usize) -> Vec<u8> {
+        message.chunks(size).flat_map(|fragment| record(22, fragment)).collect()
+    }
+
+    fn with(extensions: &[Vec<u8>]) -> Vec<u8> {
+        records(&hello(&extensions.concat()), MAX_RECORD)
+    }
+
+    #[test]
+    fn a_name_is_read_wherever_it_stands_and_in_whichever_case() {
+        for (bytes, expected) in [
+            (with(&[sni("a.test")]), named("a.test")),
+            (with(&[usual(), sni("a.test")]), named("a.test")),
+            (with(&[sni("A.TEST"), usual()]), named("a.test")),
+            (with(&[sni("a.test.")]), named("a.test")),
+            (with(&[sni("a_b.a.test")]), named("a_b.a.test")),
+            (with(&[extension(21, &[0; 12_000]), sni("a.test")]), named("a.test")),
+            (with(&[extension(0x0a0a, b""), sni("a.test"), extension(0x1a1a, b"x")]), named("a.test")),
+            (with(&[extension(0xfe0d, &[0; 200]), sni("outer.test")]), named("outer.test")),
+            (with(&[usual()]), NONE),
+            (with(&[]), NONE),
+            (records(&message(1, &front()), MAX_RECORD), NONE),
+            (with(&[sni("192.0.2.1")]), addressed("192.0.2.1")),
+            (with(&[sni("[2001:db8::1]")]), addressed("2001:db8::1")),
+        ] {
+            assert_eq!(read(&bytes), expected);
+        }
+    }
+
+    #[test]
+    fn what_two_servers_could_read_differently_has_no_name() {
+        let no_host = || malformed("its server name is no host name");
+        let no_list = || malformed("its server name extension is no list");
+        let (a, b) = (name(0, b"a.test"), name(0, b"b.test"));
+        for (data, expected) in [
+            (vec16(&a), named("a.test")),
+            (vec16(&[a.clone(), b].concat()), malformed("it names more than one server")),
+            (vec16(&[a.clone(), a.clone()].concat()), malformed("it names more than one server")),
+            (vec16(&[a.clone(), vec![0]].concat()), malformed("it names more than one server")),
+            (vec16(&[name(1, b"x"), a.clone()].concat()), malformed("its server name is of an unknown type")),
+            (vec16(&name(1, b"a.test")), malformed("its server name is of an unknown type")),
+            (vec16(b""), no_list()),
+            (b"".to_vec(), no_list()),
+            ([vec16(&a), vec![0]].concat(), no_list()),
+            (vec16(&a)[..8].to_vec(), no_list()),
+            (vec16(&a[..8]), no_list()),
+            (vec16(&name(0, b"")), no_host()),
+            (vec16(&name(0, b"a.test..")), no_host()),
+            (vec16(&name(0, b"a.test\0.b.test")), no_host()),
+            (vec16(&name(0, "ä.test".as_bytes())), no_host()),
+            (vec16(&name(0, b"\xff.test")), no_host()),
+            (vec16(&name(0, b"*.test")), no_host()),
+            (vec16(&name(0, b"0x7f.1")), no_host()),
+            (vec16(&name(0, b"2001:db8::1")), no_host()),
+            (vec16(&name(0, &[b'a'; 63])), named(&"a".repeat(63))),
+            (vec16(&name(0, &[b'a'; 64])), no_host()),
+            (vec16(&name(0, &b"a.".repeat(130))), no_host()),
+        ] {
+            assert_eq!(read(&with(&[extension(0, &data)])), expected, "{data:?}");
+        }
+        let twice = || malformed("an extension is there twice");
+        assert_eq!(read(&with(&[sni("a.test"), sni("b.test")])), twice());
+        assert_eq!(read(&with(&[sni("a.test"), usual(), sni("a.test")])), twice());
+        assert_eq!(read(&with(&[sni("a.test"), usual(), usual()])), twice());
+        assert_eq!(read(&with(&[extension(7, b""), sni("a.test"), extension(8, b"")])), named("a.test"));
+    }
+
+    #[test]
+    fn every_length_is_exact() {
+        let short = || malformed("a length reaches beyond its end");
+        let good = [front(), vec16(&sni("a.test"))].concat();
+        let whole = |body: &[u8]| read(&records(&message(1, body), MAX_RECORD));
+        assert_eq!(whole(&good), named("a.test"));
+        assert_eq!(whole(&[good.as_slice(), &[0]].concat()), malformed("something follows its extensions"));
+        for end in 0..good.len() {
+            let expected = if end == front().len() { NONE } else { short() };
+            assert_eq!(whole(&good[..end]), expected, "cut at {end}");
+        }
+        assert_eq!(whole(&[front(), vec16(&[0, 5, 0])].concat()), short());
+        assert_eq!(whole(&[front(), vec16(&[0, 5, 0, 2, 1])].concat()), short());
+        for (session, suites, methods, expected) in [
+            (0, 2, 1, NONE),
+            (32, 4, 2, NONE),
+            (33, 2, 1, malformed("its session id is too long")),
+            (0, 0, 1, malformed("its list of cipher suites has no such length")),
+            (0, 3, 1, malformed("its list of cipher suites has no such length")),
+            (0, 2, 0, malformed("its list of compression methods is empty")),
+        ] {
+            let lists = [vec8(&vec![0; session]), vec16(&vec![0; suites]), vec8(&vec![0; methods])].concat();
+            assert_eq!(whole(&[&[3, 3], [7; 32].as_slice(), &lists].concat()), expected);
+        }
+        for (version, expected) in
+            [(0x0300, NONE), (0x0301, NONE), (0x0304, NONE), (0xfefd, malformed("its version is not TLS"))]
+        {
+            let body = [u16::to_be_bytes(version).as_slice(), &front()[2..]].concat();
+            assert_eq!(whole(&body), expected, "{version:x}");
+        }
+    }
+
+    #[test]
+    fn records_may_cut_the_hello_anywhere_but_hold_nothing_else() {
+        let hello = hello(&sni("a.test"));
+        for size in [1, 2, 3, 4, 5, 50, hello.len() - 1, hello.len()] {
+            assert_eq!(read(&records(&hello, size)), named("a.test"), "records of {size}");
+        }
+        let (head, tail) = hello.split_at(40);
+        let around = |middle: &[u8]| [record(22, head), middle.to_vec(), record(22, tail)].concat();
+        assert_eq!(read(&around(b"")), named("a.test"));
+        assert_eq!(read(&around(&record(22, b""))), malformed("a record is empty"));
+        for kind in [20, 21, 23, 24, 0, 255] {
+            assert_eq!(read(&around(&record(kind, b"x"))), malformed("a record of another kind interrupts it"));
+            assert_eq!(read(&[record(kind, b"x"), records(&hello, 99)].concat()), NOT_TLS);
+        }
+        assert_eq!(read(&[record(22, b""), records(&hello, 99)].concat()), malformed("a record is empty"));
+        let follows = || malformed("something follows it in the same record");
+        assert_eq!(read(&record(22, &[hello.clone(), hello.clone()].concat())), follows());
+        assert_eq!(read(&record(22, &[hello.clone(), vec![0]].concat())), follows());
+        assert_eq!(read(&[record(22, head), record(22, &[tail, b"\0"].concat())].concat()), follows());
+        assert_eq!(read(&[record(22, &hello), b"anything".to_vec()].concat()), named("a.test"));
+        let long = [&[22, 3, 1, 0x40, 1], hello.as_slice()].concat();
+        assert_eq!(read(&long), malformed("a record is longer than TLS permits"));
+    }
+
+    #[test]
+    fn a_record_may_bear_any_minor_version() {
+        let good = with(&[sni("a.test")]);
+        for (major, minor, expected) in [
+            (3, 0, named("a.test")),
+            (3, 3, named("a.test")),
+            (3, 4, named("a.test")),
+            (3, 0x99, named("a.test")),
+            (2, 3, NOT_TLS),
+            (0x99, 0x99, NOT_TLS),
+            (0xfe, 0xfd, NOT_TLS),
+        ] {
+            let bytes = [&[22, major, minor], &good[3..]].concat();
+            assert_eq!(read(&bytes), expected, "{major}.{minor}");
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_known_by_their_first_bytes() {
+        for bytes in [
+            b"GET / HTTP/1.1\r\n".as_slice(),
+            b"PRI * HTTP/2.0\r\n",
+            b"SSH-2.0-x\r\n",
+            b"\x80\x2e\x01\x03\x01\0\x15\0\0\0\x10",
+            b"\x16GET",
+            b"\x16\xfe",
+            b"\0",
+            b"\x17\x03\x03",
+        ] {
+            assert_eq!(read(bytes), NOT_TLS, "{bytes:?}");
+        }
+        let other = || malformed("the first handshake message is of another type");
+        assert_eq!(read(b"\x16\x03\x01\0\x05hello"), other());
+        assert_eq!(read(&record(22, &message(2, &front()))), other());
+        assert_eq!(read(&record(22, &[message(0, b""), hello(&sni("a.test"))].concat())), other());
+        assert_eq!(read(b""), MORE);
+        assert_eq!(read(b"\x16"), MORE);
+    }
+
+    #[test]
+    fn the_limit_is_the_last_byte_that_a_hello_may_end_at() {
+        let bytes = records(&hello(&[sni("a.test"), extension(21, &[0; 500])].concat()), 100);
+        let limited =
+            |limit, bytes: &[u8]| HelloReader::new(limit).read(bytes).map(|hello| hello.map(|hello| hello.sni));
+        assert_eq!(limited(bytes.len(), &bytes), named("a.test"));
+        assert_eq!(limited(bytes.len(), &[bytes.as_slice(), b"early data"].concat()), named("a.test"));
+        assert_eq!(limited(bytes.len(), &bytes[..bytes.len() - 1]), MORE);
+        assert_eq!(limited(bytes.len() - 1, &bytes), TOO_LARGE);
+        assert_eq!(limited(bytes.len() - 1, &bytes[..bytes.len() - 1]), TOO_LARGE);
+        assert_eq!(read(b"\x16\x03\x01\x40\0\x01\xff\xff\xff"), TOO_LARGE, "announced, not sent");
+        assert_eq!(read(b"\x16\x03\x01\x40\0\x01\0\xff\xfc"), MORE);
+        assert_eq!(read(b"\x16\x03\x01\x40\0\x01\0\xff\xfd"), TOO_LARGE);
+    }
+
+    #[test]
+    fn hellos_of_real_clients_are_read() {
+        macro_rules! fixture {
+            ($name:literal) => {
+                include_bytes!(concat!("../../tests/fixtures/hellos/", $name, ".bin")).as_slice()
+            };
+        }
+        for bytes in [
+            fixture!("curl-openssl3"),
+            fixture!("curl-openssl3-tls12"),
+            fixture!("openssl3-fragmented"),
+            fixture!("python-ssl"),
+            fixture!("node20"),
+            fixture!("java17"),
+            fixture!("rustls"),
+        ] {
+            assert_eq!(read(bytes), named("client.example.test"));
+            assert_eq!(read(&bytes[..bytes.len() - 1]), MORE);
+        }
+        for bytes in [fixture!("node20-fetch-address"), fixture!("gnutls-address")] {
+            assert_eq!(read(bytes), NONE);
+        }
+    }
+
+    /// What another implementation makes of the same bytes: the name, if it takes them for a hello.
+    fn oracle(mut bytes: &[u8]) -> Result<Option<Option<String>>, rustls::Error> {
+        let mut acceptor = rustls::server::Acceptor::default();
+        loop {
+            let read = acceptor.read_tls(&mut bytes).unwrap();
+            match acceptor.accept() {
+                Ok(Some(accepted)) => return Ok(Some(accepted.client_hello().server_name().map(str::to_owned))),
+                Ok(None) if read == 0 => return Ok(None),
+                Ok(None) => {}
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    #[test]
+    fn the_oracle_reads_what_the_properties_feed_it() {
+        let good = with(&[usual(), sni("a.test"), extension(21, b"ab")]);
+        assert_eq!(oracle(&good).unwrap(), Some(Some("a.test".to_owned())));
+        assert_eq!(oracle(&with(&[usual()])).unwrap(), Some(None));
+        assert_eq!(oracle(&good[..99]).unwrap(), None);
+    }
+
+    /// Whoever takes our answer and whoever takes rustls's never see two different names.
+    fn agree(bytes: &[u8]) {
+        let (Ok(ours), Ok(theirs)) = (read(bytes), oracle(bytes)) else { return };
+        let ours = ours.map(|sni| match sni {
+            Sni::Name(name) => Some(name.as_str().to_owned()),
+            Sni::Address(_) | Sni::Missing => None,
+        });
+        assert_eq!(ours, theirs.map(|name| name.map(|name| name.to_ascii_lowercase())));
+    }
+
+    /// Puts a message into records of the given sizes, over and over.
+    fn cut(message: &[u8], sizes: &[usize]) -> Vec<u8> {
+        let mut rest = message;
+        let mut bytes = Vec::new();
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (fragment, tail) = rest.split_at(rest.len().min(*size));
+            bytes.extend(record(22, fragment));
+            rest = tail;
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_never_change_the_answer(
+            host in "[a-zA-Z0-9-]{1,20}(\\.[a-z]{1,9}){0,3}",
+            padding in 0_usize..300,
+            sizes in prop::collection::vec(1_usize..120, 1..9),
+            ends in prop::collection::vec(any::<prop::sample::Index>(), 0..9),
+        ) {
+            let message = hello(&[usual(), extension(21, &vec![0; padding]), sni(&host)].concat());
+            let expected = parse_message(&message).map(|hello| Some(hello.sni));
+            let bytes = cut(&message, &sizes);
+            prop_assert_eq!(&read(&bytes), &expected);
+            let mut ends: Vec<usize> = ends.iter().map(|end| end.index(bytes.len())).collect();
+            ends.sort_unstable();
+            let mut reader = HelloReader::new(LIMIT);
+            for end in ends {
+                if expected.is_ok() {
+                    prop_assert_eq!(reader.read(&bytes[..end]), Ok(None));
+                }
+            }
+            prop_assert_eq!(reader.read(&bytes).map(|hello| hello.map(|hello| hello.sni)), expected);
+            agree(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_hello_never_has_another_name_than_other_servers_read(
+            sizes in prop::collection::vec(1_usize..200, 1..4),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            length in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = cut(&hello(&[usual(), sni("a.test"), extension(21, b"ab")].concat()), &sizes);
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            agree(&bytes);
+            agree(&bytes[..length.index(bytes.len())]);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..400), wrap in any::<bool>()) {
+            let bytes = if wrap { records(&message(1, &body), 90) } else { body };
+            agree(&bytes);
+        }
+    }
+}

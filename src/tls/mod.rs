@@ -1,0 +1,14 @@
+//! TLS at the edges: the certificate that our own listeners show, and a stranger's ClientHello.
+//!
+//! Guaranteed: nothing here decrypts, changes or originates a byte of a tunnel. [`HelloReader`] only reads; what it read
+//! is forwarded as it came.
+//!
+//! Deliberately not here: connecting to anything, judging a name, answering with an alert.
+
+mod acceptor;
+mod hello;
+mod stream;
+
+pub use acceptor::{AcceptorError, Reload, TlsAcceptor};
+pub use hello::{Hello, HelloError, HelloReader, Sni};
+pub use stream::ClientStream;
