@@ -4,8 +4,11 @@
 
 pub mod config;
 pub mod dial;
+pub mod enforce;
 pub mod facts;
 pub mod policy;
 pub mod record;
+pub mod session;
 pub mod store;
 pub mod tls;
+pub mod tunnel;

@@ -1,0 +1,177 @@
+//! One request on its way to a way out.
+
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use super::Enforcer;
+use crate::dial;
+use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
+use crate::policy::{Decision, Permit};
+use crate::record::RequestId;
+use crate::session::{Busy, Cleared, Dialled, Pending, Refusal, Refused, Session};
+
+/// A request that has begun and has no answer yet. Dropped, it is recorded as `internal`.
+#[derive(Debug)]
+pub struct Attempt {
+    enforcer: Rc<Enforcer>,
+    pending: Pending,
+    client: Client,
+    tool: Tool,
+}
+
+/// What the protocol rooms know of a request.
+#[derive(Debug)]
+pub struct Asked {
+    /// By which protocol it came.
+    pub protocol: Protocol,
+    /// For where.
+    pub destination: Destination,
+    /// The method; none inside a tunnel.
+    pub method: Option<Method>,
+    /// The path without its query; none inside a tunnel.
+    pub path: Option<Box<str>>,
+    /// Whether its `Via` names this proxy.
+    pub passed_through_us: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(enforcer: Rc<Enforcer>, pending: Pending, client: Client, tool: Tool) -> Self {
+        Self { enforcer, pending, client, tool }
+    }
+
+    /// The request's id.
+    pub fn id(&self) -> RequestId {
+        self.pending.id()
+    }
+
+    /// Who asks.
+    pub fn client(&self) -> Client {
+        self.client
+    }
+
+    /// Notes by which protocol it came, before it is known for where.
+    pub fn protocol(&mut self, protocol: Protocol) {
+        self.pending.protocol(protocol);
+    }
+
+    /// Opens a way out, or says why not. The only road to a socket.
+    ///
+    /// `idle` is the origin connection that this client's last request left open. It is used again only for the very same
+    /// destination, after this request was decided and the connection's address vetted like any other.
+    ///
+    /// # Errors
+    /// The refusal to answer with, already recorded.
+    pub async fn open(mut self, asked: Asked, idle: &mut Option<Idle>) -> Result<Session<Dialled>, Refused> {
+        let facts = self.facts(asked);
+        self.pending.asked(&facts);
+        let permit = match self.decide(&facts) {
+            Ok(permit) => permit,
+            Err(why) => return Err(self.pending.refuse(why)),
+        };
+        if let Some(reused) = self.reuse(&permit, idle) {
+            self.pending.connected(reused.address, None);
+            return Ok(Session::dialled(self.pending, permit, facts, reused));
+        }
+        self.enforcer.dial(self.pending, permit, facts).await
+    }
+
+    /// Ends a request that cannot even be judged: malformed, timed out, busy. These have records too.
+    pub fn refuse(self, why: Refusal) -> Refused {
+        self.pending.refuse(why)
+    }
+
+    /// Ends a request for one of the proxy's own paths.
+    pub fn finish_own(mut self, status: u16, path: &str) {
+        self.pending.own_path(path);
+        self.pending.finish_own(status);
+    }
+
+    fn facts(&self, asked: Asked) -> RequestFacts {
+        let Asked { protocol, destination, method, path, passed_through_us } = asked;
+        let at = SystemTime::now();
+        RequestFacts {
+            client: self.client,
+            tool: self.tool.clone(),
+            protocol,
+            destination,
+            method,
+            path,
+            passed_through_us,
+            at,
+        }
+    }
+
+    fn decide(&mut self, facts: &RequestFacts) -> Result<Permit, Refusal> {
+        let limit = self.enforcer.shared.limits.tunnels;
+        let began = Instant::now();
+        let decision = self.enforcer.snapshot().decide(facts);
+        let took = began.elapsed();
+        match decision {
+            Decision::Deny(denial) => {
+                self.pending.judged_in(took);
+                Err(denial.into())
+            }
+            // Asked after the policy: a denial explains itself even when the proxy is full.
+            Decision::Allow(_) if facts.protocol == Protocol::Connect && self.enforcer.registry.len() >= limit => {
+                Err(Refusal::Busy(Busy::Tunnels))
+            }
+            Decision::Allow(permit) => {
+                self.pending.permitted(&permit, took);
+                Ok(permit)
+            }
+        }
+    }
+
+    /// The idle connection, if it leads where this request may go. Otherwise it is closed: one client connection has at
+    /// most one origin connection at a time.
+    fn reuse(&self, permit: &Permit, idle: &mut Option<Idle>) -> Option<dial::Dialled> {
+        let idle = idle.take().filter(|idle| idle.destination == *permit.destination())?;
+        permit.vet(&[idle.connection.address.ip()], &self.enforcer.shared.own.load()).ok()?;
+        idle.connection.is_quiet().then_some(idle.connection)
+    }
+}
+
+impl Enforcer {
+    /// Gives up a session's connection and opens another by the same permit; its addresses are resolved and vetted anew.
+    ///
+    /// # Errors
+    /// The refusal to answer with, already recorded.
+    pub async fn redial(&self, session: Session<Cleared>) -> Result<Session<Dialled>, Refused> {
+        let (pending, permit, facts) = session.abandon_origin();
+        self.dial(pending, permit, facts).await
+    }
+
+    /// Resolve, vet, connect: in this order, and nothing else in between.
+    async fn dial(
+        &self,
+        mut pending: Pending,
+        permit: Permit,
+        facts: RequestFacts,
+    ) -> Result<Session<Dialled>, Refused> {
+        let began = Instant::now();
+        let addresses = match self.resolver.resolve(permit.destination().host()).await {
+            Ok(addresses) => addresses,
+            Err(error) => return Err(pending.refuse(error.into())),
+        };
+        let route = match permit.vet(&addresses, &self.shared.own.load()) {
+            Ok(route) => route,
+            Err(denial) => return Err(pending.refuse(denial.into())),
+        };
+        match dial::connect(&route, self.shared.limits.connect).await {
+            Ok(origin) => {
+                pending.connected(origin.address, Some(began.elapsed()));
+                Ok(Session::dialled(pending, permit, facts, origin))
+            }
+            Err(error) => Err(pending.refuse(error.into())),
+        }
+    }
+}
+
+/// An origin connection that the last request of a client connection left open.
+#[derive(Debug)]
+pub struct Idle {
+    /// What it was opened for.
+    pub destination: Destination,
+    /// The connection.
+    pub connection: dial::Dialled,
+}

@@ -1,0 +1,125 @@
+//! "Would this be allowed?": the road up to the socket, without a request, a record or a connection.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::dial::Resolver;
+use crate::facts::{Client, Method, OwnAddresses, Question, RequestFacts, Tool};
+use crate::policy::{Decision, Denial, Route, Snapshot};
+
+/// Who asks, in which circumstances.
+#[derive(Clone, Debug)]
+pub struct Circumstances {
+    /// By which tool; a name that no rule has stands for "any other".
+    pub tool: Tool,
+    /// By which method instead of what the question implies.
+    pub method: Option<Method>,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// The answer, as `check --json` and `/v1/check` give it (CONTRACT §8).
+#[derive(Clone, Debug, Serialize)]
+pub struct Checked {
+    /// `allow`, `deny` or `observe`.
+    pub decision: &'static str,
+    /// `host:port` as it is matched.
+    pub destination: String,
+    /// The host alone.
+    pub host: String,
+    /// The port alone.
+    pub port: u16,
+    /// The deny reason; empty where allowed.
+    pub reason: &'static str,
+    /// The rule that decided, or that was missed most narrowly.
+    pub rule: Option<String>,
+    /// Which layer of the policy; there is one in this version.
+    pub layer: Option<String>,
+    /// The policy's revision.
+    pub revision: String,
+    /// The nearest miss.
+    pub hint: Option<String>,
+    /// The addresses that would be dialled; null where it is denied or where the name does not resolve.
+    pub would_dial: Option<Vec<String>>,
+}
+
+/// Judges a question by one policy; an allowed name is resolved, and its addresses are vetted, as for a request.
+pub async fn check(
+    policy: &Snapshot,
+    resolver: &Resolver,
+    own: &OwnAddresses,
+    question: Question,
+    circumstances: Circumstances,
+) -> Checked {
+    let facts = facts(question, circumstances);
+    let mut checked = Checked {
+        decision: "deny",
+        destination: facts.destination.to_string(),
+        host: facts.destination.host().to_string(),
+        port: facts.destination.port().get(),
+        reason: "",
+        rule: None,
+        layer: None,
+        revision: policy.revision().to_owned(),
+        hint: None,
+        would_dial: None,
+    };
+    let permit = match policy.decide(&facts) {
+        Decision::Deny(denial) => return checked.denied(&denial),
+        Decision::Allow(permit) => permit,
+    };
+    checked.decision = "allow";
+    checked.rule = permit.rule_id().map(str::to_owned);
+    if let Some(denial) = permit.observed() {
+        checked = checked.denied(denial);
+        checked.decision = "observe";
+    }
+    if let Ok(addresses) = resolver.resolve(facts.destination.host()).await {
+        match permit.vet(&addresses, own) {
+            Ok(route) => checked.would_dial = Some(addresses_of(&route).iter().map(ToString::to_string).collect()),
+            Err(denial) => {
+                checked.decision = "deny";
+                return checked.denied(&denial);
+            }
+        }
+    }
+    checked
+}
+
+fn addresses_of(route: &Route) -> &[SocketAddr] {
+    match route {
+        Route::Direct(addresses) => addresses.as_slice(),
+    }
+}
+
+/// The facts of a request as a client would make it.
+fn facts(question: Question, circumstances: Circumstances) -> RequestFacts {
+    let Question { destination, protocol, method, path } = question;
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
+    RequestFacts {
+        client: Client { addr: nobody },
+        tool: circumstances.tool,
+        protocol,
+        destination,
+        method: circumstances.method.or(method),
+        path,
+        passed_through_us: false,
+        at: circumstances.at,
+    }
+}
+
+impl Checked {
+    /// Whether a request would pass.
+    pub fn is_allowed(&self) -> bool {
+        self.decision != "deny"
+    }
+
+    fn denied(mut self, denial: &Denial) -> Self {
+        self.reason = denial.reason().as_str();
+        self.rule = denial.rule_id().map(str::to_owned);
+        self.hint = denial.rule_reason().or_else(|| denial.hint()).map(str::to_owned);
+        self
+    }
+}

@@ -1,0 +1,120 @@
+//! The enforcement point: the whole sequence from a request to its way out, in one place.
+//!
+//! Guaranteed: a name is resolved only after the policy allowed it; every address is vetted before any is dialled; what
+//! is dialled is what was vetted; every way out of here is recorded. The order is the security property, and the types
+//! hold it: `dial::connect` takes a `Route`, which only a `Permit` makes.
+//!
+//! Deliberately not here: any byte of a protocol, and what an answer looks like.
+
+mod attempt;
+mod check;
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::dial::{Resolver, SetUpError};
+use crate::facts::{Client, OwnAddresses};
+use crate::policy::Snapshot;
+use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
+use crate::session::{ListenerId, Pending, Registry};
+use crate::store::{Handle, Store};
+
+pub use attempt::{Asked, Attempt, Idle};
+pub use check::{Checked, Circumstances, check};
+
+/// One worker's enforcement point.
+#[derive(Debug)]
+pub struct Enforcer {
+    policy: RefCell<Handle>,
+    recorder: Rc<WorkerRecorder>,
+    shared: Arc<Shared>,
+    registry: Rc<Registry>,
+    resolver: Resolver,
+}
+
+/// What all workers share: read often, written hardly ever.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where the policy comes from.
+    pub store: Arc<Store>,
+    /// The account of what happened.
+    pub recorder: Arc<Recorder>,
+    /// How names become addresses.
+    pub resolver: Resolver,
+    /// Our own sockets.
+    pub own: ArcSwap<OwnAddresses>,
+    /// How much of everything.
+    pub limits: Limits,
+    /// Which process this is: the tail of `Via: 1.1 outgate-…`, by which a loop is known.
+    pub via: String,
+}
+
+/// The limits that this room enforces. Units are in the types; reasons are with the configuration keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `connect-timeout`: all attempts to reach an origin together.
+    pub connect: Duration,
+    /// `idle-timeout`: a tunnel without a byte.
+    pub idle: Duration,
+    /// `max-tunnels`, per worker.
+    pub tunnels: usize,
+}
+
+impl Enforcer {
+    /// Worker `index`'s enforcement point.
+    ///
+    /// # Errors
+    /// If the resolver library cannot be set up.
+    pub fn new(shared: Arc<Shared>, index: usize) -> Result<Self, SetUpError> {
+        let policy = RefCell::new(shared.store.handle());
+        let recorder = Rc::new(shared.recorder.worker(index));
+        let resolver = shared.resolver.for_worker()?;
+        Ok(Self { policy, recorder, shared, registry: Rc::default(), resolver })
+    }
+
+    /// Begins a request at its first byte. From here on it will have a record.
+    pub fn begin(self: &Rc<Self>, client: Client, listener: &ListenerId) -> Attempt {
+        let pending = Pending::begin(Rc::clone(&self.recorder), listener, client);
+        Attempt::new(Rc::clone(self), pending, client, listener.tool.clone())
+    }
+
+    /// Counts a connection that never became a request, or began.
+    pub fn connection(&self, listener: &ListenerId, result: ConnectionResult) {
+        self.recorder.connection(listener.index, result);
+    }
+
+    /// The policy in force, for the proxy's own paths.
+    pub fn snapshot(&self) -> Snapshot {
+        self.policy.borrow_mut().snapshot()
+    }
+
+    /// The asking client's own last denials, newest first.
+    pub fn recent_denials(&self, client: IpAddr, limit: usize) -> Vec<Arc<RecordLine>> {
+        let mut filter = RecentFilter::newest(limit);
+        filter.decision = Some("deny".to_owned());
+        filter.client_ip = Some(client);
+        let mut lines = self.shared.recorder.recent(&filter);
+        lines.reverse();
+        lines
+    }
+
+    /// Our token in `Via`.
+    pub fn via(&self) -> &str {
+        &self.shared.via
+    }
+
+    /// Tunnels that are open on this worker.
+    pub fn registry(&self) -> &Rc<Registry> {
+        &self.registry
+    }
+
+    /// What all workers share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}

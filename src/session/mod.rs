@@ -1,0 +1,142 @@
+//! An open way out, in the two states that it passes through, and the registry of those that are open.
+//!
+//! Guaranteed:
+//! - A [`Session`] exists only for a request that was permitted and whose addresses were vetted; `tunnel` and `forward`
+//!   take only a [`Session<Cleared>`], and only [`Session::clear`] makes one.
+//! - Whatever becomes of a request, exactly one [`Record`](crate::record::Record) is emitted for it: a [`Pending`] that is
+//!   dropped unfinished emits `internal`.
+//!
+//! Deliberately not here: deciding, resolving, dialling (`enforce` does that in one place), and any byte of a protocol.
+
+mod pending;
+mod refusal;
+mod registry;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use crate::dial;
+use crate::facts::RequestFacts;
+use crate::policy::Permit;
+use crate::record::{Outcome, RequestId};
+
+pub use pending::{ListenerId, Pending};
+pub use refusal::{Busy, Malformed, OriginFault, Refusal, Refused};
+pub use registry::{Cut, Open, Registry, Sweep};
+
+/// A way out that has been dialled, with the request's permit and its pending record.
+#[derive(Debug)]
+pub struct Session<S> {
+    pending: Pending,
+    permit: Permit,
+    facts: RequestFacts,
+    state: S,
+}
+
+/// Connected, but the client's first bytes have not been judged yet.
+#[derive(Debug)]
+pub struct Dialled {
+    origin: dial::Dialled,
+}
+
+/// Connected and judged: bytes may flow.
+#[derive(Debug)]
+pub struct Cleared {
+    origin: dial::Dialled,
+}
+
+/// The first bytes that a client sends into its way out, as far as a policy cares.
+#[derive(Debug)]
+pub enum FirstBytes {
+    /// A request that this proxy forwards by itself: every byte of it is ours already.
+    Request,
+    /// The beginning of a tunnel. Everything passes until the SNI gate is built.
+    Tunnel,
+}
+
+impl Session<Dialled> {
+    /// A session over a connection that was dialled for this permit.
+    pub fn dialled(pending: Pending, permit: Permit, facts: RequestFacts, origin: dial::Dialled) -> Self {
+        Self { pending, permit, facts, state: Dialled { origin } }
+    }
+
+    /// Judges the client's first bytes; only what it returns can carry any.
+    ///
+    /// # Errors
+    /// The refusal to answer with, already recorded.
+    pub fn clear(mut self, first: FirstBytes) -> Result<Session<Cleared>, Refused> {
+        match first {
+            FirstBytes::Request | FirstBytes::Tunnel => {
+                self.pending.count();
+                let Self { pending, permit, facts, state: Dialled { origin } } = self;
+                Ok(Session { pending, permit, facts, state: Cleared { origin } })
+            }
+        }
+    }
+}
+
+impl Session<Cleared> {
+    /// The request's id.
+    pub fn id(&self) -> RequestId {
+        self.pending.id()
+    }
+
+    /// The connection to the origin.
+    pub fn origin(&mut self) -> &mut TcpStream {
+        &mut self.state.origin.stream
+    }
+
+    /// The pending record, to note status and bytes in.
+    pub fn pending(&mut self) -> &mut Pending {
+        &mut self.pending
+    }
+
+    /// Both at once, for whoever moves bytes and counts them.
+    pub fn parts(&mut self) -> (&mut TcpStream, &mut Pending) {
+        (&mut self.state.origin.stream, &mut self.pending)
+    }
+
+    /// Ends the request and gives the connection back, for the next request of the same client connection.
+    pub fn finish_and_keep(self, outcome: Outcome) -> dial::Dialled {
+        self.pending.finish(outcome);
+        self.state.origin
+    }
+
+    /// Ends the request without an answer from the origin; the connection is closed with it.
+    pub fn refuse(self, why: Refusal) -> Refused {
+        self.pending.refuse(why)
+    }
+
+    /// Gives up this connection, to try again with another: the permit stays, and so does the record.
+    pub fn abandon_origin(self) -> (Pending, Permit, RequestFacts) {
+        (self.pending, self.permit, self.facts)
+    }
+
+    /// Ends the request and the connection.
+    pub fn finish(self, outcome: Outcome) {
+        self.pending.finish(outcome);
+    }
+
+    /// Enters the registry of open tunnels, where a policy change or silence can end it.
+    pub fn enter(self, registry: &Rc<Registry>) -> (TcpStream, Open) {
+        let Self { pending, permit, facts, state: Cleared { origin } } = self;
+        let open = registry.enter(pending, permit, facts, origin.address.ip());
+        (origin.stream, open)
+    }
+}
+
+/// What separates quiet from dead: how long since something happened, on a clock that is cheap to keep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

@@ -1,0 +1,219 @@
+//! The record of a request that is still going on. It is emitted by ownership: finishing consumes it, and dropping it
+//! unfinished emits `internal`, so no way out of the code leaves a request uncounted.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use super::{Refusal, Refused, Stopwatch};
+use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
+use crate::policy::{Cited, Denial, Permit};
+use crate::record::{Kind, Outcome, Record, RequestId, Verdict, WorkerRecorder};
+
+/// Which listener a request came in by: its place among the configured ones, and its name.
+#[derive(Clone, Debug)]
+pub struct ListenerId {
+    /// Its place in the configuration, from 0.
+    pub index: usize,
+    /// Its name, which is the tool's label.
+    pub tool: Tool,
+}
+
+/// A request's record in the making.
+#[derive(Debug)]
+pub struct Pending {
+    worker: Rc<WorkerRecorder>,
+    listener: usize,
+    began: Stopwatch,
+    /// Taken by whoever emits it; `None` only inside `finish` and afterwards in `drop`.
+    record: Option<Box<Record>>,
+    counted: bool,
+}
+
+impl Pending {
+    /// Begins a record at a request's first byte.
+    pub fn begin(worker: Rc<WorkerRecorder>, listener: &ListenerId, client: Client) -> Self {
+        let record = Record {
+            id: worker.next_id(),
+            started: SystemTime::now(),
+            kind: Kind::End,
+            listener: listener.tool.clone(),
+            protocol: None,
+            client: client.addr,
+            method: None,
+            destination: None,
+            path: None,
+            verdict: Verdict::None("internal"),
+            cited: Cited::default(),
+            address: None,
+            sni: None,
+            outcome: Outcome::Internal,
+            status: 0,
+            bytes_up: 0,
+            bytes_down: 0,
+            decide: Duration::ZERO,
+            dial: None,
+            duration: Duration::ZERO,
+            hint: None,
+        };
+        Self {
+            worker,
+            listener: listener.index,
+            began: Stopwatch::start(),
+            record: Some(Box::new(record)),
+            counted: false,
+        }
+    }
+
+    /// The request's id.
+    pub fn id(&self) -> RequestId {
+        self.record.as_ref().map_or(RequestId::NONE, |record| record.id)
+    }
+
+    /// Notes what is being asked.
+    pub fn asked(&mut self, facts: &RequestFacts) {
+        self.with(|record| {
+            record.protocol = Some(facts.protocol);
+            // Nobody sees a method inside a tunnel, but the tunnel was asked for by one.
+            record.method = match facts.protocol {
+                Protocol::Connect => Some(Method::new("CONNECT")),
+                Protocol::Http | Protocol::Own | Protocol::Socks5 => facts.method.clone(),
+            };
+            record.destination = Some(facts.destination.clone());
+            record.path.clone_from(&facts.path);
+        });
+    }
+
+    /// Notes by which protocol it came, for requests that have no destination.
+    pub fn protocol(&mut self, protocol: Protocol) {
+        self.with(|record| record.protocol = Some(protocol));
+    }
+
+    /// Notes which of the proxy's own paths was asked for.
+    pub fn own_path(&mut self, path: &str) {
+        self.with(|record| {
+            record.protocol = Some(Protocol::Own);
+            record.path = Some(path.into());
+        });
+    }
+
+    /// Notes that the policy permitted it, and how long that took.
+    pub fn permitted(&mut self, permit: &Permit, took: Duration) {
+        self.with(|record| {
+            record.verdict = permit.observed().map_or(Verdict::Allow, |denial| Verdict::Observe(denial.reason()));
+            record.cited = permit.into();
+            record.decide = took;
+        });
+    }
+
+    /// Notes how long the policy took to deny it; the denial itself comes with [`Pending::refuse`].
+    pub fn judged_in(&mut self, took: Duration) {
+        self.with(|record| record.decide = took);
+    }
+
+    /// Notes where it was connected to, and how long resolving and connecting took; none for a reused connection.
+    pub fn connected(&mut self, address: SocketAddr, took: Option<Duration>) {
+        self.with(|record| {
+            record.address = Some(address);
+            record.dial = took;
+        });
+    }
+
+    /// Notes the status that the client is answered with.
+    pub fn status(&mut self, status: u16) {
+        self.with(|record| record.status = status);
+    }
+
+    /// Adds bytes that went from the client to the origin.
+    pub fn sent_up(&mut self, bytes: u64) {
+        self.with(|record| record.bytes_up += bytes);
+    }
+
+    /// Adds bytes that went from the origin to the client.
+    pub fn sent_down(&mut self, bytes: u64) {
+        self.with(|record| record.bytes_down += bytes);
+    }
+
+    /// Counts the request: its last check is done. Once; later calls do nothing.
+    pub fn count(&mut self) {
+        if std::mem::replace(&mut self.counted, true) {
+            return;
+        }
+        if let Some(record) = &self.record {
+            let Record { protocol, verdict, destination, cited, decide, .. } = &**record;
+            self.worker.count(self.listener, *protocol, verdict, destination.as_ref(), cited.rule(), *decide);
+        }
+    }
+
+    /// Lets go of the policy that permitted it, keeping the names that the record cites. For tunnels that outlive it.
+    pub fn detach_policy(&mut self) {
+        self.with(|record| record.cited.detach());
+    }
+
+    /// The recorder of this worker.
+    pub fn worker(&self) -> &Rc<WorkerRecorder> {
+        &self.worker
+    }
+
+    /// Ends the request without a way out.
+    pub fn refuse(mut self, why: Refusal) -> Refused {
+        let id = self.id();
+        self.with(|record| {
+            record.status = why.status();
+            match &why {
+                Refusal::Denied(denial) => note_denial(record, denial),
+                // The policy had allowed it, or nobody was asked: then the token says why.
+                other => {
+                    if let Verdict::None(_) = record.verdict {
+                        record.verdict = Verdict::None(other.token());
+                    }
+                }
+            }
+        });
+        let outcome = why.outcome();
+        self.finish(outcome);
+        Refused { id, why }
+    }
+
+    /// Ends the request as one of the proxy's own paths, which no policy judges.
+    pub fn finish_own(mut self, status: u16) {
+        self.with(|record| {
+            record.verdict = Verdict::None("");
+            record.status = status;
+        });
+        self.finish(Outcome::Completed);
+    }
+
+    /// Ends the request.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.emit(outcome);
+    }
+
+    fn emit(&mut self, outcome: Outcome) {
+        self.count();
+        if let Some(mut record) = self.record.take() {
+            record.outcome = outcome;
+            record.duration = self.began.elapsed();
+            self.worker.emit(*record);
+        }
+    }
+
+    fn with(&mut self, change: impl FnOnce(&mut Record)) {
+        if let Some(record) = &mut self.record {
+            change(record);
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.emit(Outcome::Internal);
+    }
+}
+
+fn note_denial(record: &mut Record, denial: &Denial) {
+    record.verdict = Verdict::Deny(denial.reason());
+    record.destination.get_or_insert_with(|| Destination::clone(denial.destination()));
+    record.cited = denial.into();
+    record.hint = denial.hint().map(Into::into);
+}

@@ -1,0 +1,174 @@
+//! Why a request got no way out: one closed enum that says whose fault it was.
+//!
+//! What each refusal looks like on the wire is `protocol::reply`'s; what it is called is here, so that the record and the
+//! answer cannot disagree.
+
+use std::borrow::Cow;
+
+use crate::dial::{DialError, ResolveError};
+use crate::policy::{Denial, DenyReason};
+use crate::record::{Outcome, RequestId};
+
+/// Why a request got no way out.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The policy denied it.
+    Denied(Box<Denial>),
+    /// The client sent what is no acceptable request.
+    Malformed(Malformed),
+    /// The name has no address.
+    Unresolvable(ResolveError),
+    /// The origin could not be reached.
+    Unreachable(DialError),
+    /// The origin was reached and failed.
+    Failed(OriginFault),
+    /// A limit of this proxy is reached.
+    Busy(Busy),
+    /// Something that should not happen happened here.
+    Internal,
+}
+
+/// What was wrong with a request before it could be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// The status to answer with: 400, 408, 414, 417, 421, 431, 501 or 505.
+    pub status: u16,
+    /// The stable token.
+    pub token: &'static str,
+    /// A clause that fits behind the token and a colon.
+    pub detail: Cow<'static, str>,
+}
+
+/// How an origin failed that could be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginFault {
+    /// It closed the connection before its answer was whole.
+    #[error("the destination closed the connection before it had answered")]
+    Terminated,
+    /// It answered what is no acceptable HTTP.
+    #[error("the destination's answer is not acceptable HTTP")]
+    Nonsense,
+    /// It stopped answering.
+    #[error("the destination stopped answering")]
+    Stalled,
+}
+
+/// Which limit was reached. The newest work is refused; what is open lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// `max-tunnels`.
+    Tunnels,
+    /// `max-tunnels-per-client`.
+    TunnelsOfClient,
+    /// Sockets, ports or files of this process.
+    Sockets,
+    /// Look-ups in flight.
+    Resolver,
+    /// The proxy is being shut down.
+    Draining,
+}
+
+impl Busy {
+    /// A clause for the answer's sentence.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Tunnels => "too many tunnels are open (`max-tunnels`)",
+            Self::TunnelsOfClient => "this client has too many tunnels open (`max-tunnels-per-client`)",
+            Self::Sockets => "the proxy has no free sockets",
+            Self::Resolver => "too many names are being resolved",
+            Self::Draining => "the proxy is shutting down",
+        }
+    }
+}
+
+/// A refusal that has been recorded, to be answered.
+#[derive(Debug)]
+pub struct Refused {
+    /// The request's id.
+    pub id: RequestId,
+    /// Why.
+    pub why: Refusal,
+}
+
+impl Refusal {
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Denied(_) => 403,
+            Self::Malformed(malformed) => malformed.status,
+            Self::Unresolvable(ResolveError::Timeout)
+            | Self::Unreachable(DialError::Timeout)
+            | Self::Failed(OriginFault::Stalled) => 504,
+            Self::Unresolvable(ResolveError::Busy) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => 503,
+            Self::Unresolvable(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed)
+            | Self::Unreachable(DialError::Refused | DialError::Unreachable(_))
+            | Self::Failed(OriginFault::Terminated | OriginFault::Nonsense) => 502,
+            Self::Internal => 500,
+        }
+    }
+
+    /// The stable token of record, header field and body.
+    pub fn token(&self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.reason().as_str(),
+            Self::Malformed(malformed) => malformed.token,
+            Self::Unresolvable(ResolveError::Timeout) => "dns_timeout",
+            Self::Unresolvable(ResolveError::Busy) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => "busy",
+            Self::Unresolvable(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed) => {
+                "dns_error"
+            }
+            Self::Unreachable(DialError::Timeout) | Self::Failed(OriginFault::Stalled) => "connection_timeout",
+            Self::Unreachable(DialError::Refused | DialError::Unreachable(_)) => "connection_refused",
+            Self::Failed(OriginFault::Terminated | OriginFault::Nonsense) => "connection_terminated",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// How the record ends.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Denied(_) => Outcome::Denied,
+            Self::Malformed(malformed) if malformed.status == 408 => Outcome::Timeout,
+            Self::Malformed(_) => Outcome::Malformed,
+            Self::Unresolvable(ResolveError::Busy) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => {
+                Outcome::Busy
+            }
+            Self::Unresolvable(_) => Outcome::Unresolvable,
+            Self::Unreachable(_) => Outcome::Unreachable,
+            Self::Failed(OriginFault::Stalled) => Outcome::Timeout,
+            Self::Failed(OriginFault::Terminated | OriginFault::Nonsense) => Outcome::OriginClosed,
+            Self::Internal => Outcome::Internal,
+        }
+    }
+
+    /// The deny reason, if the policy denied it.
+    pub fn deny_reason(&self) -> Option<DenyReason> {
+        match self {
+            Self::Denied(denial) => Some(denial.reason()),
+            Self::Malformed(_)
+            | Self::Unresolvable(_)
+            | Self::Unreachable(_)
+            | Self::Failed(_)
+            | Self::Busy(_)
+            | Self::Internal => None,
+        }
+    }
+}
+
+impl From<ResolveError> for Refusal {
+    fn from(error: ResolveError) -> Self {
+        Self::Unresolvable(error)
+    }
+}
+
+impl From<DialError> for Refusal {
+    fn from(error: DialError) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(Box::new(denial))
+    }
+}
