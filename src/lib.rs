@@ -7,6 +7,7 @@ pub mod dial;
 pub mod enforce;
 pub mod facts;
 pub mod policy;
+pub mod protocol;
 pub mod record;
 pub mod session;
 pub mod store;

@@ -1,0 +1,113 @@
+//! The proxy's own answers: from a refusal to what `reply` writes.
+
+use super::reply::{self, Delivery, Explanation, Form, ProxyError};
+use super::wire::Wire;
+use crate::dial::{DialError, ResolveError};
+use crate::policy::DenyReason;
+use crate::session::{OriginFault, Refusal, Refused};
+use crate::tls::ClientStream;
+
+/// What a connection gets for which there is no room: whole, fixed, and closed behind.
+pub const BUSY: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
+    Proxy-Status: outgate; error=connection_limit_reached; details=\"busy\"\r\n\
+    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 66\r\nConnection: close\r\n\r\n\
+    outgate has too many connections open (max-connections). Try again";
+
+/// How an answer is delivered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) form: Form,
+    pub(super) keep_alive: bool,
+    pub(super) head_only: bool,
+}
+
+impl Manner {
+    /// The connection closes behind it.
+    pub(super) fn closing(form: Form) -> Self {
+        Self { form, keep_alive: false, head_only: false }
+    }
+}
+
+/// Sends a refusal. A client that is gone has its record all the same.
+pub(super) async fn refuse(wire: &mut Wire<ClientStream>, refused: &Refused, manner: &Manner) {
+    let mut out = Vec::with_capacity(1024);
+    let detail = detail(&refused.why);
+    let explanation = Explanation { detail: detail.as_deref(), ..explain(refused) };
+    let delivery = Delivery { form: manner.form, keep_alive: manner.keep_alive, head_only: manner.head_only };
+    reply::write(&explanation, delivery, &mut out);
+    let _gone = wire.send(&out).await;
+}
+
+/// What a refusal says to people, all but the detail.
+fn explain(refused: &Refused) -> Explanation<'_> {
+    let why = &refused.why;
+    let denial = match why {
+        Refusal::Denied(denial) => Some(denial),
+        _ => None,
+    };
+    Explanation {
+        status: why.status(),
+        token: why.token(),
+        error: error(why),
+        denied: denial.is_some(),
+        policy_name: denial.map_or("", |denial| denial.policy().name()),
+        contact: denial.and_then(|denial| denial.policy().contact()),
+        destination: denial.map(|denial| denial.destination().to_string()),
+        rule: denial.and_then(|denial| denial.rule_id()),
+        rule_reason: denial.and_then(|denial| denial.rule_reason()),
+        hint: denial.and_then(|denial| denial.hint()),
+        revision: denial.map_or("", |denial| denial.policy().revision()),
+        request_id: refused.id.to_string(),
+        detail: None,
+    }
+}
+
+fn detail(why: &Refusal) -> Option<String> {
+    match why {
+        Refusal::Denied(_) | Refusal::Internal => None,
+        Refusal::Malformed(malformed) => Some(malformed.detail.to_string()),
+        Refusal::Unresolvable(error) => Some(error.to_string()),
+        Refusal::Unreachable(error) => Some(error.to_string()),
+        Refusal::Failed(fault) => Some(fault.to_string()),
+        Refusal::Busy(busy) => Some(busy.describe().to_owned()),
+    }
+}
+
+/// The error type of RFC 9209 §2.3 for each refusal.
+fn error(why: &Refusal) -> ProxyError {
+    match why {
+        Refusal::Denied(denial) => match denial.reason() {
+            DenyReason::AddressNotAllowed => ProxyError::DestinationIpProhibited,
+            DenyReason::Loop => ProxyError::ProxyLoopDetected,
+            DenyReason::EgressDisabled
+            | DenyReason::EgressNone
+            | DenyReason::HostDenied
+            | DenyReason::HostNotAllowed
+            | DenyReason::MethodNotAllowed
+            | DenyReason::NotTls
+            | DenyReason::OutsidePeriod
+            | DenyReason::PortNotAllowed
+            | DenyReason::SniMismatch
+            | DenyReason::SniMissing
+            | DenyReason::ToolNotAllowed => ProxyError::HttpRequestDenied,
+        },
+        Refusal::Malformed(_) => ProxyError::HttpRequestError,
+        Refusal::Unresolvable(error) => match error {
+            ResolveError::Timeout => ProxyError::DnsTimeout,
+            ResolveError::Busy => ProxyError::ConnectionLimitReached,
+            ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed => ProxyError::DnsError,
+        },
+        Refusal::Unreachable(error) => match error {
+            DialError::Timeout => ProxyError::ConnectionTimeout,
+            DialError::NoSockets => ProxyError::ConnectionLimitReached,
+            DialError::Refused | DialError::Unreachable(_) => ProxyError::ConnectionRefused,
+        },
+        Refusal::Failed(fault) => match fault {
+            OriginFault::Terminated => ProxyError::ConnectionTerminated,
+            OriginFault::Nonsense => ProxyError::HttpProtocolError,
+            OriginFault::Stalled => ProxyError::ConnectionReadTimeout,
+        },
+        Refusal::Busy(_) => ProxyError::ConnectionLimitReached,
+        Refusal::Internal => ProxyError::ProxyInternalError,
+    }
+}

@@ -1,0 +1,500 @@
+//! One request up and its answer down, both at once.
+//!
+//! Guaranteed:
+//! - Bodies stream with back-pressure: at most one read of either side waits in memory.
+//! - A request body that breaks its framing cuts the origin off before a complete message could arrive there.
+//! - An answer whose head or framing is ambiguous never reaches the client; nor do bytes behind an answer's end.
+//! - An answer may come before the request is complete (RFC 9112 §9.3); then the client connection closes behind it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use super::forward::Plan;
+use super::gate::GateLimits;
+use super::head::{self, BodyError, BodyReader, BodyWriter, HeadLimits, HeadScan, ResponseFraming, Version};
+use super::wire::Wire;
+use crate::session::Pending;
+use crate::tls::ClientStream;
+use crate::tunnel::with_scratch;
+
+/// An interim answer costs the origin nothing; more than this many before a final one is an attack or a defect.
+const MAX_INTERIM: usize = 32;
+
+/// How an exchange went well.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The final answer has been passed on whole.
+    Answered { client_stays: bool, origin_stays: bool },
+    /// The origin switched to the WebSocket protocol; these bytes of it came right behind.
+    Switched { early_down: Vec<u8> },
+}
+
+/// How an exchange failed. `answered`: whether a byte of a final answer has reached the client.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The request body breaks its framing, or ends early.
+    Body { error: BodyError, answered: bool },
+    /// The client stopped in the middle of the request body.
+    BodyLate { answered: bool },
+    /// The client cannot be written to.
+    ClientGone,
+    /// The origin closed without a byte of an answer.
+    OriginSilent,
+    /// The origin closed in the middle of its answer.
+    OriginGone { answered: bool },
+    /// The origin answered what is no acceptable HTTP.
+    OriginNonsense { answered: bool },
+    /// The origin stopped answering.
+    OriginLate { answered: bool },
+}
+
+/// Runs one exchange.
+pub(super) async fn run(
+    client: &mut Wire<ClientStream>,
+    origin: &mut TcpStream,
+    pending: &mut Pending,
+    plan: &Plan,
+    limits: &GateLimits,
+) -> Result<Ended, Failed> {
+    let mut origin = Wire::new(origin);
+    let mut upload = Upload::new(plan);
+    let mut download = Download::new(plan, limits.head);
+    let mut patience = Patience::new(limits.body_timeout);
+    let result = poll_fn(|context| {
+        let before = (upload.pump.moved, download.pump.moved, download.received);
+        // The upload goes first, so that a request is on its way before its answer is looked for.
+        let sent = upload.poll(context, client, &mut origin);
+        if let Poll::Ready(Err(error)) = sent {
+            return Poll::Ready(Err(Failed::Body { error, answered: download.answered() }));
+        }
+        match download.poll(context, client, &mut origin) {
+            Poll::Ready(Ok(done)) => return Poll::Ready(Ok(done)),
+            Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
+            Poll::Pending => {}
+        }
+        let progress = before != (upload.pump.moved, download.pump.moved, download.received);
+        if patience.is_over(context, progress) {
+            let answered = download.answered();
+            // Whose turn was it? An upload that waits for the client's bytes is the client's fault.
+            return Poll::Ready(Err(match upload.waits_for_client() {
+                true => Failed::BodyLate { answered },
+                false => Failed::OriginLate { answered },
+            }));
+        }
+        Poll::Pending
+    })
+    .await;
+    pending.sent_up(upload.pump.moved);
+    pending.sent_down(download.pump.moved);
+    if let Some(status) = download.status {
+        pending.status(status);
+    }
+    let done = result?;
+    Ok(match done {
+        Done::Switched => Ended::Switched { early_down: origin.into_parts().1 },
+        Done::Answered { reusable } => {
+            let whole = upload.is_done();
+            // Bytes behind the answer were not asked for: no later request may be answered by them.
+            let origin_stays = reusable && whole && origin.ahead().is_empty();
+            Ended::Answered { client_stays: download.client_stays && whole, origin_stays }
+        }
+    })
+}
+
+/// The limit on silence, with one timer that is only touched when it fires.
+struct Patience {
+    limit: std::time::Duration,
+    last: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Patience {
+    fn new(limit: std::time::Duration) -> Self {
+        Self { limit, last: Instant::now(), timer: Box::pin(tokio::time::sleep(limit)) }
+    }
+
+    fn is_over(&mut self, context: &mut Context<'_>, progress: bool) -> bool {
+        if progress {
+            self.last = Instant::now();
+        }
+        while self.timer.as_mut().poll(context).is_ready() {
+            let due = self.last + self.limit;
+            if due <= Instant::now() {
+                return true;
+            }
+            self.timer.as_mut().reset(due.into());
+        }
+        false
+    }
+}
+
+/// Framed bytes on their way from one side to the other.
+struct Pump {
+    /// Bytes to be written, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+    /// Whether the target may hold bytes of its own that it was given (TLS does).
+    unflushed: bool,
+    /// Bytes that the receiving side has taken.
+    moved: u64,
+}
+
+impl Pump {
+    fn new(out: Vec<u8>) -> Self {
+        Self { out, written: 0, unflushed: false, moved: 0 }
+    }
+
+    /// Ready once nothing is left to write.
+    fn poll_flush<T: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &mut T,
+    ) -> Poll<std::io::Result<()>> {
+        while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
+            let count = ready!(Pin::new(&mut *target).poll_write(context, rest))?;
+            if count == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+            }
+            self.written += count;
+            self.moved += count as u64;
+            self.unflushed = true;
+        }
+        self.out.clear();
+        self.written = 0;
+        if self.unflushed {
+            ready!(Pin::new(target).poll_flush(context))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes content straight from where it was read, if nothing waits before it; what the target does not take waits.
+    fn pass<T: AsyncWrite + Unpin>(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &mut T,
+        data: &[u8],
+    ) -> std::io::Result<()> {
+        let mut taken = 0;
+        if self.out.is_empty()
+            && let Poll::Ready(written) = Pin::new(target).poll_write(context, data)
+        {
+            taken = written?;
+        }
+        self.moved += taken as u64;
+        self.unflushed = true;
+        self.out.extend_from_slice(data.get(taken..).unwrap_or_default());
+        Ok(())
+    }
+}
+
+/// The request on its way to the origin.
+struct Upload {
+    pump: Pump,
+    reader: BodyReader,
+    writer: BodyWriter,
+    state: UploadState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UploadState {
+    /// Body bytes are still to come from the client.
+    Reading,
+    /// Only what waits in the pump is left to write.
+    Flushing,
+    Done,
+    /// The origin takes no more. Its answer may still come, and often says why.
+    Stopped,
+}
+
+impl Upload {
+    fn new(plan: &Plan) -> Self {
+        let reader = BodyReader::from(plan.framing);
+        let state = if reader.is_done() { UploadState::Flushing } else { UploadState::Reading };
+        Self { pump: Pump::new(plan.head.clone()), reader, writer: plan.framing.into(), state }
+    }
+
+    fn is_done(&self) -> bool {
+        self.state == UploadState::Done
+    }
+
+    fn waits_for_client(&self) -> bool {
+        self.state == UploadState::Reading && self.pump.out.is_empty()
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &mut Wire<ClientStream>,
+        origin: &mut Wire<&mut TcpStream>,
+    ) -> Poll<Result<(), BodyError>> {
+        loop {
+            if matches!(self.state, UploadState::Done | UploadState::Stopped) {
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.pump.poll_flush(context, origin.stream())).is_err() {
+                self.state = UploadState::Stopped;
+                continue;
+            }
+            if self.state == UploadState::Flushing {
+                self.state = UploadState::Done;
+                continue;
+            }
+            if client.ahead().is_empty() {
+                match ready!(client.poll_fill(context)) {
+                    Ok(0) | Err(_) => {
+                        self.reader.finish()?;
+                        self.end();
+                        continue;
+                    }
+                    Ok(_) => {}
+                }
+            }
+            self.step(client)?;
+        }
+    }
+
+    /// Takes what is there of the body out of the wire and puts it, framed by us, into the pump.
+    fn step(&mut self, client: &mut Wire<ClientStream>) -> Result<(), BodyError> {
+        let mut consumed = 0;
+        let mut done = false;
+        while let Some(input) = client.ahead().get(consumed..).filter(|input| !input.is_empty() && !done) {
+            let step = self.reader.read(input)?;
+            self.writer.write(step.data, &mut self.pump.out);
+            consumed += step.consumed;
+            done = step.done;
+        }
+        client.consume(consumed);
+        if done {
+            self.end();
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.writer.end(self.reader.trailers(), &mut self.pump.out);
+        self.state = UploadState::Flushing;
+    }
+}
+
+/// The answer on its way to the client.
+struct Download<'a> {
+    plan: &'a Plan,
+    limits: HeadLimits,
+    pump: Pump,
+    state: DownloadState,
+    interim: usize,
+    /// Bytes that came from the origin; progress, even before a head is whole.
+    received: u64,
+    status: Option<u16>,
+    client_stays: bool,
+}
+
+enum DownloadState {
+    Head(HeadScan),
+    /// `passes`: content goes out as it came, without framing of ours around it.
+    Body {
+        reader: BodyReader,
+        writer: BodyWriter,
+        passes: bool,
+        reusable: bool,
+    },
+    /// Only what waits in the pump is left to write.
+    Flushing {
+        reusable: bool,
+    },
+    Switching,
+}
+
+enum Done {
+    Answered { reusable: bool },
+    Switched,
+}
+
+impl<'a> Download<'a> {
+    fn new(plan: &'a Plan, limits: HeadLimits) -> Self {
+        let state = DownloadState::Head(HeadScan::response());
+        Self {
+            plan,
+            limits,
+            pump: Pump::new(Vec::new()),
+            state,
+            interim: 0,
+            received: 0,
+            status: None,
+            client_stays: plan.keep_alive,
+        }
+    }
+
+    /// Whether the client has begun to get a final answer.
+    fn answered(&self) -> bool {
+        self.status.is_some()
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &mut Wire<ClientStream>,
+        origin: &mut Wire<&mut TcpStream>,
+    ) -> Poll<Result<Done, Failed>> {
+        loop {
+            if ready!(self.pump.poll_flush(context, client.stream())).is_err() {
+                return Poll::Ready(Err(Failed::ClientGone));
+            }
+            match &mut self.state {
+                DownloadState::Flushing { reusable } => return Poll::Ready(Ok(Done::Answered { reusable: *reusable })),
+                DownloadState::Switching => return Poll::Ready(Ok(Done::Switched)),
+                DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.limits) {
+                    Ok(Some(length)) => self.head(origin, length)?,
+                    Ok(None) => self.fill_head(ready!(origin.poll_fill(context)).unwrap_or(0))?,
+                    Err(_) => return Poll::Ready(Err(Failed::OriginNonsense { answered: self.answered() })),
+                },
+                DownloadState::Body { .. } if !origin.ahead().is_empty() => self.body_ahead(context, client, origin)?,
+                DownloadState::Body { .. } => ready!(self.poll_body(context, client, origin))?,
+            }
+        }
+    }
+
+    /// `count` bytes more of a head; 0 is the end of the origin, however it came.
+    fn fill_head(&mut self, count: usize) -> Result<(), Failed> {
+        match count {
+            0 if self.received == 0 => Err(Failed::OriginSilent),
+            0 => Err(Failed::OriginGone { answered: self.answered() }),
+            count => {
+                self.received += count as u64;
+                Ok(())
+            }
+        }
+    }
+
+    /// One whole head of the origin: interim ones pass by themselves, the final one begins the body.
+    fn head(&mut self, origin: &mut Wire<&mut TcpStream>, length: usize) -> Result<(), Failed> {
+        let nonsense = Failed::OriginNonsense { answered: false };
+        let bytes = origin.ahead().get(..length).unwrap_or_default();
+        let Ok(Some((head, _))) = head::read_response(bytes, self.plan.method.as_str(), &self.limits) else {
+            return Err(nonsense);
+        };
+        // A challenge to a proxy is for us, not for our client (RFC 9110 §15.5.8), and we have no answer to it.
+        if head.status == 407 {
+            return Err(nonsense);
+        }
+        let via = &self.plan.via;
+        if head.status == 101 {
+            if !(self.plan.websocket && head.upgrade_websocket) {
+                return Err(nonsense);
+            }
+            head::write_response(&head, via, Version::Http11, true, ResponseFraming::None, &mut self.pump.out);
+            self.status = Some(101);
+            self.state = DownloadState::Switching;
+        } else if head.status < 200 {
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Err(nonsense);
+            }
+            // HTTP/1.0 clients know no interim answers (RFC 9110 §15.2).
+            if self.plan.client_version == Version::Http11 {
+                head::write_response(&head, via, Version::Http11, true, ResponseFraming::None, &mut self.pump.out);
+            }
+            self.state = DownloadState::Head(HeadScan::response());
+        } else {
+            let framing = head.framing_toward(self.plan.client_version);
+            self.client_stays &= framing != ResponseFraming::UntilClose;
+            let reusable = head.keep_alive && head.framing != ResponseFraming::UntilClose;
+            head::write_response(&head, via, self.plan.client_version, self.client_stays, framing, &mut self.pump.out);
+            self.status = Some(head.status);
+            let (reader, writer) = (BodyReader::from(head.framing), BodyWriter::from(framing));
+            self.state = if reader.is_done() {
+                DownloadState::Flushing { reusable }
+            } else {
+                DownloadState::Body { reader, writer, passes: framing != ResponseFraming::Chunked, reusable }
+            };
+        }
+        origin.consume(length);
+        Ok(())
+    }
+
+    /// Body bytes that came together with the head.
+    fn body_ahead(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &mut Wire<ClientStream>,
+        origin: &mut Wire<&mut TcpStream>,
+    ) -> Result<(), Failed> {
+        let consumed = self.body(context, client, origin.ahead())?;
+        origin.consume(consumed);
+        Ok(())
+    }
+
+    /// Body bytes straight from the socket: through the worker's buffer, and out.
+    fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &mut Wire<ClientStream>,
+        origin: &mut Wire<&mut TcpStream>,
+    ) -> Poll<Result<(), Failed>> {
+        with_scratch(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            let read = match ready!(Pin::new(&mut **origin.stream()).poll_read(context, &mut buffer)) {
+                Ok(()) => buffer.filled(),
+                Err(_) => return Poll::Ready(Err(Failed::OriginGone { answered: true })),
+            };
+            if read.is_empty() {
+                return Poll::Ready(self.end_of_origin());
+            }
+            let consumed = match self.body(context, client, read) {
+                Ok(consumed) => consumed,
+                Err(failed) => return Poll::Ready(Err(failed)),
+            };
+            origin.keep(read.get(consumed..).unwrap_or_default());
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Passes body bytes on; how many of them were body.
+    fn body(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &mut Wire<ClientStream>,
+        input: &[u8],
+    ) -> Result<usize, Failed> {
+        let DownloadState::Body { reader, writer, passes, reusable } = &mut self.state else {
+            return Ok(0);
+        };
+        self.received += input.len() as u64;
+        let mut consumed = 0;
+        loop {
+            let rest = input.get(consumed..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(consumed);
+            }
+            let step = reader.read(rest).map_err(|_| Failed::OriginNonsense { answered: true })?;
+            consumed += step.consumed;
+            if *passes {
+                self.pump.pass(context, client.stream(), step.data).map_err(|_| Failed::ClientGone)?;
+            } else {
+                writer.write(step.data, &mut self.pump.out);
+            }
+            if step.done {
+                writer.end(reader.trailers(), &mut self.pump.out);
+                self.state = DownloadState::Flushing { reusable: *reusable };
+                return Ok(consumed);
+            }
+        }
+    }
+
+    fn end_of_origin(&mut self) -> Result<(), Failed> {
+        let DownloadState::Body { reader, writer, .. } = &mut self.state else {
+            return Ok(());
+        };
+        reader.finish().map_err(|_| Failed::OriginGone { answered: true })?;
+        writer.end(reader.trailers(), &mut self.pump.out);
+        self.state = DownloadState::Flushing { reusable: false };
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! Plain HTTP: a request with an absolute-form target, forwarded, and its answer (RFC 9112 §3.2.2).
+//!
+//! Guaranteed: what the origin gets is written by us, from the head that was judged: `Host` from the target, one framing,
+//! no hop-by-hop field, our `Via`. The connection to the origin belongs to this client connection alone, and every
+//! request on it is judged, its address too.
+//!
+//! Measured before this shape was chosen: see `protocol` (the module's doc).
+
+use std::rc::Rc;
+
+use super::answer::{self, Manner};
+use super::exchange::{self, Ended, Failed};
+use super::gate::{Door, Next};
+use super::head::{self, BodyFraming, OriginHop, RequestHead, Target, Upgrade, Version};
+use super::reply::Form;
+use super::wire::Wire;
+use crate::dial;
+use crate::enforce::{Asked, Attempt, Idle};
+use crate::facts::{Destination, Host, Method, Port, Protocol};
+use crate::record::Outcome;
+use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Session};
+use crate::tls::ClientStream;
+use crate::tunnel;
+
+/// Everything that is kept of a request head once its bytes are gone.
+#[derive(Debug)]
+pub(super) struct Plan {
+    asked: Option<Asked>,
+    form: Form,
+    /// The head for the origin, sanitised.
+    pub(super) head: Vec<u8>,
+    pub(super) method: Method,
+    pub(super) framing: BodyFraming,
+    pub(super) client_version: Version,
+    pub(super) keep_alive: bool,
+    pub(super) websocket: bool,
+    pub(super) via: Rc<str>,
+    destination: Destination,
+}
+
+impl Plan {
+    pub(super) fn of(head: &RequestHead<'_>, passed_through_us: bool, door: &Door, form: Form) -> Self {
+        let destination = match &head.target {
+            Target::Absolute { destination, .. } | Target::Authority(destination) => destination.clone(),
+            // Not reached: the gate sends only absolute-form here. An unspecified address is denied by any policy.
+            Target::Origin { .. } | Target::Asterisk => {
+                Destination::new(Host::Ip(std::net::Ipv4Addr::UNSPECIFIED.into()), Port::HTTP)
+            }
+        };
+        let websocket = head.upgrade == Some(Upgrade::WebSocket);
+        let method = Method::new(head.method);
+        let judged = if websocket { Method::new(Method::WEBSOCKET) } else { method.clone() };
+        let asked = Asked {
+            protocol: Protocol::Http,
+            destination: destination.clone(),
+            method: Some(judged),
+            path: Some(head.path().into()),
+            passed_through_us,
+        };
+        let mut out = Vec::with_capacity(512);
+        let via = Rc::clone(&door.via);
+        head::write_request(head, &OriginHop { via: &via, keep_alive: true, expect: true }, &mut out);
+        Self {
+            asked: Some(asked),
+            form,
+            head: out,
+            method,
+            framing: head.framing,
+            client_version: head.version,
+            keep_alive: head.keep_alive,
+            websocket,
+            via,
+            destination,
+        }
+    }
+
+    /// Whether it may be sent a second time when a reused connection turns out to be dead (RFC 9110 §9.2.1, §9.2.2).
+    fn is_repeatable(&self) -> bool {
+        self.framing == BodyFraming::None && matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+
+    /// How to refuse it. An unread body would be taken for the next request, so then the connection closes.
+    fn manner(&self) -> Manner {
+        let keep_alive = self.keep_alive && self.framing == BodyFraming::None;
+        Manner { form: self.form, keep_alive, head_only: self.method.as_str() == "HEAD" }
+    }
+}
+
+/// Forwards one request and its answer.
+pub(super) async fn serve(
+    door: &Rc<Door>,
+    mut client: Wire<ClientStream>,
+    idle: &mut Option<Idle>,
+    attempt: Attempt,
+    mut plan: Plan,
+) -> Next {
+    let Some(asked) = plan.asked.take() else {
+        return Next::Gone;
+    };
+    let reusing = idle.is_some();
+    let session = match attempt.open(asked, idle).await {
+        Ok(session) => session,
+        Err(refused) => {
+            let manner = plan.manner();
+            answer::refuse(&mut client, &refused, &manner).await;
+            return if manner.keep_alive { Next::KeepAlive(client) } else { Next::Close(client) };
+        }
+    };
+    let mut session = match session.clear(FirstBytes::Request) {
+        Ok(session) => session,
+        Err(refused) => {
+            answer::refuse(&mut client, &refused, &Manner { keep_alive: false, ..plan.manner() }).await;
+            return Next::Close(client);
+        }
+    };
+    let mut result = once(door, &mut client, &mut session, &plan).await;
+    if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
+        // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
+        // request is safe: once more, over a connection of its own, by the same permit.
+        session = match door.enforcer.redial(session).await.and_then(|session| session.clear(FirstBytes::Request)) {
+            Ok(session) => session,
+            Err(refused) => {
+                answer::refuse(&mut client, &refused, &Manner { keep_alive: false, ..plan.manner() }).await;
+                return Next::Close(client);
+            }
+        };
+        result = once(door, &mut client, &mut session, &plan).await;
+    }
+    match result {
+        Ok(ended) => finish(door, client, session, ended, plan.destination, idle),
+        Err(failed) => fail(client, session, failed, &plan).await,
+    }
+}
+
+async fn once(
+    door: &Door,
+    client: &mut Wire<ClientStream>,
+    session: &mut Session<Cleared>,
+    plan: &Plan,
+) -> Result<Ended, Failed> {
+    let (origin, pending) = session.parts();
+    exchange::run(client, origin, pending, plan, &door.limits).await
+}
+
+/// The answer has been passed on whole.
+fn finish(
+    door: &Rc<Door>,
+    client: Wire<ClientStream>,
+    session: Session<Cleared>,
+    ended: Ended,
+    destination: Destination,
+    idle: &mut Option<Idle>,
+) -> Next {
+    match ended {
+        Ended::Answered { client_stays, origin_stays } => {
+            if origin_stays && client_stays {
+                let connection: dial::Dialled = session.finish_and_keep(Outcome::Completed);
+                *idle = Some(Idle { destination, connection });
+            } else {
+                session.finish(Outcome::Completed);
+            }
+            if client_stays { Next::KeepAlive(client) } else { Next::Close(client) }
+        }
+        Ended::Switched { early_down } => {
+            let (stream, early_up) = client.into_parts();
+            let (origin, open) = session.enter(door.enforcer.registry());
+            tokio::task::spawn_local(tunnel::run(stream, origin, open, early_up, early_down));
+            Next::Gone
+        }
+    }
+}
+
+/// The answer could not be passed on. If none has begun, the client gets one of ours; else the connection is cut, so
+/// that nobody takes half an answer for a whole one.
+async fn fail(mut client: Wire<ClientStream>, session: Session<Cleared>, failed: Failed, plan: &Plan) -> Next {
+    let why = match failed {
+        Failed::Body { error, answered: false } => {
+            Refusal::Malformed(Malformed { status: 400, token: "malformed_request", detail: error.to_string().into() })
+        }
+        Failed::BodyLate { answered: false } => Refusal::Malformed(Malformed {
+            status: 408,
+            token: "request_timeout",
+            detail: "the request body took too long".into(),
+        }),
+        Failed::OriginSilent | Failed::OriginGone { answered: false } => Refusal::Failed(OriginFault::Terminated),
+        Failed::OriginNonsense { answered: false } => Refusal::Failed(OriginFault::Nonsense),
+        Failed::OriginLate { answered: false } => Refusal::Failed(OriginFault::Stalled),
+        Failed::Body { .. } => return cut(session, Outcome::Malformed),
+        Failed::BodyLate { .. } | Failed::OriginLate { .. } => return cut(session, Outcome::Timeout),
+        Failed::OriginGone { .. } | Failed::OriginNonsense { .. } => return cut(session, Outcome::OriginClosed),
+        Failed::ClientGone => return cut(session, Outcome::ClientClosed),
+    };
+    let refused = session.refuse(why);
+    answer::refuse(&mut client, &refused, &Manner { keep_alive: false, ..plan.manner() }).await;
+    Next::Close(client)
+}
+
+fn cut(session: Session<Cleared>, outcome: Outcome) -> Next {
+    session.finish(outcome);
+    Next::Gone
+}

@@ -1,0 +1,218 @@
+//! In front of everything: one client connection, from its first byte to its last.
+//!
+//! Guaranteed:
+//! - Nothing is acted on before the strict reader (`head`) has accepted a whole head; a fault is answered, recorded, and
+//!   ends the connection.
+//! - Head, keep-alive and greeting have their timers here. A connection that waits holds no buffer.
+//! - After a refused `CONNECT`, and after any answer that leaves a request body unread, the connection closes: what
+//!   follows may be anything (RFC 9112 §9.6).
+//!
+//! Deliberately not here: HTTP/2 (plain ports would accept it past the gate), SOCKS (a greeting is closed and recorded
+//! until it is built).
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use super::head::{self, HeadError, HeadLimits, HeadScan, Target};
+use super::wire::Wire;
+use super::{answer, connect, forward, own};
+use crate::enforce::{Attempt, Enforcer, Idle};
+use crate::facts::{Client, Protocol};
+use crate::record::ConnectionResult;
+use crate::session::{ListenerId, Malformed, Refusal};
+use crate::tls::ClientStream;
+
+use super::drain::Drain;
+use super::reply::Form;
+
+/// The first byte of a SOCKS5 greeting (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.
+const SOCKS: [u8; 2] = [5, 4];
+
+/// What every connection of one listener needs.
+#[derive(Debug)]
+pub struct Door {
+    /// The worker's enforcement point.
+    pub enforcer: Rc<Enforcer>,
+    /// Which listener.
+    pub listener: ListenerId,
+    /// What the proxy's own paths need.
+    pub own: own::OwnPaths,
+    /// How much and how long.
+    pub limits: GateLimits,
+    /// Our token in `Via`.
+    pub via: Rc<str>,
+    /// Tells of shutdown.
+    pub drain: Rc<Drain>,
+}
+
+/// The limits of this room. Reasons are with the configuration keys.
+#[derive(Clone, Copy, Debug)]
+pub struct GateLimits {
+    /// `head-timeout`: a whole head, from the connection's or the request's first byte.
+    pub head_timeout: Duration,
+    /// `keep-alive-timeout`: between two requests.
+    pub keep_alive: Duration,
+    /// `body-timeout`: between bytes of a body, either way, and until an answer begins.
+    pub body_timeout: Duration,
+    /// `max-head` and the number of fields.
+    pub head: HeadLimits,
+}
+
+/// What becomes of the client connection after a request.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Another request may come.
+    KeepAlive(Wire<ClientStream>),
+    /// It is closed, gently: an answer has been sent.
+    Close(Wire<ClientStream>),
+    /// It is gone, or belongs to a tunnel now.
+    Gone,
+}
+
+/// Why no head came.
+enum NoHead {
+    /// The client went away, or stayed silent; nothing that deserves a record.
+    Ended,
+    /// A head began and did not end in time.
+    Late,
+    Bad(HeadError),
+    Socks,
+}
+
+/// Serves one client connection to its end.
+pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
+    let mut wire: Wire<ClientStream> = Wire::new(stream);
+    let mut idle: Option<Idle> = None;
+    let mut patience = door.limits.head_timeout;
+    let mut requests = 0_usize;
+    loop {
+        if !first_byte(&door, &mut wire, patience).await {
+            if requests == 0 {
+                door.enforcer.connection(&door.listener, ConnectionResult::ClosedEarly);
+            }
+            return;
+        }
+        requests += 1;
+        patience = door.limits.keep_alive;
+        let attempt = door.enforcer.begin(client, &door.listener);
+        let next = match whole_head(&door, &mut wire).await {
+            Ok(length) => request(&door, wire, &mut idle, attempt, length).await,
+            Err(why) => no_head(wire, attempt, why).await,
+        };
+        wire = match next {
+            Next::KeepAlive(mut wire) if !door.drain.is_draining() => {
+                wire.rest();
+                wire
+            }
+            Next::KeepAlive(wire) | Next::Close(wire) => {
+                drop(idle);
+                return wire.close_gently().await;
+            }
+            Next::Gone => return,
+        };
+    }
+}
+
+/// Waits for a request's first byte; false if none will come.
+async fn first_byte(door: &Door, wire: &mut Wire<ClientStream>, patience: Duration) -> bool {
+    if !wire.ahead().is_empty() {
+        return true;
+    }
+    tokio::select! {
+        filled = tokio::time::timeout(patience, wire.fill()) => matches!(filled, Ok(Ok(count)) if count > 0),
+        () = door.drain.draining() => false,
+    }
+}
+
+/// Waits until a whole head is there and is acceptable; its length.
+async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize, NoHead> {
+    if wire.ahead().first().is_some_and(|byte| SOCKS.contains(byte)) {
+        return Err(NoHead::Socks);
+    }
+    let deadline = (Instant::now() + door.limits.head_timeout).into();
+    let mut scan = HeadScan::request();
+    loop {
+        match scan.find_end(wire.ahead(), &door.limits.head) {
+            Ok(Some(length)) => return Ok(length),
+            Ok(None) => {}
+            Err(error) => return Err(NoHead::Bad(error)),
+        }
+        match timeout_at(deadline, wire.fill()).await {
+            Err(_) => return Err(NoHead::Late),
+            Ok(Ok(0) | Err(_)) => return Err(NoHead::Ended),
+            Ok(Ok(_)) => {}
+        }
+    }
+}
+
+/// One whole head: hand it to whoever serves its kind.
+async fn request(
+    door: &Rc<Door>,
+    mut wire: Wire<ClientStream>,
+    idle: &mut Option<Idle>,
+    mut attempt: Attempt,
+    length: usize,
+) -> Next {
+    let parsed = wire.ahead().get(..length).map(|bytes| head::read_request(bytes, &door.limits.head));
+    let head = match parsed {
+        Some(Ok(Some((head, _)))) => head,
+        Some(Err(error)) => return no_head(wire, attempt, NoHead::Bad(error)).await,
+        // Not reached: the scan has found the head's end.
+        Some(Ok(None)) | None => return no_head(wire, attempt, NoHead::Ended).await,
+    };
+    let form = Form::of(head.field("accept"));
+    let passed_through_us = head::names_instance(&head, door.enforcer.via());
+    match &head.target {
+        Target::Authority(destination) => {
+            attempt.protocol(Protocol::Connect);
+            let asked = connect::asked(destination.clone(), passed_through_us);
+            wire.consume(length);
+            drop(idle.take());
+            connect::serve(door, wire, attempt, asked, form).await
+        }
+        Target::Absolute { destination, .. }
+            if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
+        {
+            let plan = forward::Plan::of(&head, passed_through_us, door, form);
+            wire.consume(length);
+            forward::serve(door, wire, idle, attempt, plan).await
+        }
+        Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
+            let asked = own::Asked::of(&head, form);
+            wire.consume(length);
+            own::serve(door, wire, attempt, &asked).await
+        }
+    }
+}
+
+async fn no_head(mut wire: Wire<ClientStream>, mut attempt: Attempt, why: NoHead) -> Next {
+    let malformed = match why {
+        // Whoever leaves in the middle of a head gets no answer, but has a record: something was asked.
+        NoHead::Ended => Malformed {
+            status: 400,
+            token: "malformed_request",
+            detail: "the connection ended inside the request head".into(),
+        },
+        NoHead::Late => {
+            Malformed { status: 408, token: "request_timeout", detail: "the request head took too long".into() }
+        }
+        NoHead::Bad(error) => {
+            Malformed { status: error.status(), token: error.token(), detail: error.to_string().into() }
+        }
+        NoHead::Socks => {
+            attempt.protocol(Protocol::Socks5);
+            let why = Malformed {
+                status: 501,
+                token: "unsupported",
+                detail: "SOCKS is not supported in this version".into(),
+            };
+            let _recorded = attempt.refuse(Refusal::Malformed(why));
+            return Next::Gone;
+        }
+    };
+    let refused = attempt.refuse(Refusal::Malformed(malformed));
+    answer::refuse(&mut wire, &refused, &answer::Manner::closing(Form::Sentence)).await;
+    Next::Close(wire)
+}

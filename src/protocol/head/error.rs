@@ -1,0 +1,190 @@
+//! What can be wrong with a message. Closed; each message is a clause that fits behind "malformed request: ".
+
+use crate::facts::HostError;
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// LF without CR before it (RFC 9112 §2.2 permits a recipient to accept it; peers that do not see another message).
+    #[error("a line of the head ends in LF without CR")]
+    BareLf,
+    /// CR without LF after it.
+    #[error("the head contains CR without LF")]
+    BareCr,
+    /// More than the one empty line that RFC 9112 §2.2 asks to tolerate before a request; any before a response.
+    #[error("empty lines stand before the message")]
+    EmptyLines,
+    /// Not `method SP target SP version`.
+    #[error("the request line is not method, target and version with one blank between them")]
+    RequestLine,
+    /// Not `version SP status [SP reason]`.
+    #[error("the status line is not version, three digits and a reason")]
+    StatusLine,
+    /// No method has that many bytes.
+    #[error("the method is longer than any that exists")]
+    LongMethod,
+    /// A version other than 1.0 and 1.1.
+    #[error("the version is neither HTTP/1.0 nor HTTP/1.1")]
+    Version,
+    /// The head would end beyond the limit, and the limit fell into the request line.
+    #[error("the request target is too long")]
+    TargetTooLong,
+    /// The head would end beyond the limit.
+    #[error("the head is too large")]
+    HeadTooLarge,
+    /// More field lines than the limit.
+    #[error("the head has too many fields")]
+    TooManyFields,
+    /// A control, a blank or a byte beyond ASCII in the target, or a backslash where browsers read it as a slash.
+    #[error("the target contains the byte 0x{0:02x}, which no target has")]
+    TargetByte(u8),
+    /// A fragment is never sent (RFC 9112 §3.2).
+    #[error("the target has a fragment")]
+    Fragment,
+    /// None of the four forms, or not the one that the method needs.
+    #[error("the target has no form that this method can have")]
+    TargetForm,
+    /// The target's authority is no host and port.
+    #[error("in the target, {0}")]
+    Authority(HostError),
+    /// A scheme other than `http` in absolute-form. `https` needs CONNECT.
+    #[error("only http:// is forwarded in this form, other schemes need CONNECT")]
+    Scheme,
+    /// TRACE shows a page what it should not see, credentials among it; nobody needs it.
+    #[error("TRACE is not forwarded")]
+    Trace,
+    /// A line that starts with a blank: folded (RFC 9112 §5.2), or smuggled before the first field.
+    #[error("a field line starts with a blank")]
+    FoldedLine,
+    /// A blank between name and colon (RFC 9112 §5.1).
+    #[error("a blank stands before the colon of a field")]
+    BlankBeforeColon,
+    /// No colon, no name, or a name that is no token.
+    #[error("a field line has no valid name")]
+    FieldName,
+    /// NUL or another control byte.
+    #[error("a field value contains a control byte")]
+    FieldValue,
+    /// `Content_Length` and its like: another field to us, the same to every CGI-style origin.
+    #[error("a framing or routing field is written with an underscore")]
+    UnderscoredName,
+    /// HTTP/1.1 without `Host` (RFC 9112 §3.2).
+    #[error("the Host field is missing")]
+    MissingHost,
+    /// More than one.
+    #[error("there is more than one Host field")]
+    RepeatedHost,
+    /// A `Host` that is no host and port.
+    #[error("in the Host field, {0}")]
+    Host(HostError),
+    /// Both framings (RFC 9112 §6.1).
+    #[error("there are both Content-Length and Transfer-Encoding")]
+    LengthAndCoding,
+    /// More than one, equal or not.
+    #[error("there is more than one Content-Length")]
+    RepeatedLength,
+    /// Not plain digits, or beyond 63 bits.
+    #[error("the Content-Length is not a plain number")]
+    Length,
+    /// More than one.
+    #[error("there is more than one Transfer-Encoding")]
+    RepeatedCoding,
+    /// Not exactly `chunked`, and not a list that ends in it either.
+    #[error("the Transfer-Encoding is not chunked")]
+    Coding,
+    /// A well-formed list of other codings that ends in `chunked`: legal, not built (RFC 9112 §6.1).
+    #[error("the Transfer-Encoding has a coding other than chunked")]
+    UnknownCoding,
+    /// HTTP/1.0 knows no codings (RFC 9112 §6.1).
+    #[error("an HTTP/1.0 message has a Transfer-Encoding")]
+    CodingInHttp10,
+    /// A CONNECT has no content (RFC 9110 §9.3.6).
+    #[error("a CONNECT announces a body")]
+    ConnectBody,
+    /// More connection options than anyone sends; each costs a look at each field.
+    #[error("the Connection field is too long")]
+    ConnectionOptions,
+    /// Repeated, or no number, on a method for which it counts.
+    #[error("the Max-Forwards field is not one number")]
+    MaxForwards,
+    /// Anything but one `100-continue`.
+    #[error("the Expect field asks for something other than 100-continue")]
+    Expectation,
+}
+
+impl HeadError {
+    /// The status to answer a request with. A refused response is 502, whatever stands here.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BareLf
+            | Self::BareCr
+            | Self::EmptyLines
+            | Self::RequestLine
+            | Self::StatusLine
+            | Self::TargetByte(_)
+            | Self::Fragment
+            | Self::TargetForm
+            | Self::Authority(_)
+            | Self::FoldedLine
+            | Self::BlankBeforeColon
+            | Self::FieldName
+            | Self::FieldValue
+            | Self::UnderscoredName
+            | Self::MissingHost
+            | Self::RepeatedHost
+            | Self::Host(_)
+            | Self::LengthAndCoding
+            | Self::RepeatedLength
+            | Self::Length
+            | Self::RepeatedCoding
+            | Self::Coding
+            | Self::CodingInHttp10
+            | Self::ConnectBody
+            | Self::ConnectionOptions
+            | Self::MaxForwards => 400,
+            Self::TargetTooLong => 414,
+            Self::Expectation => 417,
+            Self::HeadTooLarge | Self::TooManyFields => 431,
+            Self::LongMethod | Self::Scheme | Self::Trace | Self::UnknownCoding => 501,
+            Self::Version => 505,
+        }
+    }
+
+    /// The stable word for records and answers: `unsupported` for what is legal but not built, else
+    /// `malformed_request`.
+    pub fn token(self) -> &'static str {
+        match self.status() {
+            501 | 505 => "unsupported",
+            _ => "malformed_request",
+        }
+    }
+}
+
+/// Why a body is refused. Nothing of it may be completed towards the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Not 1 to 16 hexadecimal digits, then CRLF or `;`.
+    #[error("a chunk size is not a plain hexadecimal number")]
+    ChunkSize,
+    /// Beyond 63 bits, or more than 16 digits.
+    #[error("a chunk size is too large")]
+    LargeChunk,
+    /// A control byte in a chunk extension, bare CR and LF among them.
+    #[error("a chunk extension contains a control byte")]
+    Extension,
+    /// More bytes of extensions than a message may have.
+    #[error("the chunk extensions are too long")]
+    LongExtensions,
+    /// Something other than CRLF after a chunk's data.
+    #[error("a chunk does not end where its size says")]
+    ChunkEnd,
+    /// The trailer section has a line that is no field.
+    #[error("a trailer line is no field")]
+    Trailer,
+    /// More bytes or lines of trailers than a message may have.
+    #[error("the trailers are too large")]
+    LargeTrailers,
+    /// The connection ended before the message did.
+    #[error("the body ended early")]
+    Truncated,
+}

@@ -1,0 +1,104 @@
+//! Field lines: the block of a head between its first line and its empty line.
+
+use super::HeadError;
+
+/// No head has more fields than this, whatever a limit says: the tokenizer's room is on the stack.
+pub(super) const MAX_FIELDS: usize = 128;
+
+/// A field as received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'b> {
+    /// The name in its own spelling: a token (RFC 9110 §5.6.2).
+    pub name: &'b str,
+    /// The value without the blanks around it: no NUL, CR, LF or other control than HTAB; may hold bytes beyond ASCII.
+    pub value: &'b [u8],
+}
+
+/// Valid field lines, each with its CRLF, without the empty line. Kept as bytes rather than as a table: a head that waits
+/// for its origin to be dialled costs sixteen bytes instead of four kilobytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FieldBlock<'b>(&'b [u8]);
+
+impl<'b> FieldBlock<'b> {
+    /// Judges field lines that end with the empty line. The caller has seen to it that every CR and LF is a CRLF
+    /// ([`super::HeadScan`] or the trailer reader), since httparse takes a bare LF for a line end.
+    pub(super) fn parse(lines: &'b [u8], max_fields: usize) -> Result<Self, HeadError> {
+        let mut room = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let room = room.get_mut(..max_fields.min(MAX_FIELDS)).unwrap_or_default();
+        match httparse::parse_headers(lines, room) {
+            Ok(httparse::Status::Complete((length, _))) if length == lines.len() => {
+                Ok(Self(lines.strip_suffix(b"\r\n").unwrap_or_default()))
+            }
+            Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
+            _ => Err(explain(lines)),
+        }
+    }
+
+    pub(super) fn iter(&self) -> Fields<'b> {
+        Fields(self.0)
+    }
+}
+
+/// The fields of a head in the order in which they came.
+#[derive(Clone, Debug)]
+pub struct Fields<'b>(&'b [u8]);
+
+impl<'b> Iterator for Fields<'b> {
+    type Item = Field<'b>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (line, rest) = split_line(self.0)?;
+        self.0 = rest;
+        let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+        Some(Field { name: std::str::from_utf8(name).ok()?, value: trim(value.get(1..)?) })
+    }
+}
+
+/// The first line without its CRLF, and what follows it.
+pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, rest) = bytes.split_at_checked(memchr::memchr(b'\r', bytes)?)?;
+    Some((line, rest.get(2..)?))
+}
+
+/// Without the optional blanks around it (OWS, RFC 9110 §5.6.3): SP and HTAB alone.
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// The elements of a comma-separated list, trimmed; empty ones too.
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim)
+}
+
+/// Whether a byte may be in a token (RFC 9110 §5.6.2): a method, a field name, a coding.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether this is a token.
+pub(super) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().copied().all(is_token_byte)
+}
+
+/// Which line httparse disliked, and why. Off the ordinary path; it only words the refusal, it cannot undo it.
+fn explain(mut lines: &[u8]) -> HeadError {
+    while let Some((line, rest)) = split_line(lines) {
+        lines = rest;
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            return HeadError::FoldedLine;
+        }
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let name = parts.next().unwrap_or_default();
+        if !line.is_empty() && !is_token(name) {
+            let blank_ended = line.len() > name.len() && is_token(trim(name));
+            return if blank_ended { HeadError::BlankBeforeColon } else { HeadError::FieldName };
+        }
+        if !line.is_empty() && parts.next().is_none() {
+            return HeadError::FieldName;
+        }
+    }
+    HeadError::FieldValue
+}

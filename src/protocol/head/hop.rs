@@ -1,0 +1,155 @@
+//! What a field means to the hop that it crosses (RFC 9110 §7.6), by one table for reading and for writing.
+
+use super::fields::{Field, FieldBlock, list};
+use super::framing::FramingFields;
+use super::{HeadError, Version};
+
+/// Connection options of one head, in bytes. Real ones are under 50; every option is compared with every field.
+const MAX_CONNECTION_BYTES: usize = 1024;
+
+/// What a client wants to upgrade to (`Upgrade` present, and named by `Connection`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Exactly `websocket`, by a GET of HTTP/1.1 without a body (RFC 6455 §4.1).
+    WebSocket,
+    /// Anything else, a list among it. It is never forwarded; without it the request is an ordinary one.
+    Other,
+}
+
+/// What a field is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    ProxyConnection,
+    Upgrade,
+    Expect,
+    MaxForwards,
+    Via,
+    Trailer,
+    /// Ends at this hop, and means nothing to us.
+    Hop,
+    /// Everything else: passes, unless `Connection` names it.
+    EndToEnd,
+}
+
+/// In lower case, with hyphens. `Proxy-*` is not here: all of it is [`Role::Hop`].
+const ROLES: [(&str, Role); 13] = [
+    ("host", Role::Host),
+    ("content-length", Role::ContentLength),
+    ("transfer-encoding", Role::TransferEncoding),
+    ("connection", Role::Connection),
+    ("proxy-connection", Role::ProxyConnection),
+    ("upgrade", Role::Upgrade),
+    ("expect", Role::Expect),
+    ("max-forwards", Role::MaxForwards),
+    ("via", Role::Via),
+    ("trailer", Role::Trailer),
+    ("keep-alive", Role::Hop),
+    ("te", Role::Hop),
+    ("http2-settings", Role::Hop),
+];
+
+impl Role {
+    /// The role of a field, an underscore counting as a hyphen: CGI-style origins cannot tell them apart.
+    pub(super) fn of(name: &str) -> Self {
+        if let Some((_, role)) = ROLES.iter().find(|(known, _)| same_name(name.as_bytes(), known)) {
+            return *role;
+        }
+        if name.as_bytes().get(..6).is_some_and(|start| same_name(start, "proxy-")) {
+            return Self::Hop;
+        }
+        Self::EndToEnd
+    }
+
+    /// The role of a received field. One that is special only by its underscore has no meaning to us: it is dropped when
+    /// the head is written, and where it would reframe or reroute the request, the request is refused.
+    pub(super) fn of_received(field: &Field<'_>) -> Result<Self, HeadError> {
+        let role = Self::of(field.name);
+        match role {
+            Self::EndToEnd => Ok(role),
+            _ if !field.name.contains('_') => Ok(role),
+            Self::Host | Self::ContentLength | Self::TransferEncoding => Err(HeadError::UnderscoredName),
+            _ => Ok(Self::Hop),
+        }
+    }
+}
+
+/// What the fields of one head say about its hop.
+#[derive(Debug, Default)]
+pub(super) struct HopFields<'b> {
+    pub(super) framing: FramingFields<'b>,
+    close: bool,
+    keep_alive: bool,
+    upgrade_named: bool,
+    upgrade: Option<Upgrade>,
+    /// `Connection` names a field that is none of the usual ones.
+    pub(super) nominates: bool,
+    connection_bytes: usize,
+}
+
+impl<'b> HopFields<'b> {
+    pub(super) fn see(&mut self, role: Role, value: &'b [u8]) -> Result<(), HeadError> {
+        match role {
+            Role::ContentLength => self.framing.see_length(value),
+            Role::TransferEncoding => self.framing.see_coding(value),
+            Role::Connection => return self.see_connection(value),
+            // Never a standard; only its `close` is believed, because closing is always safe.
+            Role::ProxyConnection => self.close |= list(value).any(|option| option.eq_ignore_ascii_case(b"close")),
+            Role::Upgrade => {
+                let websocket = self.upgrade.is_none() && value.eq_ignore_ascii_case(b"websocket");
+                self.upgrade = Some(if websocket { Upgrade::WebSocket } else { Upgrade::Other });
+            }
+            Role::Host | Role::Expect | Role::MaxForwards | Role::Via | Role::Trailer | Role::Hop | Role::EndToEnd => {}
+        }
+        Ok(())
+    }
+
+    fn see_connection(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        self.connection_bytes += value.len();
+        if self.connection_bytes > MAX_CONNECTION_BYTES {
+            return Err(HeadError::ConnectionOptions);
+        }
+        for option in list(value) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade_named = true;
+            } else if !option.is_empty() {
+                self.nominates = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the sender keeps the connection (RFC 9112 §9.3).
+    pub(super) fn keeps_alive(&self, version: Version) -> bool {
+        match version {
+            Version::Http11 => !self.close,
+            Version::Http10 => self.keep_alive && !self.close,
+        }
+    }
+
+    /// The upgrade, if `Connection` names it; without that the field was not meant for us.
+    pub(super) fn upgrade(&self) -> Option<Upgrade> {
+        self.upgrade.filter(|_| self.upgrade_named)
+    }
+}
+
+/// Whether a `Connection` field names this one.
+pub(super) fn is_nominated(block: &FieldBlock<'_>, name: &str) -> bool {
+    block
+        .iter()
+        .filter(|field| Role::of(field.name) == Role::Connection)
+        .any(|field| list(field.value).any(|option| same_name(option, name)))
+}
+
+/// Equal but for case and for underscores where the other has hyphens.
+pub(super) fn same_name(name: &[u8], known: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == known.len() && name.iter().zip(known.bytes()).all(|(a, b)| fold(*a) == fold(b))
+}

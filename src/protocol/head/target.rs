@@ -1,0 +1,98 @@
+//! Request targets (RFC 9112 §3.2).
+
+use std::borrow::Cow;
+
+use super::HeadError;
+use crate::facts::{Destination, Port};
+
+/// What a request is for, in the form in which it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target<'b> {
+    /// `host:port`, of a CONNECT.
+    Authority(Destination),
+    /// `http://host[:port]/…`: what is forwarded.
+    Absolute {
+        /// Where to; port 80 where none was written.
+        destination: Destination,
+        /// What goes into the origin's request line. It starts with `/`, also where the client left that out.
+        path_and_query: Cow<'b, str>,
+    },
+    /// `/…`: a request to the proxy itself.
+    Origin {
+        /// As received.
+        path_and_query: &'b str,
+    },
+    /// `*`, of an OPTIONS to the proxy itself.
+    Asterisk,
+}
+
+impl<'b> Target<'b> {
+    /// Reads the target that a method came with. The bytes are visible ASCII already.
+    pub(super) fn parse(method: &str, text: &'b str) -> Result<Self, HeadError> {
+        if method == "CONNECT" {
+            // The other three forms have a byte that no authority has, or no port.
+            return Destination::parse(text.as_bytes(), None).map(Self::Authority).map_err(HeadError::Authority);
+        }
+        if text.contains('#') {
+            return Err(HeadError::Fragment);
+        }
+        if text.starts_with('/') {
+            refuse_backslash(text)?;
+            return Ok(Self::Origin { path_and_query: text });
+        }
+        if text == "*" {
+            return if method == "OPTIONS" { Ok(Self::Asterisk) } else { Err(HeadError::TargetForm) };
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(HeadError::TargetForm)?;
+        if !is_scheme(scheme) {
+            return Err(HeadError::TargetForm);
+        }
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(HeadError::Scheme);
+        }
+        let authority = until_path(rest);
+        let path = rest.strip_prefix(authority).unwrap_or_default();
+        let destination = Destination::parse(authority.as_bytes(), Some(Port::HTTP)).map_err(HeadError::Authority)?;
+        refuse_backslash(path)?;
+        let path_and_query = if path.starts_with('/') { path.into() } else { format!("/{path}").into() };
+        Ok(Self::Absolute { destination, path_and_query })
+    }
+
+    /// The authority as it is written in the text that this was read from.
+    pub(super) fn authority_in<'t>(&self, text: &'t str) -> Option<&'t str> {
+        match self {
+            Self::Authority(_) => Some(text),
+            Self::Absolute { .. } => text.split_once("://").map(|(_, rest)| until_path(rest)),
+            Self::Origin { .. } | Self::Asterisk => None,
+        }
+    }
+
+    /// The path without its query; empty for an authority.
+    pub(super) fn path(&self) -> &str {
+        let text = match self {
+            Self::Authority(_) => "",
+            Self::Asterisk => "*",
+            Self::Absolute { path_and_query, .. } => path_and_query,
+            Self::Origin { path_and_query } => path_and_query,
+        };
+        text.split_once('?').map_or(text, |(path, _)| path)
+    }
+}
+
+/// What stands before path and query.
+fn until_path(text: &str) -> &str {
+    text.split(['/', '?']).next().unwrap_or_default()
+}
+
+/// Browsers and some origins read `\` in a path as `/`, so a rule on paths would judge another path than is served. In a
+/// query it stands for itself, and browsers send it.
+fn refuse_backslash(target: &str) -> Result<(), HeadError> {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    if path.contains('\\') { Err(HeadError::TargetByte(b'\\')) } else { Ok(()) }
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}

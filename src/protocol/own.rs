@@ -1,0 +1,157 @@
+//! The proxy's own paths on its own port (CONTRACT §5): where a client whose library hides the answer to a `CONNECT` can
+//! ask what happened, and where a Mac fetches its PAC.
+//!
+//! Guaranteed: nothing here depends on `Host`; no page of another site can read an answer (requests with `Origin` or a
+//! cross-site `Sec-Fetch-Site` are refused); a client sees its own denials only, by its address.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use super::answer::{self, Manner};
+use super::gate::{Door, Next};
+use super::head::{BodyFraming, RequestHead, Target};
+use super::pac;
+use super::reply::{self, Delivery, Form, Page};
+use super::wire::Wire;
+use crate::enforce::Attempt;
+use crate::facts::{Destination, Host, Port, Protocol};
+use crate::session::{Malformed, Refusal};
+use crate::tls::ClientStream;
+
+/// How many of a client's own denials it can ask for: what fits a screen.
+const MAX_DENIALS: usize = 50;
+
+/// What the own paths need to know of their listener.
+#[derive(Clone, Debug)]
+pub struct OwnPaths {
+    /// The address that this listener is bound to.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// Whether clients may ask for their own denials here.
+    pub denials: bool,
+}
+
+/// What is kept of a request for an own path once its bytes are gone.
+#[derive(Debug)]
+pub(super) struct Asked {
+    path: Box<str>,
+    is_get: bool,
+    is_head: bool,
+    foreign: bool,
+    keep_alive: bool,
+    form: Form,
+}
+
+impl OwnPaths {
+    /// Whether an absolute-form target names this very listener; clients with a proxy set ask for its paths so.
+    pub(super) fn is_this_listener(&self, destination: &Destination) -> bool {
+        match destination.host() {
+            Host::Ip(ip) => *ip == self.address.ip() && destination.port().get() == self.address.port(),
+            Host::Name(_) => false,
+        }
+    }
+
+    fn pac(&self) -> Option<String> {
+        let port = Port::new(self.address.port()).ok()?;
+        Some(pac::script(&Destination::new(Host::Ip(self.address.ip()), port), self.tls))
+    }
+}
+
+impl Asked {
+    pub(super) fn of(head: &RequestHead<'_>, form: Form) -> Self {
+        let cross_site = head.field("sec-fetch-site").is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
+        let path = match &head.target {
+            Target::Asterisk => "*",
+            Target::Authority(_) | Target::Absolute { .. } | Target::Origin { .. } => head.path(),
+        };
+        Self {
+            path: path.into(),
+            is_get: matches!(head.method, "GET" | "HEAD"),
+            is_head: head.method == "HEAD",
+            foreign: cross_site || head.field("origin").is_some(),
+            keep_alive: head.keep_alive && head.framing == BodyFraming::None,
+            form,
+        }
+    }
+}
+
+/// Answers one of the proxy's own paths, or says that this is a proxy.
+pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut attempt: Attempt, asked: &Asked) -> Next {
+    attempt.protocol(Protocol::Own);
+    let page = match &*asked.path {
+        _ if !asked.is_get => None,
+        "/proxy.pac" => door.own.pac().map(|script| (pac::CONTENT_TYPE, script)),
+        "/.well-known/outgate" => Some(("application/json", about(door))),
+        "/.well-known/outgate/denials" if door.own.denials => Some(("application/json", denials(door, &attempt))),
+        _ => None,
+    };
+    let Some((kind, body)) = page else {
+        return misdirected(wire, attempt, asked).await;
+    };
+    if asked.foreign {
+        return foreign(wire, attempt, asked).await;
+    }
+    let mut out = Vec::with_capacity(body.len() + 512);
+    let delivery = Delivery { form: asked.form, keep_alive: asked.keep_alive, head_only: asked.is_head };
+    reply::write_page(Page { status: "200 OK", content_type: kind, body: body.as_bytes() }, delivery, &mut out);
+    attempt.finish_own(200, &asked.path);
+    if wire.send(&out).await.is_err() {
+        return Next::Gone;
+    }
+    if asked.keep_alive { Next::KeepAlive(wire) } else { Next::Close(wire) }
+}
+
+/// RFC 9110 §15.5.20: this is a proxy, and it serves no such thing itself.
+async fn misdirected(mut wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
+    let detail = "this is a forward proxy: set it as your client's proxy, or ask it with a full http:// address";
+    let status = if &*asked.path == "*" && !asked.is_get { 400 } else { 421 };
+    let why = Malformed { status, token: "misdirected", detail: detail.into() };
+    let refused = attempt.refuse(Refusal::Malformed(why));
+    let manner = Manner { form: asked.form, keep_alive: asked.keep_alive, head_only: asked.is_head };
+    answer::refuse(&mut wire, &refused, &manner).await;
+    if asked.keep_alive { Next::KeepAlive(wire) } else { Next::Close(wire) }
+}
+
+async fn foreign(mut wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
+    let why = Malformed { status: 403, token: "cross_site", detail: "this page is not for other sites".into() };
+    let refused = attempt.refuse(Refusal::Malformed(why));
+    answer::refuse(&mut wire, &refused, &Manner::closing(asked.form)).await;
+    Next::Close(wire)
+}
+
+fn rfc3339(time: SystemTime) -> Option<String> {
+    jiff::Timestamp::try_from(time).ok().map(|time| format!("{time:.3}"))
+}
+
+fn about(door: &Door) -> String {
+    let snapshot = door.enforcer.snapshot();
+    serde_json::json!({
+        "policy": snapshot.name(),
+        "revision": snapshot.revision(),
+        "mode": snapshot.mode().as_str(),
+        "contact": snapshot.contact(),
+        "denials": door.own.denials.then_some("/.well-known/outgate/denials"),
+    })
+    .to_string()
+}
+
+fn denials(door: &Door, attempt: &Attempt) -> String {
+    let denials: Vec<_> = door
+        .enforcer
+        .recent_denials(attempt.client().addr.ip(), MAX_DENIALS)
+        .iter()
+        .filter_map(|line| line.record())
+        .map(|record| {
+            serde_json::json!({
+                "time": rfc3339(record.started),
+                "destination": record.destination.as_ref().map(ToString::to_string),
+                "reason": record.verdict.reason(),
+                "hint": record.hint,
+                "request_id": record.id.to_string(),
+            })
+        })
+        .collect();
+    serde_json::json!({ "denials": denials }).to_string()
+}

@@ -1,0 +1,44 @@
+//! The answer for programs: problem details (RFC 9457) with the members that CONTRACT §5 names.
+
+use serde::Serialize;
+
+use super::{Explanation, name, sentence};
+use crate::protocol::visible::reduced;
+
+/// The members in the order in which the contract shows them.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    reason: &'a str,
+    destination: Option<String>,
+    rule: Option<String>,
+    revision: String,
+    request_id: String,
+    hint: Option<String>,
+    contact: Option<String>,
+    detail: String,
+}
+
+/// The document, one line.
+pub(super) fn compose(explanation: &Explanation<'_>) -> String {
+    let hint = explanation.hint.or(explanation.rule_reason).filter(|_| explanation.denied);
+    let problem = Problem {
+        r#type: "about:blank",
+        title: explanation.title(),
+        status: explanation.status,
+        reason: explanation.token,
+        destination: explanation.destination.as_deref().map(name),
+        rule: explanation.rule.map(name),
+        revision: name(explanation.revision),
+        request_id: name(&explanation.request_id),
+        hint: hint.map(reduced),
+        contact: explanation.contact.map(name),
+        detail: sentence::compose(explanation),
+    };
+    // Plain strings and a number always serialise; an empty object is still JSON.
+    let mut text = serde_json::to_string(&problem).unwrap_or_else(|_| "{}".to_owned());
+    text.push('\n');
+    text
+}

@@ -1,0 +1,123 @@
+//! A stream and the bytes that were read from it ahead of time.
+//!
+//! Guaranteed: while it waits with nothing buffered, it holds no memory; what was read and not consumed is never lost,
+//! whoever takes the stream next.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use crate::tunnel::with_scratch;
+
+/// After an answer that ends a connection, what the client still sends is read and thrown away up to this much, so that
+/// the kernel does not answer it with a reset that would take the answer with it (RFC 9112 §9.6).
+const LINGER_BYTES: usize = 256 * 1024;
+/// As [`LINGER_BYTES`], in time.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// A stream and what was read ahead.
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    stream: S,
+    buffer: Vec<u8>,
+    consumed: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, buffer: Vec::new(), consumed: 0 }
+    }
+
+    /// The bytes that were read and not consumed.
+    pub(super) fn ahead(&self) -> &[u8] {
+        self.buffer.get(self.consumed..).unwrap_or_default()
+    }
+
+    /// Takes the first `count` of them off.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.consumed += count;
+        if self.consumed >= self.buffer.len() {
+            self.buffer.clear();
+            self.consumed = 0;
+        }
+    }
+
+    /// Puts bytes behind what was read ahead.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        if self.consumed > 0 {
+            self.buffer.drain(..self.consumed);
+            self.consumed = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Frees the buffer if nothing is in it; for connections that may now be silent for long.
+    pub(super) fn rest(&mut self) {
+        if self.ahead().is_empty() {
+            self.buffer = Vec::new();
+            self.consumed = 0;
+        }
+    }
+
+    /// Reads once. 0 is the end of the stream.
+    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        std::future::poll_fn(|context| self.poll_fill(context)).await
+    }
+
+    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        with_scratch(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            let read = buffer.filled();
+            self.keep(read);
+            Poll::Ready(Ok(read.len()))
+        })
+    }
+
+    /// Writes all of it.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    pub(super) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The stream, and what was read ahead of whoever takes it.
+    pub(super) fn into_parts(mut self) -> (S, Vec<u8>) {
+        self.buffer.drain(..self.consumed);
+        (self.stream, self.buffer)
+    }
+
+    /// Ends the connection so that what was sent arrives: says that nothing more comes, then reads what the client still
+    /// sends, within bounds.
+    pub(super) async fn close_gently(mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        self.buffer = Vec::new();
+        let drain = async {
+            let mut left = LINGER_BYTES;
+            while left > 0 {
+                let count = std::future::poll_fn(|context| {
+                    with_scratch(|scratch| {
+                        let mut buffer = ReadBuf::new(scratch);
+                        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+                        Poll::Ready(io::Result::Ok(buffer.filled().len()))
+                    })
+                })
+                .await;
+                match count {
+                    Ok(0) | Err(_) => return,
+                    Ok(count) => left = left.saturating_sub(count),
+                }
+            }
+        };
+        // Late or not, the connection is over.
+        let _late = tokio::time::timeout(LINGER_TIME, drain).await;
+    }
+}
