@@ -1,0 +1,22 @@
+//! The admin listener: metrics, health, the API, and the dashboard (CONTRACT §8).
+//!
+//! Guaranteed:
+//! - Everything but health, `/proxy.pac` and (unless protected) metrics needs the token: an agent on the same machine
+//!   must not read everyone's records.
+//! - A request whose `Host` is not this listener's address gets 421, so a page of another site that points a name at
+//!   loopback (DNS rebinding) reads nothing. No CORS, a strict content security policy, nothing framed or cached.
+//! - A flood here costs the proxy one thread and a bounded number of connections; requests through it notice nothing.
+
+mod metrics;
+pub mod page;
+mod process;
+mod routes;
+mod server;
+mod stream;
+mod token;
+mod view;
+
+pub use metrics::Registry;
+pub use routes::{Admin, Link};
+pub use server::run;
+pub use token::Token;

@@ -1,0 +1,214 @@
+use super::parts::Html;
+use super::*;
+
+fn view() -> View {
+    View {
+        version: "0.1.0".to_owned(),
+        now: "2026-11-23T14:02:20Z".to_owned(),
+        policy: PolicyView {
+            name: "Example Corp".to_owned(),
+            revision: "2026-11-23.1".to_owned(),
+            mode: "enforce".to_owned(),
+            enabled: true,
+            egress: "allowlist".to_owned(),
+            source: "policy.toml".to_owned(),
+            loaded: "2026-11-23T13:40:00Z".to_owned(),
+            age: Duration::from_secs(22 * 60),
+            error: None,
+            rules: 14,
+        },
+        totals: Totals { requests: 12_904, allowed: 11_871, denied: 1021, observed: 0, other: 12 },
+        denials: vec![
+            denial("example.com:443", "host_not_allowed", 640, Some("allow:*.example.com")),
+            denial("telemetry.example.net:443", "host_not_allowed", 320, None),
+            denial("upload.example.com:443", "host_denied", 41, Some("deny:upload.example.com")),
+            denial("intranet.example.org:443", "address_not_allowed", 9, Some("intranet")),
+            denial(
+                &format!("{}.{}.example.test:8443", "very-long-label".repeat(4), "second-label".repeat(5)),
+                "port_not_allowed",
+                1,
+                None,
+            ),
+        ],
+        other_denials: 10,
+        records: vec![
+            record("deny", "example.com:443", "host_not_allowed", "k3f9-31"),
+            record("allow", "api.example.org:443", "", "k3f9-30"),
+            record("observe", "new.example.net:443", "host_not_allowed", "k3f9-2z"),
+            record("none", "", "malformed_request", "k3f9-2y"),
+            record("deny", "[2001:db8::1]:443", "address_not_allowed", "k3f9-2x"),
+        ],
+        listeners: vec![
+            ListenerRow { name: "browser".to_owned(), url: "http://127.0.0.1:3128".to_owned() },
+            ListenerRow { name: "web-fetch".to_owned(), url: "http://127.0.0.1:3130".to_owned() },
+        ],
+        tunnels_open: 7,
+    }
+}
+
+fn denial(destination: &str, reason: &str, count: u64, rule: Option<&str>) -> DenialRow {
+    DenialRow {
+        destination: destination.to_owned(),
+        reason: reason.to_owned(),
+        count,
+        first: "2026-11-23T09:12:40Z".to_owned(),
+        last: "2026-11-23T14:02:11Z".to_owned(),
+        rule: rule.map(str::to_owned),
+    }
+}
+
+fn record(decision: &str, destination: &str, reason: &str, id: &str) -> RecordRow {
+    RecordRow {
+        time: "2026-11-23T14:02:11Z".to_owned(),
+        decision: decision.to_owned(),
+        destination: destination.to_owned(),
+        reason: reason.to_owned(),
+        id: id.to_owned(),
+        tool: "browser".to_owned(),
+    }
+}
+
+fn with_policy(change: impl FnOnce(&mut PolicyView)) -> String {
+    let mut view = view();
+    change(&mut view.policy);
+    render(&view)
+}
+
+#[test]
+fn the_page_says_what_is_denied_and_how_often_without_any_script() {
+    let page = render(&view());
+    assert!(page.contains("<title>1\u{202f}021 denied · Example Corp · outgate</title>"));
+    assert!(page.contains("<th scope=\"row\"><bdi>example.com:443</bdi></th><td><code title=\"no rule allows this host\">host_not_allowed</code></td><td class=\"number\">640<svg"));
+    assert!(page.contains("<span id=\"denied-total\">1\u{202f}021</span>"));
+    assert!(page.contains("<span id=\"other-denials\">10</span> more"));
+    assert!(
+        page.contains(
+            "<dd id=\"policy-loaded\"><time datetime=\"2026-11-23T13:40:00Z\" data-age>22 min ago</time></dd>"
+        )
+    );
+    assert!(page.contains("id=\"no-denials\" class=\"empty\" hidden"));
+}
+
+#[test]
+fn an_empty_page_says_so_and_how_to_try() {
+    let empty = View { denials: Vec::new(), records: Vec::new(), other_denials: 0, ..view() };
+    let page = render(&empty);
+    assert!(page.contains("<p id=\"no-denials\" class=\"empty\">Nothing has been denied since the start.</p>"));
+    assert!(page.contains("Try <code>curl -x http://127.0.0.1:3128 https://example.com</code>"));
+    assert!(page.contains("<p id=\"more\" class=\"lead\" hidden>"));
+}
+
+#[test]
+fn the_state_is_in_words_and_the_switches_come_before_observe_mode() {
+    for (page, heading) in [
+        (with_policy(|_| ()), "In force: everything else is denied"),
+        (with_policy(|policy| policy.mode = "observe".to_owned()), "Observe mode: the list is not enforced"),
+        (with_policy(|policy| policy.egress = "all".to_owned()), "Open: everything is allowed but what a rule denies"),
+        (with_policy(|policy| policy.egress = "none".to_owned()), "Closed: the policy allows no egress at all"),
+        (with_policy(|policy| policy.enabled = false), "Switched off: every request is denied"),
+        (
+            with_policy(|policy| (policy.enabled, policy.mode) = (false, "observe".to_owned())),
+            "Switched off: every request is denied",
+        ),
+    ] {
+        assert!(page.contains(&format!("<h1 id=\"state-title\">{heading}</h1>")), "{heading}");
+    }
+}
+
+#[test]
+fn a_failed_reload_is_an_alert_with_its_lines_and_is_hidden_while_there_is_none() {
+    let page = with_policy(|policy| {
+        policy.error = Some("policy.toml:3:1: unknown key `alow`\ndid you mean `allow`?".to_owned())
+    });
+    assert!(page.contains("role=\"alert\">\n<h2>The last reload failed. The policy below stays in force.</h2>"));
+    assert!(page.contains("<pre id=\"problem-text\">policy.toml:3:1: unknown key `alow`\ndid you mean `allow`?</pre>"));
+    assert!(render(&view()).contains("role=\"alert\" hidden>"));
+}
+
+#[test]
+fn names_are_text_whatever_is_in_them() {
+    let mut hostile = view();
+    hostile.policy.name = "<script>alert(1)</script>\u{202e}\"'".to_owned();
+    hostile.policy.error = Some("</pre><b>".to_owned());
+    hostile.denials = vec![denial("a\u{200b}.example:443", "\"><img src=x>", 1, Some("</td>"))];
+    hostile.records = vec![record("\" onload=x", "<svg onload=x>", "<i>", "<u>")];
+    hostile.listeners = vec![ListenerRow { name: "<s>".to_owned(), url: "<q>".to_owned() }];
+    let page = render(&hostile);
+    for markup in [
+        "<script>",
+        "<b>a",
+        "</pre><b>",
+        "<img",
+        "<i>",
+        "<u>",
+        "<s>",
+        "<q>",
+        "<svg onload",
+        "\" onload",
+        "</td></td>",
+        "\u{202e}",
+        "\u{200b}",
+    ] {
+        assert!(!page.contains(markup), "{markup}");
+    }
+    assert!(page.contains("<bdi>&lt;script&gt;alert(1)&lt;/script&gt;\\u{202e}&quot;&#39;</bdi>"));
+    assert!(page.contains("<bdi>a\\u{200b}.example:443</bdi>"));
+}
+
+#[test]
+fn a_long_name_is_elided_and_whole_in_its_title() {
+    let page = render(&view());
+    let long = format!("{}.{}.example.test:8443", "very-long-label".repeat(4), "second-label".repeat(5));
+    assert!(page.contains(&format!("<bdi title=\"{long}\">very-long-labelvery-long-labelvery-…")));
+}
+
+#[test]
+fn the_page_keeps_to_its_own_content_policy() {
+    let page = render(&view());
+    assert!(!page.contains("style=") && !page.contains("<style") && !page.contains("onclick"), "inline is blocked");
+    assert_eq!(page.matches("<script").count(), 1);
+    assert!(page.contains("<script src=\"/dashboard.js\" defer></script>"));
+    assert!(page.contains("href=\"/dashboard.css\""));
+    assert!(!SCRIPT.contains("innerHTML") && !SCRIPT.contains("eval("));
+    assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
+}
+
+#[test]
+fn every_element_that_the_script_looks_for_is_on_the_page() {
+    let page = render(&view());
+    let ids =
+        SCRIPT.split("at(\"").skip(1).chain(SCRIPT.split("show(\"").skip(1)).chain(SCRIPT.split("showName(\"").skip(1));
+    let mut found = 0;
+    for id in ids.filter_map(|rest| rest.split('"').next()) {
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+        found += 1;
+    }
+    assert!(found > 20, "the script's look-ups were not found");
+    for (id, _) in
+        [("denied-total", 0), ("allowed-total", 0), ("observed-total", 0), ("other-total", 0), ("requests-total", 0)]
+    {
+        assert!(page.contains(&format!("id=\"{id}\"")) && page.contains(&format!("id=\"{id}-rate\"")), "{id}");
+    }
+}
+
+#[test]
+fn counts_are_grouped_by_thousands() {
+    for (number, shown) in [(0, "0"), (999, "999"), (1000, "1\u{202f}000"), (1_234_567, "1\u{202f}234\u{202f}567")] {
+        let mut html = Html::default();
+        html.number(number);
+        assert_eq!(html.finish(), shown);
+    }
+}
+
+#[test]
+#[ignore = "writes the page to the folder that OUTGATE_PAGE_OUT names, to be looked at with a browser"]
+fn the_page_can_be_looked_at() {
+    let folder = std::path::PathBuf::from(std::env::var_os("OUTGATE_PAGE_OUT").expect("OUTGATE_PAGE_OUT"));
+    let mut observed = view();
+    observed.policy.mode = "observe".to_owned();
+    observed.policy.error = Some("policy.toml:3:1: unknown key `alow`; did you mean `allow`?\npolicy.toml:9:8: `exa mple.com`: a blank is no host byte".to_owned());
+    let off = View { denials: Vec::new(), records: Vec::new(), other_denials: 0, ..view() };
+    for (name, view) in [("enforce", view()), ("observe", observed), ("empty", off)] {
+        std::fs::write(folder.join(format!("{name}.html")), render(&view)).expect("a folder that can be written");
+    }
+}

@@ -1,0 +1,340 @@
+//! The paths of the admin listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+
+use super::token::Token;
+use super::{metrics, page, stream, view};
+use crate::enforce::{self, Circumstances, Shared};
+use crate::facts::{self, Destination, Host, Port, Question, Tool};
+use crate::policy::Snapshot;
+use crate::protocol::pac;
+use crate::record::RecentFilter;
+use crate::source::Reloads;
+
+/// How many denied destinations are shown unless `limit` says otherwise.
+const DENIALS: usize = 100;
+/// How many records are shown unless `limit` says otherwise.
+const RECORDS: usize = 100;
+/// The cookie that the banner's link sets.
+const COOKIE: &str = "outgate-token";
+
+/// Everything that the admin listener shows and does.
+#[derive(Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who may read.
+    pub token: Token,
+    /// Whether `/metrics` needs the token too.
+    pub protect_metrics: bool,
+    /// What the workers share: policy, records, resolver.
+    pub shared: Arc<Shared>,
+    /// How to reload the policy.
+    pub reloads: Reloads,
+    /// The metrics registry.
+    pub metrics: metrics::Registry,
+    /// The proxy's listeners: name, address, whether TLS.
+    pub listeners: Vec<(String, SocketAddr, bool)>,
+}
+
+/// Where the dashboard is, for the banner.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The link that opens it, with the token. None where the token is in a file: whoever may read it has it.
+    pub url: String,
+}
+
+type Body = BoxBody<Bytes, std::convert::Infallible>;
+
+/// Answers one request.
+///
+/// # Errors
+/// None: every fault is an answer.
+pub(super) async fn serve(
+    admin: Arc<Admin>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let mut response = answer(&admin, request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body> {
+    if !admin.is_addressed(&request) {
+        return problem(StatusCode::MISDIRECTED_REQUEST, "this listener answers by its own address only");
+    }
+    let path = request.uri().path().to_owned();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match &*path {
+        "/healthz" if is_read => return text(StatusCode::OK, "ok\n"),
+        // There is no start without a policy and a bound listener, so whoever answers is ready.
+        "/readyz" if is_read => return text(StatusCode::OK, "ready\n"),
+        "/proxy.pac" if is_read => return admin.pac(),
+        "/metrics" if is_read && !admin.protect_metrics => return admin.metrics(),
+        _ => {}
+    }
+    let query = Query::of(&request);
+    if path == "/" && is_read && query.get("token").is_some_and(|token| admin.token.is(token.as_bytes())) {
+        return admin.welcome();
+    }
+    if !admin.knows(&request) {
+        return stranger();
+    }
+    match (&*path, request.method().as_str()) {
+        ("/", "GET" | "HEAD") => html(page::render(&view::of(admin))),
+        (page::STYLE_PATH, "GET" | "HEAD") => content("text/css; charset=utf-8", page::STYLE),
+        (page::SCRIPT_PATH, "GET" | "HEAD") => content("text/javascript; charset=utf-8", page::SCRIPT),
+        ("/metrics", "GET" | "HEAD") => admin.metrics(),
+        ("/v1/policy", "GET" | "HEAD") => json_of(&admin.policy()),
+        ("/v1/check", "GET" | "HEAD") => admin.check(&query).await,
+        ("/v1/denials", "GET" | "HEAD") => match query.number("limit", DENIALS) {
+            Ok(limit) => json_of(&admin.shared.recorder.denials(limit)),
+            Err(answer) => *answer,
+        },
+        ("/v1/records", "GET" | "HEAD") => admin.records(&query),
+        ("/v1/policy/reload", "POST") => admin.reload(&request).await,
+        (
+            "/"
+            | page::STYLE_PATH
+            | page::SCRIPT_PATH
+            | "/metrics"
+            | "/v1/policy"
+            | "/v1/check"
+            | "/v1/denials"
+            | "/v1/records"
+            | "/v1/policy/reload"
+            | "/healthz"
+            | "/readyz"
+            | "/proxy.pac",
+            _,
+        ) => problem(StatusCode::METHOD_NOT_ALLOWED, "this path has another method"),
+        _ => problem(StatusCode::NOT_FOUND, "there is no such path"),
+    }
+}
+
+impl Admin {
+    /// Whether the request names this listener as its host. Browsers cannot be made to say otherwise, and a page that was
+    /// led here by a rebound name says that name.
+    fn is_addressed(&self, request: &Request<Incoming>) -> bool {
+        let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+        let Some(Ok(named)) = host.map(|host| Destination::parse(host, Some(Port::HTTP))) else {
+            return false;
+        };
+        let is_here = match named.host() {
+            Host::Ip(ip) => *ip == self.address.ip() || (self.address.ip().is_unspecified() && !ip.is_unspecified()),
+            Host::Name(name) => name.as_str() == "localhost" && self.address.ip().is_loopback(),
+        };
+        is_here && named.port().get() == self.address.port()
+    }
+
+    /// Whether the request carries the token, as a bearer or as the cookie of the banner's link.
+    fn knows(&self, request: &Request<Incoming>) -> bool {
+        let headers = request.headers();
+        let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+            let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+            scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+        });
+        let cookies =
+            headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+        let cookie =
+            cookies.filter_map(|cookie| cookie.trim_ascii().strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"="));
+        bearer.chain(cookie).any(|token| self.token.is(token))
+    }
+
+    /// The banner's link: the token becomes a cookie and leaves the address bar.
+    fn welcome(&self) -> Response<Body> {
+        let cookie = format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", self.token.reveal());
+        let mut response = text(StatusCode::SEE_OTHER, "");
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/"));
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        content("text/plain; version=0.0.4; charset=utf-8", self.metrics.text(&self.shared.store))
+    }
+
+    /// The PAC names the first listener, as the one on its own port does.
+    fn pac(&self) -> Response<Body> {
+        let script = self.listeners.first().and_then(|(_, address, tls)| {
+            let proxy = Destination::new(Host::Ip(address.ip()), Port::new(address.port()).ok()?);
+            Some(pac::script(&proxy, *tls))
+        });
+        match script {
+            Some(script) => content(pac::CONTENT_TYPE, script),
+            None => problem(StatusCode::NOT_FOUND, "there is no listener to point at"),
+        }
+    }
+
+    pub(super) fn policy(&self) -> serde_json::Value {
+        let (policy, status) = (self.shared.store.current(), self.shared.store.status());
+        json!({
+            "name": policy.name(),
+            "revision": policy.revision(),
+            "mode": policy.mode().as_str(),
+            "enabled": policy.enabled(),
+            "egress": policy.egress().as_str(),
+            "rules": policy.rule_count(),
+            "source": status.source,
+            "layers": [{ "source": status.source, "revision": policy.revision() }],
+            "loaded": view::rfc3339(status.loaded),
+            "error": status.error,
+        })
+    }
+
+    async fn check(&self, query: &Query) -> Response<Body> {
+        let Some(to) = query.get("to") else {
+            return problem(StatusCode::BAD_REQUEST, "`to` is missing: a URL or host:port");
+        };
+        if query.get("as").is_some() {
+            return problem(StatusCode::BAD_REQUEST, "`as` is not supported in this version");
+        }
+        let question = match Question::parse(&to) {
+            Ok(question) => question,
+            Err(error) => return problem(StatusCode::BAD_REQUEST, &format!("`to` is no URL or host:port: {error}")),
+        };
+        let circumstances = Circumstances {
+            tool: Tool::new(query.get("tool").as_deref().unwrap_or_default()),
+            method: query.get("method").map(|method| facts::Method::new(&method)),
+            at: SystemTime::now(),
+        };
+        let policy = Snapshot::new(self.shared.store.current());
+        let own = self.shared.own.load_full();
+        json_of(&enforce::check(&policy, &self.shared.resolver, &own, question, circumstances).await)
+    }
+
+    fn records(&self, query: &Query) -> Response<Body> {
+        let filter = match filter(query) {
+            Ok(filter) => filter,
+            Err(answer) => return *answer,
+        };
+        if query.get("follow").is_some() {
+            return stream::events(self.shared.recorder.follow(), filter);
+        }
+        let records: Vec<_> = self.shared.recorder.recent(&filter).iter().map(|line| line.to_json()).collect();
+        content("application/json", format!("{{\"records\":[{}]}}", records.join(",")))
+    }
+
+    async fn reload(&self, request: &Request<Incoming>) -> Response<Body> {
+        // A form on another site can post here with the cookie only where SameSite is not honoured; it cannot hide that.
+        if request.headers().contains_key(header::ORIGIN) && !self.is_same_origin(request) {
+            return problem(StatusCode::FORBIDDEN, "not for other sites");
+        }
+        match self.reloads.reload().await {
+            Ok(revision) => json_of(&json!({ "revision": revision })),
+            Err(errors) => {
+                let mut response = json_of(&json!({ "errors": errors }));
+                *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+                response
+            }
+        }
+    }
+
+    fn is_same_origin(&self, request: &Request<Incoming>) -> bool {
+        let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        matches!((origin, host), (Some(origin), Some(host)) if origin == format!("http://{host}"))
+    }
+}
+
+fn filter(query: &Query) -> Result<RecentFilter, Box<Response<Body>>> {
+    let bad = |what: &str| Box::new(problem(StatusCode::BAD_REQUEST, what));
+    let mut filter = RecentFilter::newest(query.number("limit", RECORDS)?);
+    filter.since_seq = match query.get("since") {
+        Some(since) => Some(since.parse().map_err(|_| bad("`since` is no sequence number"))?),
+        None => None,
+    };
+    filter.decision = match query.get("decision").as_deref() {
+        None => None,
+        Some(decision @ ("allow" | "deny" | "observe" | "none")) => Some(decision.to_owned()),
+        Some(_) => return Err(bad("`decision` is one of allow, deny, observe, none")),
+    };
+    filter.host = match query.get("host") {
+        Some(host) => Some(Host::parse(host.as_bytes()).map_err(|error| bad(&format!("`host`: {error}")))?),
+        None => None,
+    };
+    Ok(filter)
+}
+
+/// A query string's fields, decoded.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn of(request: &Request<Incoming>) -> Self {
+        let query = request.uri().query().unwrap_or_default();
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    fn number(&self, name: &str, default: usize) -> Result<usize, Box<Response<Body>>> {
+        self.get(name).map_or(Ok(default), |text| {
+            text.parse().map_err(|_| Box::new(problem(StatusCode::BAD_REQUEST, &format!("`{name}` is no number"))))
+        })
+    }
+}
+
+pub(super) fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()).boxed());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn content(kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    respond(StatusCode::OK, kind, body)
+}
+
+fn html(body: String) -> Response<Body> {
+    content("text/html; charset=utf-8", body)
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response<Body> {
+    respond(status, "text/plain; charset=utf-8", body)
+}
+
+fn json_of(value: &impl serde::Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(body) => content("application/json", body),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written"),
+    }
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response<Body> {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+    respond(status, "application/problem+json", body.to_string())
+}
+
+fn stranger() -> Response<Body> {
+    let detail =
+        "this needs the admin token: open the link that outgate printed at its start, or send Authorization: Bearer";
+    let mut response = problem(StatusCode::UNAUTHORIZED, detail);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"outgate\""));
+    response
+}

@@ -1,0 +1,57 @@
+//! Records as they happen: server-sent events.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
+use hyper::Response;
+use hyper::body::{Body, Frame};
+use hyper::header::{self, HeaderValue};
+
+use crate::record::{Followed, Follower, RecentFilter};
+
+type Next = Pin<Box<dyn Future<Output = (Follower, Option<Followed>)> + Send + Sync>>;
+
+/// An endless body of events. It ends when the process does; a client that reads too slowly is told what it missed.
+struct Events {
+    next: Next,
+    filter: RecentFilter,
+}
+
+/// A stream of `data:` lines, one record each, and `event: missed` where the client was too slow.
+pub(super) fn events(follower: Follower, filter: RecentFilter) -> Response<BoxBody<Bytes, Infallible>> {
+    let mut response = Response::new(Events { next: Box::pin(step(follower)), filter }.boxed());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response
+}
+
+async fn step(mut follower: Follower) -> (Follower, Option<Followed>) {
+    let next = follower.next().await;
+    (follower, next)
+}
+
+impl Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        loop {
+            let (follower, next) = ready!(self.next.as_mut().poll(context));
+            self.next = Box::pin(step(follower));
+            let event = match next {
+                None => return Poll::Ready(None),
+                Some(Followed::Missed(count)) => format!("event: missed\ndata: {count}\n\n"),
+                Some(Followed::Line(line)) if self.filter.shows(&line) => format!("data: {}\n\n", line.to_json()),
+                Some(Followed::Line(_)) => continue,
+            };
+            return Poll::Ready(Some(Ok(Frame::data(event.into()))));
+        }
+    }
+}

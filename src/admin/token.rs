@@ -1,0 +1,65 @@
+//! The admin token: who may read everyone's records.
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+/// A token in a file must be at least this long; shorter ones can be guessed on the same machine.
+const MIN_LENGTH: usize = 16;
+
+/// The admin token. It is never printed but in the banner's link.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// A random one, for this run of the process.
+    ///
+    /// # Errors
+    /// What the system says when it has no randomness to give.
+    pub fn random() -> io::Result<Self> {
+        let mut bytes = [0_u8; 16];
+        getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+        let mut text = String::with_capacity(32);
+        for byte in bytes {
+            // Writing to a String cannot fail.
+            let _always = write!(text, "{byte:02x}");
+        }
+        Ok(Self(text))
+    }
+
+    /// The one in a file: one line of at least 16 visible ASCII characters.
+    ///
+    /// # Errors
+    /// What is wrong with the file, with the mend.
+    pub fn from_file(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read the token file {}: {error}", path.display()))?;
+        let text = text.trim();
+        if text.len() < MIN_LENGTH || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!(
+                "the token file {} must hold one line of at least {MIN_LENGTH} visible ASCII characters",
+                path.display()
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Whether somebody knows it. Takes the same time whatever they say: digests are compared, not texts.
+    pub fn is(&self, said: &[u8]) -> bool {
+        Sha256::digest(self.0.as_bytes()) == Sha256::digest(said)
+    }
+
+    /// The token itself, for the banner's link and the cookie.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}

@@ -1,0 +1,212 @@
+//! A policy's file and the lists that it names, read together.
+//!
+//! Guaranteed:
+//! - What is handed out is one state of all the files: each was the same before and after it was read, and none had
+//!   changed when the last was through.
+//! - Nothing is read that is no regular file, and nothing without a bound.
+//! - All that is wrong is said at once; the files to wait for are named also where loading fails.
+//!
+//! Deliberately not done: judging the lines of lists (whoever compiles the policy does), and waiting for a slow writer.
+//! A writer that pauses in the middle of a file looks like one that has finished; such writers must rename.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::Watched;
+use super::steady::{self, FileError};
+use crate::policy::text::{Format, SourceText, decode, read_policy};
+use crate::policy::{ListDocument, ListFormat, Place, PolicyDocument, Problem};
+
+/// The largest policy. A rule takes some 200 bytes, so that this holds 300,000; larger sets belong into lists.
+const MAX_POLICY: u64 = 64 * 1024 * 1024;
+/// The largest list. A name takes some 20 bytes, so that this holds ten million.
+const MAX_LIST: u64 = 256 * 1024 * 1024;
+/// How often files that change while they are read are read again. With the pauses in [`steady`] about a quarter of a
+/// second: the next look at a watched file comes soon enough.
+const ATTEMPTS: usize = 5;
+
+/// A policy as it was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub document: PolicyDocument,
+    /// Its text, to show places in.
+    pub source: SourceText,
+    /// The bytes of its lists, in the document's order.
+    pub lists: Vec<Vec<u8>>,
+    /// What tells this content from any other, as 64 hexadecimal digits: the file's SHA-256 where there is no list,
+    /// else the SHA-256 of the SHA-256s of all files in order.
+    pub content_hash: String,
+    /// The files, the policy's own first.
+    pub files: Vec<Watched>,
+}
+
+/// Why a policy could not be read.
+#[derive(Debug)]
+pub struct LoadError {
+    /// Each mistake as a line to show: `file:line:column: what; mend`, or `file: what; mend`. Never empty.
+    pub lines: Vec<String>,
+    /// The files whose change may mend it.
+    pub files: Vec<Watched>,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Reads a policy and its lists. Blocks, for a large list or a busy writer about a second.
+///
+/// # Errors
+/// Everything that is wrong with the files, the text and the keys. Patterns and the lines of lists are judged later.
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    let mut changing = path.to_owned();
+    for _ in 0..ATTEMPTS {
+        match attempt(path) {
+            Ok(loaded) => return Ok(loaded),
+            Err(Failure::Changed(file)) => changing = file,
+            Err(Failure::Wrong(error)) => return Err(error),
+        }
+    }
+    Err(LoadError {
+        lines: vec![format!("{}: {}", changing.display(), FileError::Changing)],
+        // Not what it is now but what no file is: the next look finds it changed and tries again.
+        files: vec![Watched { path: path.to_owned(), stamp: None }],
+    })
+}
+
+/// A policy that is no file of its own: without lists, since there is no folder to find them in.
+pub(super) fn load_text(name: &str, text: &str) -> Result<Loaded, LoadError> {
+    let source = SourceText::new(name, text);
+    let wrong = |lines| LoadError { lines, files: Vec::new() };
+    let document = read_policy(text, Format::Toml).map_err(|problems| wrong(render(&source, &problems)))?;
+    if let Some(list) = document.lists.first() {
+        return Err(wrong(render(&source, &[unusable(list, &FileError::Missing)])));
+    }
+    let content_hash = hex(&Sha256::digest(text));
+    Ok(Loaded { document, source, lists: Vec::new(), content_hash, files: Vec::new() })
+}
+
+enum Failure {
+    /// That file changed meanwhile.
+    Changed(PathBuf),
+    /// It will not come right by itself.
+    Wrong(LoadError),
+}
+
+fn attempt(path: &Path) -> Result<Loaded, Failure> {
+    let name = path.display().to_string();
+    // Before anything is looked at, so that a change from here on is noticed.
+    let watched = Watched::now(path.to_owned());
+    let wrong = |lines| Failure::Wrong(LoadError { lines, files: vec![watched.clone()] });
+    let format = format_of(path).map_err(|clause| wrong(vec![format!("{name}: {clause}")]))?;
+    let (bytes, stamp) = match steady::read(path, MAX_POLICY) {
+        Ok(read) => read,
+        Err(FileError::Changing) => return Err(Failure::Changed(path.to_owned())),
+        Err(error) => return Err(wrong(vec![format!("{name}: {error}")])),
+    };
+    let mut hashes = vec![Sha256::digest(&bytes)];
+    let source = decode(&name, bytes).map_err(|line| wrong(vec![line]))?;
+    let document = read_policy(source.text(), format).map_err(|problems| wrong(render(&source, &problems)))?;
+
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let mut files = vec![Watched { path: path.to_owned(), stamp: Some(stamp) }];
+    let mut lists = Vec::with_capacity(document.lists.len());
+    let mut problems = Vec::new();
+    for list in &document.lists {
+        let file = folder.join(&list.file.value);
+        match steady::read(&file, MAX_LIST) {
+            Ok((bytes, stamp)) => {
+                let hash = Sha256::digest(&bytes);
+                check(list, &bytes, &hex(&hash), &mut problems);
+                hashes.push(hash);
+                lists.push(bytes);
+                files.push(Watched { path: file, stamp: Some(stamp) });
+            }
+            Err(FileError::Changing) => return Err(Failure::Changed(file)),
+            Err(error) => {
+                problems.push(unusable(list, &error));
+                files.push(Watched::now(file));
+            }
+        }
+    }
+    let source = source.with_lists(files.iter().skip(1).map(|file| file.path.display().to_string()).collect());
+    if !problems.is_empty() {
+        return Err(Failure::Wrong(LoadError { lines: render(&source, &problems), files }));
+    }
+    if let Some(changed) = files.iter().find(|file| file.has_changed()) {
+        return Err(Failure::Changed(changed.path.clone()));
+    }
+    let content_hash = match hashes.as_slice() {
+        [policy] => hex(policy),
+        all => hex(&Sha256::digest(all.concat())),
+    };
+    Ok(Loaded { document, source, lists, content_hash, files })
+}
+
+fn render(source: &SourceText, problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(|problem| source.render(problem)).collect()
+}
+
+fn format_of(path: &Path) -> Result<Format, &'static str> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => Ok(Format::Toml),
+        Some("json") => Ok(Format::Json),
+        Some("yaml" | "yml") => Err("YAML is not supported in this version; write the policy as .toml or .json"),
+        _ => Err("its name does not say how it is written; let it end in .toml or .json"),
+    }
+}
+
+fn unusable(list: &ListDocument, error: &FileError) -> Problem {
+    let clause = error.to_string();
+    let (what, mend) = clause.rsplit_once("; ").unwrap_or((&clause, "check it"));
+    Problem {
+        place: Place::Document(list.file.span),
+        what: format!("the list's file cannot be used: {what}"),
+        mend: mend.to_owned(),
+    }
+}
+
+/// What the policy says that the file must be.
+fn check(list: &ListDocument, bytes: &[u8], hash: &str, problems: &mut Vec<Problem>) {
+    const MEND: &str = "get the right file, or correct this";
+    if let Some(expected) = &list.lines {
+        let names = count_names(bytes, list.format);
+        if names != expected.value {
+            let what = format!("the number of names in the list's file is {names}, not {}", expected.value);
+            problems.push(Problem { place: Place::Document(expected.span), what, mend: MEND.into() });
+        }
+    }
+    if let Some(expected) = &list.sha256
+        && expected.value != hash
+    {
+        let what = format!("the list's file is another one, its SHA-256 is {hash}");
+        problems.push(Problem { place: Place::Document(expected.span), what, mend: MEND.into() });
+    }
+}
+
+/// How many names a list holds; blank lines and comments are none.
+fn count_names(bytes: &[u8], format: ListFormat) -> u64 {
+    let names = |line: &[u8]| {
+        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count();
+        match format {
+            ListFormat::Domains => words.min(1),
+            // The first word is the address.
+            ListFormat::Hosts => words.saturating_sub(1),
+        }
+    };
+    bytes.split(|byte| *byte == b'\n').map(|line| names(line) as u64).sum()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

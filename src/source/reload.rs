@@ -1,0 +1,141 @@
+//! Keeps the policy in force equal to what is written.
+//!
+//! Guaranteed:
+//! - A change of the policy's files, of a list, or of a symlink on the way to one is in force within a second.
+//! - A file is loaded only after it looked the same twice in a row: whoever writes it slowly is not read half-way.
+//! - A policy that does not load never replaces the one in force; why is logged, counted and shown.
+//! - Requests to reload that come while one runs are answered together by the next.
+//!
+//! Deliberately not done: inotify and its kin. A look at a handful of files five times a second costs nothing that can be
+//! measured, and it works the same on network file systems, bind mounts, ConfigMaps and a Mac.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::{PolicySource, Watch};
+use crate::store::Store;
+
+/// Between two looks at the files. Two looks must agree before a load, and a load of a million names takes about half a
+/// second: together within the second that the contract gives.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A way to ask for a reload.
+#[derive(Clone, Debug)]
+pub struct Reloads(mpsc::Sender<Option<Answer>>);
+
+/// The revision in force, or every mistake as a line.
+pub type Outcome = Result<String, Vec<String>>;
+
+type Answer = oneshot::Sender<Outcome>;
+
+impl Reloads {
+    /// Reloads now; the revision that is in force then, or every mistake.
+    ///
+    /// # Errors
+    /// One line a mistake; the policy in force stays.
+    pub async fn reload(&self) -> Outcome {
+        let (sender, receiver) = oneshot::channel();
+        let gone = || Err(vec!["the loader has stopped".to_owned()]);
+        if self.0.send(Some(sender)).is_err() {
+            return gone();
+        }
+        receiver.await.unwrap_or_else(|_| gone())
+    }
+
+    /// Asks for a reload without waiting for it.
+    pub fn request(&self) {
+        // A loader that has stopped is a process that is ending.
+        let _ending = self.0.send(None);
+    }
+}
+
+/// Starts the loader's thread for a policy that is already in force.
+///
+/// # Errors
+/// What the system says when it has no thread to give.
+pub fn start(source: PolicySource, watch: Watch, store: Arc<Store>) -> std::io::Result<Reloads> {
+    let (sender, requests) = mpsc::channel();
+    thread::Builder::new().name("policy".into()).spawn(move || {
+        yield_to_requests();
+        Loader { source, seen: watch.clone(), loaded: watch, store }.run(&requests);
+    })?;
+    Ok(Reloads(sender))
+}
+
+struct Loader {
+    source: PolicySource,
+    /// What the last look saw.
+    seen: Watch,
+    /// What the last load, good or bad, was made of.
+    loaded: Watch,
+    store: Arc<Store>,
+}
+
+impl Loader {
+    fn run(mut self, requests: &mpsc::Receiver<Option<Answer>>) {
+        loop {
+            match requests.recv_timeout(LOOK) {
+                Ok(first) => {
+                    let mut waiting = vec![first];
+                    waiting.extend(requests.try_iter());
+                    let outcome = self.load();
+                    for answer in waiting.into_iter().flatten() {
+                        // Whoever asked may have hung up.
+                        let _gone = answer.send(outcome.clone());
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        self.store.free_retired();
+        let now = self.loaded.again();
+        let settled = now == self.seen;
+        let changed = now != self.loaded;
+        self.seen = now;
+        if changed && settled {
+            // The outcome is logged; nobody waits for it.
+            let _logged = self.load();
+        }
+    }
+
+    fn load(&mut self) -> Outcome {
+        let (watch, loaded) = self.source.load();
+        self.seen = watch.clone();
+        self.loaded = watch;
+        match loaded {
+            Ok(compiled) => {
+                let revision = compiled.policy.revision().to_owned();
+                info!(revision, rules = compiled.policy.rule_count(), "policy in force");
+                for warning in &compiled.warnings {
+                    warn!("{warning}");
+                }
+                self.store.swap(compiled.policy);
+                Ok(revision)
+            }
+            Err(mistakes) => {
+                for mistake in &mistakes {
+                    warn!("policy not loaded, the one before stays in force: {mistake}");
+                }
+                self.store.failed(mistakes.join("\n"));
+                Err(mistakes)
+            }
+        }
+    }
+}
+
+/// Compiling a million names must not take a core from requests that are being served.
+fn yield_to_requests() {
+    #[cfg(target_os = "linux")]
+    {
+        // On Linux this is the calling thread's own niceness. Without it loading only takes more of its share.
+        let _as_before = rustix::process::setpriority_process(None, 10);
+    }
+}
