@@ -1,1 +1,5 @@
-fn main() {}
+//! The program. Everything is in the library, so that tests and fuzzers reach it.
+
+fn main() -> std::process::ExitCode {
+    outgate::cli::main()
+}

@@ -1,0 +1,342 @@
+//! The composition root: from a configuration to a running proxy, and to its end.
+//!
+//! Guaranteed: either everything is loaded and bound, or nothing is and the error says why; on shutdown nothing new is
+//! accepted, what is under way may finish within the drain time, and every record is written.
+
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::admin;
+use crate::config::Config;
+use crate::dial::{self, DnsSettings, Resolver};
+use crate::enforce;
+use crate::facts::OwnAddresses;
+use crate::listen;
+use crate::protocol::{GateLimits, HeadLimits};
+use crate::record::{self, Recorder, Terminal};
+use crate::source::{self, PolicySource, Reloads};
+use crate::store::Store;
+use crate::tls::{Reload, TlsAcceptor};
+
+use worker::{Listener, Plan};
+
+/// A proxy that is up.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens: each listener's name and address, in the order of the configuration.
+    pub listeners: Vec<(String, SocketAddr, bool)>,
+    /// Where the admin listener is, and its token.
+    pub admin: Option<admin::Link>,
+    /// The policy in force.
+    pub store: Arc<Store>,
+    /// The account of what happens.
+    pub recorder: Arc<Recorder>,
+    reloads: Reloads,
+    shutdown: watch::Sender<bool>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    keep: Arc<AtomicBool>,
+}
+
+/// Why the proxy could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The policy has mistakes: one line each.
+    #[error("{}", .0.join("\n"))]
+    Policy(Vec<String>),
+    /// An address cannot be bound.
+    #[error("cannot listen on {address} ({name}): {error}; is another program using it?")]
+    Bind {
+        /// The listener's name.
+        name: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A certificate or key does not serve.
+    #[error("listener {name}: {what}")]
+    Tls {
+        /// The listener's name.
+        name: String,
+        /// What is wrong, with the mend.
+        what: String,
+    },
+    /// The admin token's file does not serve.
+    #[error("{0}")]
+    Token(String),
+    /// A file cannot be opened, a thread cannot be had.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Starts everything that the configuration names.
+///
+/// # Errors
+/// The first thing that cannot be had; by then nothing stays bound.
+pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Running, StartError> {
+    let system = |what: &str| {
+        let what = what.to_owned();
+        move |error| StartError::System { what, error }
+    };
+    raise_file_limit();
+    let source = PolicySource::new(config.policy.source.first().cloned());
+    let source = if observe { source.observing() } else { source };
+    let (watch, loaded) = source.load();
+    let compiled = loaded.map_err(StartError::Policy)?;
+    for warning in &compiled.warnings {
+        warn!("{warning}");
+    }
+    let listeners = bind_all(config)?;
+    let admin_socket = match config.admin.address {
+        Some(address) => {
+            Some(listen::bind(address).map_err(|error| StartError::Bind { name: "admin".into(), address, error })?)
+        }
+        None => None,
+    };
+    let mut own: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+    own.extend(admin_socket.iter().filter_map(|socket| socket.local_addr().ok()));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let recorder =
+        Recorder::start(record_settings(config, &listeners, workers, terminal)).map_err(system("cannot record"))?;
+    let recorder = Arc::new(recorder);
+    let store = Arc::new(Store::new(compiled.policy, source.describe()));
+    let reloads = source::start(source, watch, Arc::clone(&store)).map_err(system("cannot watch the policy"))?;
+    let resolver = Resolver::new(DnsSettings {
+        servers: config.dns.servers.clone(),
+        hosts: config.dns.hosts.clone(),
+        timeout: config.limits.dns_timeout,
+        max_in_flight: MAX_LOOKUPS,
+    })
+    .map_err(|error| system("cannot resolve names")(io::Error::other(error)))?;
+    let shared = Arc::new(enforce::Shared {
+        store: Arc::clone(&store),
+        recorder: Arc::clone(&recorder),
+        resolver,
+        own: ArcSwap::from_pointee(OwnAddresses::new(
+            own,
+            dial::machine_addresses().map_err(system("cannot list this machine's addresses"))?,
+        )),
+        limits: enforce::Limits {
+            connect: config.limits.connect_timeout,
+            idle: config.limits.idle_timeout,
+            tunnels: config.limits.max_tunnels.div_ceil(workers),
+        },
+        via: format!("outgate-{}", recorder.instance()),
+    });
+    let (shutdown, down) = watch::channel(false);
+    let mut threads = Vec::new();
+    for index in 0..workers {
+        let plan = Plan {
+            index,
+            shared: Arc::clone(&shared),
+            listeners: share(&listeners).map_err(system("cannot share a listening socket"))?,
+            limits: gate_limits(config),
+            max_connections: config.limits.max_connections.div_ceil(workers),
+            drain_timeout: config.limits.drain_timeout,
+            shutdown: down.clone(),
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker::run(plan));
+        threads.push(thread.map_err(system("cannot start a worker"))?);
+    }
+    let admin = match admin_socket {
+        Some(socket) => {
+            let (link, thread) = start_admin(config, socket, &shared, &reloads, &listeners, &down)?;
+            threads.push(thread);
+            Some(link)
+        }
+        None => None,
+    };
+    let keep = Arc::new(AtomicBool::new(true));
+    renew_certificates(&listeners, &keep).map_err(system("cannot watch the certificates"))?;
+    let listeners = names(&listeners);
+    Ok(Running { listeners, admin, store, recorder, reloads, shutdown, threads, keep })
+}
+
+impl Running {
+    /// A way to ask for a reload of the policy.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
+    }
+
+    /// Stops accepting, lets what is under way finish within the drain time, and writes every record.
+    pub fn shutdown(self) {
+        self.keep.store(false, Ordering::Relaxed);
+        // Workers that are gone already have nothing left to drain.
+        let _gone = self.shutdown.send(true);
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!("a worker ended with: {error}"),
+                Err(_) => warn!("a worker ended by a defect of this program"),
+            }
+        }
+        self.recorder.shutdown();
+    }
+}
+
+/// Binds every listener, or none: sockets that were bound before one fails are closed by dropping them.
+fn bind_all(config: &Config) -> Result<Vec<Listener>, StartError> {
+    config
+        .listen
+        .iter()
+        .map(|listen| {
+            let name = listen.name.clone();
+            let bind = |error| StartError::Bind { name: listen.name.clone(), address: listen.address, error };
+            let socket = listen::bind(listen.address).map_err(bind)?;
+            let address = socket.local_addr().map_err(bind)?;
+            let tls = match &listen.tls {
+                Some(files) => {
+                    let tls = TlsAcceptor::new(&files.cert, &files.key);
+                    Some(Arc::new(
+                        tls.map_err(|error| StartError::Tls { name: name.clone(), what: error.to_string() })?,
+                    ))
+                }
+                None => None,
+            };
+            Ok(Listener { name, address, socket, tls, denials: listen.denials })
+        })
+        .collect()
+}
+
+fn start_admin(
+    config: &Config,
+    socket: TcpListener,
+    shared: &Arc<enforce::Shared>,
+    reloads: &Reloads,
+    listeners: &[Listener],
+    down: &watch::Receiver<bool>,
+) -> Result<(admin::Link, JoinHandle<io::Result<()>>), StartError> {
+    let system = |error| StartError::System { what: "cannot start the admin listener".into(), error };
+    let address = socket.local_addr().map_err(system)?;
+    let token = match &config.admin.token_file {
+        Some(path) => admin::Token::from_file(path).map_err(StartError::Token)?,
+        None => admin::Token::random().map_err(system)?,
+    };
+    let url = match &config.admin.token_file {
+        // Whoever may read the file has the token; printing it would put it into a log.
+        Some(_) => format!("http://{address}/"),
+        None => format!("http://{address}/?token={}", token.reveal()),
+    };
+    let metrics = admin::Registry::new(shared.recorder.metrics());
+    let admin = Arc::new(admin::Admin {
+        address,
+        token,
+        protect_metrics: config.admin.protect_metrics,
+        shared: Arc::clone(shared),
+        reloads: reloads.clone(),
+        metrics: metrics.map_err(|error| system(io::Error::other(error)))?,
+        listeners: names(listeners),
+    });
+    let down = down.clone();
+    let run = move || admin::run(socket, admin, down);
+    let thread = std::thread::Builder::new().name("admin".into()).spawn(run).map_err(system)?;
+    Ok((admin::Link { address, url }, thread))
+}
+
+fn names(listeners: &[Listener]) -> Vec<(String, SocketAddr, bool)> {
+    listeners.iter().map(|listener| (listener.name.clone(), listener.address, listener.tls.is_some())).collect()
+}
+
+/// The same sockets for another worker.
+fn share(listeners: &[Listener]) -> io::Result<Vec<Listener>> {
+    listeners
+        .iter()
+        .map(|listener| {
+            Ok(Listener {
+                name: listener.name.clone(),
+                address: listener.address,
+                socket: listener.socket.try_clone()?,
+                tls: listener.tls.clone(),
+                denials: listener.denials,
+            })
+        })
+        .collect()
+}
+
+fn gate_limits(config: &Config) -> GateLimits {
+    let limits = &config.limits;
+    GateLimits {
+        head_timeout: limits.head_timeout,
+        keep_alive: limits.keep_alive_timeout,
+        body_timeout: limits.body_timeout,
+        head: HeadLimits { max_bytes: limits.max_head, max_fields: limits.max_fields },
+    }
+}
+
+fn record_settings(config: &Config, listeners: &[Listener], workers: usize, terminal: Terminal) -> record::Settings {
+    let jsonl = config.record.jsonl.clone().map(|path| record::Jsonl {
+        path,
+        max_size: config.record.max_size,
+        files: config.record.files,
+    });
+    record::Settings {
+        listeners: listeners.iter().map(|listener| listener.name.clone()).collect(),
+        workers,
+        jsonl,
+        max_destinations: config.record.max_destinations,
+        terminal,
+        ring: RING,
+    }
+}
+
+/// Look-ups under way at once. Each may hold a thread of the system's resolver; an agent's browser asks for some dozens.
+const MAX_LOOKUPS: usize = 256;
+
+/// How many records are kept in memory: the last minutes of a busy machine, in a few megabytes.
+const RING: usize = 10_000;
+
+/// Between two looks at certificate files. Renewal happens days before expiry.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(1);
+
+/// Takes up renewed certificates. A pair that does not serve is logged and the one before stays.
+fn renew_certificates(listeners: &[Listener], keep: &Arc<AtomicBool>) -> io::Result<()> {
+    let acceptors: Vec<_> =
+        listeners.iter().filter_map(|listener| Some((listener.name.clone(), listener.tls.clone()?))).collect();
+    if acceptors.is_empty() {
+        return Ok(());
+    }
+    let keep = Arc::clone(keep);
+    std::thread::Builder::new().name("certificates".into()).spawn(move || {
+        while keep.load(Ordering::Relaxed) {
+            std::thread::sleep(CERTIFICATE_LOOK);
+            for (name, acceptor) in &acceptors {
+                match acceptor.reload_if_changed() {
+                    Ok(Reload::Unchanged) => {}
+                    Ok(Reload::Replaced) => info!(listener = name, "certificate renewed"),
+                    Err(error) => warn!(listener = name, "certificate not renewed, the one before stays: {error}"),
+                }
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Two files for each tunnel: the usual soft limit of 1,024 (256 on a Mac) is a few hundred tunnels.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // macOS refuses more than OPEN_MAX although its hard limit says unlimited.
+    let wanted =
+        if cfg!(target_os = "macos") { Some(limit.maximum.unwrap_or(10_240).min(10_240)) } else { limit.maximum };
+    if setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum: limit.maximum }).is_err() {
+        warn!(
+            "cannot raise the limit on open files; {} stay allowed",
+            limit.current.map_or_else(|| "unlimited".into(), |n| n.to_string())
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! One worker: a thread with a runtime of its own, where a connection lives from its first byte to its last.
+
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::info;
+
+use crate::enforce::{Enforcer, Shared};
+use crate::facts::Tool;
+use crate::listen::{Acceptor, Connections};
+use crate::protocol::{Door, Drain, GateLimits, OwnPaths};
+use crate::session::{Cut, ListenerId, Sweep};
+use crate::tls::TlsAcceptor;
+
+/// Between two sweeps when nothing has changed: silence is measured in seconds.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A bound listener, as every worker gets it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+    pub(super) socket: TcpListener,
+    pub(super) tls: Option<Arc<TlsAcceptor>>,
+    pub(super) denials: bool,
+}
+
+/// What a worker is started with.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) limits: GateLimits,
+    pub(super) max_connections: usize,
+    pub(super) drain_timeout: Duration,
+    /// Turns true when the proxy shuts down.
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+/// Runs a worker on the calling thread until the shutdown is done.
+///
+/// # Errors
+/// What the system says when it has no files for a runtime or a listener.
+pub(super) fn run(plan: Plan) -> std::io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, work(plan))
+}
+
+async fn work(plan: Plan) -> std::io::Result<()> {
+    let Plan { index, shared, listeners, limits, max_connections, drain_timeout, mut shutdown } = plan;
+    let enforcer = Rc::new(Enforcer::new(shared, index).map_err(std::io::Error::other)?);
+    let drain = Rc::new(Drain::default());
+    let connections = Connections::new(max_connections);
+    let via: Rc<str> = enforcer.via().into();
+    for (place, listener) in listeners.into_iter().enumerate() {
+        let door = Rc::new(Door {
+            enforcer: Rc::clone(&enforcer),
+            // A name of this worker's own: cloning it per request must not touch another core's cache line.
+            listener: ListenerId { index: place, tool: Tool::new(&listener.name) },
+            own: OwnPaths { address: listener.address, tls: listener.tls.is_some(), denials: listener.denials },
+            limits,
+            via: Rc::clone(&via),
+            drain: Rc::clone(&drain),
+        });
+        let acceptor = Acceptor {
+            listener: tokio::net::TcpListener::from_std(listener.socket)?,
+            door,
+            tls: listener.tls,
+            open: Rc::clone(&connections),
+        };
+        tokio::task::spawn_local(acceptor.run());
+    }
+    tokio::select! {
+        () = sweep(&enforcer) => {}
+        // A sender that is gone is a process that is ending.
+        _ = shutdown.wait_for(|down| *down) => {}
+    }
+    drain.begin();
+    let finished = timeout(drain_timeout, async {
+        connections.gone().await;
+        enforcer.registry().gone().await;
+    });
+    if finished.await.is_err() {
+        enforcer.registry().cut_all(Cut::Shutdown);
+        // One turn of the loop, so that what was cut writes its record.
+        let _late = timeout(TICK, enforcer.registry().gone()).await;
+    }
+    Ok(())
+}
+
+/// Judges the open tunnels again whenever the answer may have changed, and ends the silent ones.
+async fn sweep(enforcer: &Rc<Enforcer>) {
+    let mut changes = enforcer.shared().store.subscribe();
+    let mut judged = SystemTime::now();
+    loop {
+        let tick = Instant::now() + TICK;
+        let now = SystemTime::now();
+        let period = enforcer.snapshot().next_change_after(judged);
+        let due =
+            period.and_then(|at| at.duration_since(now).ok()).map_or(tick, |wait| tick.min(Instant::now() + wait));
+        let swapped = tokio::select! {
+            changed = changes.changed() => changed.is_ok(),
+            () = sleep_until(due) => false,
+        };
+        let now = SystemTime::now();
+        let snapshot = enforcer.snapshot();
+        let lapsed = period.is_some_and(|at| at <= now);
+        let shared = enforcer.shared();
+        let own = shared.own.load();
+        let policy = (swapped || lapsed).then_some(&snapshot);
+        let revoked = enforcer.registry().sweep(&Sweep { policy, own: &own, now, idle: shared.limits.idle });
+        if swapped || lapsed {
+            judged = now;
+        }
+        if revoked > 0 {
+            info!(revoked, revision = snapshot.revision(), "tunnels ended that the policy now denies");
+        }
+    }
+}

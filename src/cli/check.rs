@@ -1,0 +1,158 @@
+//! `outgate check`: would this be allowed?
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use clap::Args as ClapArgs;
+
+use super::{FAILED, configuration, fail};
+use crate::dial::{DnsSettings, Resolver, machine_addresses};
+use crate::enforce::{self, Checked, Circumstances};
+use crate::facts::{Method, OwnAddresses, Question, Tool};
+use crate::policy::Snapshot;
+use crate::source::PolicySource;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// URLs or host:port; `-` reads them from stdin, one a line
+    #[arg(required = true, value_name = "DESTINATION")]
+    to: Vec<String>,
+    /// Who asks (not supported in this version)
+    #[arg(long = "as", value_name = "IDENTITY")]
+    who: Option<String>,
+    /// By which tool: a listener's name
+    #[arg(long, value_name = "TOOL")]
+    tool: Option<String>,
+    /// By which method
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// When, as RFC 3339: 2026-11-23T14:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// The policy file, instead of the configuration's
+    #[arg(long, value_name = "FILE", conflicts_with = "admin")]
+    policy: Option<PathBuf>,
+    /// Ask the running proxy behind this admin address
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+    /// The admin token's file, with --admin [default: the configuration's]
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    token_file: Option<PathBuf>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
+    if args.who.is_some() {
+        return fail("`--as` is not supported in this version");
+    }
+    let destinations = match destinations(&args.to) {
+        Ok(destinations) => destinations,
+        Err(error) => return fail(&error),
+    };
+    let ask = match asker(config, args) {
+        Ok(ask) => ask,
+        Err(error) => return fail(&error),
+    };
+    let mut worst = 0;
+    for to in &destinations {
+        let outcome = ask(to).and_then(|checked| print(&checked, args.json).map(|()| checked));
+        worst = worst.max(match outcome {
+            Ok(checked) => u8::from(checked.get("decision").is_none_or(|decision| decision == "deny")),
+            Err(error) => {
+                eprintln!("outgate: {to}: {error}");
+                FAILED
+            }
+        });
+    }
+    ExitCode::from(worst)
+}
+
+type Ask = Box<dyn Fn(&str) -> Result<serde_json::Value, String>>;
+
+/// The one who answers: the running proxy, or its code over the policy's file.
+fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
+    let (config, _) = configuration(config)?;
+    if let Some(admin) = &args.admin {
+        let token = args.token_file.clone().or(config.admin.token_file);
+        return super::running::asker(
+            admin,
+            token.as_deref(),
+            args.tool.clone(),
+            args.method.clone(),
+            args.at.as_deref(),
+        );
+    }
+    let path = args.policy.clone().or_else(|| config.policy.source.first().cloned());
+    let compiled = PolicySource::new(path).load().1.map_err(|lines| lines.join("\n"))?;
+    let policy = Snapshot::new(Arc::new(compiled.policy));
+    let circumstances = Circumstances {
+        tool: Tool::new(args.tool.as_deref().unwrap_or_default()),
+        method: args.method.as_deref().map(Method::new),
+        at: args.at.as_deref().map_or_else(|| Ok(SystemTime::now()), moment)?,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let dns = DnsSettings {
+        servers: config.dns.servers,
+        hosts: config.dns.hosts,
+        timeout: config.limits.dns_timeout,
+        max_in_flight: 1,
+    };
+    let resolver = runtime.block_on(async { Resolver::new(dns) }).map_err(|error| error.to_string())?;
+    let listening = config.listen.iter().map(|listen| listen.address).chain(config.admin.address).collect();
+    let own = OwnAddresses::new(listening, machine_addresses().map_err(|error| error.to_string())?);
+    Ok(Box::new(move |to| {
+        let question = Question::parse(to).map_err(|error| format!("this is no URL or host:port: {error}"))?;
+        let checked: Checked =
+            runtime.block_on(enforce::check(&policy, &resolver, &own, question, circumstances.clone()));
+        serde_json::to_value(checked).map_err(|error| error.to_string())
+    }))
+}
+
+/// A point in time, as people and scripts write it.
+pub(super) fn moment(text: &str) -> Result<SystemTime, String> {
+    let wrong = |_| format!("--at: `{text}` is no time such as 2026-11-23T14:00:00Z");
+    let time: jiff::Timestamp = text.parse().map_err(wrong)?;
+    SystemTime::try_from(time).map_err(wrong)
+}
+
+fn destinations(given: &[String]) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    for to in given {
+        if to != "-" {
+            all.push(to.clone());
+            continue;
+        }
+        for line in std::io::stdin().lock().lines() {
+            let line = line.map_err(|error| format!("cannot read stdin: {error}"))?;
+            if !line.trim().is_empty() {
+                all.push(line.trim().to_owned());
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn print(checked: &serde_json::Value, json: bool) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    let text = |key: &str| checked.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let line = if json {
+        checked.to_string()
+    } else {
+        let mut line = format!("{:<8}{}", text("decision"), text("destination"));
+        for (before, part) in [("  ", text("reason")), ("  rule ", text("rule")), ("  (", text("hint"))] {
+            if !part.is_empty() {
+                line.push_str(before);
+                line.push_str(&part);
+                line.push_str(if before == "  (" { ")" } else { "" });
+            }
+        }
+        line
+    };
+    writeln!(out, "{line}").map_err(|error| error.to_string())
+}

@@ -1,0 +1,115 @@
+//! The command line: one file per command.
+//!
+//! Guaranteed: errors go to stderr as sentences that say what, where and what to do; `--json` never changes with the
+//! terminal. Exit codes are those of CONTRACT §2: 0, 1 for a "no", 2 for an error.
+
+mod banner;
+mod check;
+mod pac;
+mod policy;
+mod run;
+mod running;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::policy::text::{SourceText, decode};
+
+/// What ends a command that did not do its work.
+const FAILED: u8 = 2;
+
+/// The largest configuration file. Real ones have a few kilobytes.
+const MAX_CONFIG: u64 = 1024 * 1024;
+
+/// Commands that the contract names and that this version does not have yet.
+const LATER: [&str; 8] = ["suggest", "report", "top", "doctor", "ca", "completions", "man", "service"];
+
+#[derive(Debug, Parser)]
+#[command(name = "outgate", version, about, long_about = LONG, disable_help_subcommand = true)]
+struct Cli {
+    /// The configuration file (outgate.toml)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Args,
+}
+
+const LONG: &str = "A forward proxy that enforces, explains and counts an organisation's network-egress permissions.\n\n\
+    Without a command it runs the proxy on 127.0.0.1:3128 with the built-in starter policy.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy (what happens without a command, too)
+    Run(run::Args),
+    /// Say whether destinations would be allowed, and why: exit 0 all allowed, 1 any denied, 2 error
+    Check(check::Args),
+    /// Validate and test policies, and print their JSON Schema
+    Policy {
+        #[command(subcommand)]
+        command: policy::Command,
+    },
+    /// Print the proxy auto-configuration script
+    Pac,
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// Parses the arguments and does what they say.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help to stdout and errors to stderr, and knows which is which.
+            let _unprintable = error.print();
+            return if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+        }
+    };
+    let config = cli.config.as_deref();
+    match cli.command {
+        None => run::run(config, cli.run),
+        Some(Command::Run(args)) => run::run(config, args),
+        Some(Command::Check(args)) => check::run(config, &args),
+        Some(Command::Policy { command }) => policy::run(command),
+        Some(Command::Pac) => pac::run(config),
+        Some(Command::Other(words)) => unknown(words.first().map_or("", String::as_str)),
+    }
+}
+
+fn unknown(word: &str) -> ExitCode {
+    if LATER.contains(&word) {
+        return fail(&format!("`{word}` is not supported in this version"));
+    }
+    fail(&format!("there is no command `{word}`; `outgate --help` lists them"))
+}
+
+/// Says why, on stderr.
+fn fail(what: &str) -> ExitCode {
+    eprintln!("outgate: {what}");
+    ExitCode::from(FAILED)
+}
+
+/// The configuration that a file describes, or the built-in one; and what is doubtful in it.
+fn configuration(path: Option<&Path>) -> Result<(Config, Vec<String>), String> {
+    let Some(path) = path else {
+        return Ok((Config::built_in(), Vec::new()));
+    };
+    let name = path.display().to_string();
+    let metadata = std::fs::metadata(path).map_err(|error| format!("cannot read the configuration {name}: {error}"))?;
+    if !metadata.is_file() || metadata.len() > MAX_CONFIG {
+        return Err(format!("the configuration {name} is no regular file of at most {} KiB", MAX_CONFIG / 1024));
+    }
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read the configuration {name}: {error}"))?;
+    let source = decode(&name, bytes)?;
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let lines =
+        |source: &SourceText, problems: &[_]| problems.iter().map(|problem| source.render(problem)).collect::<Vec<_>>();
+    match Config::parse(source.text(), folder) {
+        Ok((config, warnings)) => Ok((config, lines(&source, &warnings))),
+        Err(problems) => Err(lines(&source, &problems).join("\n")),
+    }
+}

@@ -1,0 +1,158 @@
+//! `outgate run`.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use super::{banner, configuration, fail};
+use crate::app::{self, Running};
+use crate::config::{Config, parse_address};
+use crate::record::Terminal;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// The policy file, instead of the configuration's
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where to listen, instead of the configuration's listeners
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where the admin listener is, or `off`
+    #[arg(long, value_name = "ADDRESS|off")]
+    admin: Option<String>,
+    /// Record what the policy would deny for want of a rule, and let it pass
+    #[arg(long)]
+    observe: bool,
+    /// How decisions and messages are written to stderr [default: text on a terminal, json elsewhere]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
+    let text = match args.log_format {
+        Some(LogFormat::Text) => true,
+        Some(LogFormat::Json) => false,
+        None => std::io::stderr().is_terminal(),
+    };
+    log_to_stderr(text);
+    let (mut config, warnings) = match configuration(config) {
+        Ok(read) => read,
+        Err(error) => return fail(&error),
+    };
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let observe = args.observe;
+    if let Err(error) = override_with(&mut config, args) {
+        return fail(&error);
+    }
+    let terminal = if text { Terminal::Lines } else { Terminal::Json };
+    let running = match app::start(&config, terminal, observe) {
+        Ok(running) => running,
+        Err(error) => return fail(&error.to_string()),
+    };
+    if text {
+        banner::print(&running);
+    } else {
+        announce(&running);
+    }
+    match until_told(&running) {
+        Ok(()) => {
+            info!("shutting down");
+            running.shutdown();
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&format!("cannot wait for signals: {error}")),
+    }
+}
+
+/// The command line's wishes, over the file's.
+fn override_with(config: &mut Config, args: Args) -> Result<(), String> {
+    let address =
+        |flag: &str, text: &str| parse_address(text).map_err(|(what, mend)| format!("--{flag}: {what}; {mend}"));
+    if let Some(policy) = args.policy {
+        config.policy.source = vec![policy];
+    }
+    if let Some(listen) = args.listen {
+        let address = address("listen", &listen)?;
+        config.listen.truncate(1);
+        if let Some(first) = config.listen.first_mut() {
+            if !address.ip().is_loopback() && !first.open {
+                return Err(format!(
+                    "--listen {address} can be reached from other machines; that needs `open = true` in a configuration"
+                ));
+            }
+            first.address = address;
+        }
+    }
+    match args.admin.as_deref() {
+        None => {}
+        Some("off") => config.admin.address = None,
+        Some(text) => {
+            let address = address("admin", text)?;
+            if !address.ip().is_loopback() && !config.admin.open {
+                return Err(format!(
+                    "--admin {address} can be reached from other machines; the admin listener is for this one"
+                ));
+            }
+            config.admin.address = Some(address);
+        }
+    }
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
+fn until_told(running: &Running) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let mut reload = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = reload.recv() => running.reloads().request(),
+            }
+        }
+    })
+}
+
+/// Messages of this program to stderr; its libraries' own are left out, they speak of other things.
+fn log_to_stderr(text: bool) {
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::fmt;
+    use tracing_subscriber::prelude::*;
+
+    let targets = Targets::new().with_target("outgate", LevelFilter::INFO);
+    let registry = tracing_subscriber::registry().with(targets);
+    // A second subscriber in one process is a test's affair.
+    let _already = if text {
+        let layer = fmt::layer().with_writer(std::io::stderr).with_target(false).without_time().compact();
+        registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init()
+    } else {
+        registry.with(fmt::layer().json().with_writer(std::io::stderr).with_target(false)).try_init()
+    };
+}
+
+/// The banner's content for machines.
+fn announce(running: &Running) {
+    let policy = running.store.current();
+    for (name, address, tls) in &running.listeners {
+        info!(listener = name, %address, tls, "listening");
+    }
+    if let Some(admin) = &running.admin {
+        info!(address = %admin.address, "admin");
+    }
+    info!(name = policy.name(), revision = policy.revision(), rules = policy.rule_count(), "policy in force");
+}
