@@ -17,12 +17,12 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin;
-use crate::config::Config;
+use crate::config::{Config, ListenProtocol};
 use crate::dial::{self, DnsSettings, Resolver};
 use crate::enforce;
 use crate::facts::OwnAddresses;
 use crate::listen;
-use crate::protocol::{GateLimits, HeadLimits};
+use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder, Terminal};
 use crate::source::{self, PolicySource, Reloads};
 use crate::store::Store;
@@ -208,7 +208,11 @@ fn bind_all(config: &Config) -> Result<Vec<Listener>, StartError> {
                 }
                 None => None,
             };
-            Ok(Listener { name, address, socket, tls, denials: listen.denials })
+            let speaks = Speaks {
+                http: listen.protocols.contains(&ListenProtocol::Http),
+                socks5: listen.protocols.contains(&ListenProtocol::Socks5),
+            };
+            Ok(Listener { name, address, socket, tls, denials: listen.denials, speaks })
         })
         .collect()
 }
@@ -263,6 +267,7 @@ fn share(listeners: &[Listener]) -> io::Result<Vec<Listener>> {
                 socket: listener.socket.try_clone()?,
                 tls: listener.tls.clone(),
                 denials: listener.denials,
+                speaks: listener.speaks,
             })
         })
         .collect()
@@ -272,6 +277,8 @@ fn gate_limits(config: &Config) -> GateLimits {
     let limits = &config.limits;
     GateLimits {
         head_timeout: limits.head_timeout,
+        hello_timeout: limits.hello_timeout,
+        max_hello: limits.max_hello,
         keep_alive: limits.keep_alive_timeout,
         body_timeout: limits.body_timeout,
         head: HeadLimits { max_bytes: limits.max_head, max_fields: limits.max_fields },

@@ -14,7 +14,7 @@ use tracing::info;
 use crate::enforce::{Enforcer, Shared};
 use crate::facts::Tool;
 use crate::listen::{Acceptor, Connections};
-use crate::protocol::{Door, Drain, GateLimits, OwnPaths};
+use crate::protocol::{Door, Drain, GateLimits, OwnPaths, Speaks};
 use crate::session::{Cut, ListenerId, Sweep};
 use crate::tls::TlsAcceptor;
 
@@ -29,6 +29,7 @@ pub(super) struct Listener {
     pub(super) socket: TcpListener,
     pub(super) tls: Option<Arc<TlsAcceptor>>,
     pub(super) denials: bool,
+    pub(super) speaks: Speaks,
 }
 
 /// What a worker is started with.
@@ -67,6 +68,7 @@ async fn work(plan: Plan) -> std::io::Result<()> {
             own: OwnPaths { address: listener.address, tls: listener.tls.is_some(), denials: listener.denials },
             limits,
             via: Rc::clone(&via),
+            speaks: listener.speaks,
             drain: Rc::clone(&drain),
         });
         let acceptor = Acceptor {

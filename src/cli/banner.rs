@@ -27,7 +27,7 @@ pub(super) fn print(running: &Running) {
     for (name, address, tls) in &running.listeners {
         let scheme = if *tls { "https" } else { "http" };
         let label = if running.listeners.len() == 1 { "" } else { name };
-        eprintln!("  proxy   {:<26}  CONNECT, HTTP   {label}", format!("{scheme}://{address}"));
+        eprintln!("  proxy   {:<26}  CONNECT, HTTP, SOCKS5   {label}", format!("{scheme}://{address}"));
     }
     if let Some(admin) = &running.admin {
         eprintln!("  admin   {}    dashboard, metrics", admin.url);

@@ -71,7 +71,7 @@ pub struct ListenConfig {
 pub enum ListenProtocol {
     /// HTTP/1: `CONNECT` and absolute-form.
     Http,
-    /// SOCKS5. Accepted in configurations before it is built: a greeting is closed and recorded.
+    /// SOCKS5 (RFC 1928).
     Socks5,
 }
 

@@ -112,7 +112,10 @@ impl Attempt {
                 Err(denial.into())
             }
             // Asked after the policy: a denial explains itself even when the proxy is full.
-            Decision::Allow(_) if facts.protocol == Protocol::Connect && self.enforcer.registry.len() >= limit => {
+            Decision::Allow(_)
+                if matches!(facts.protocol, Protocol::Connect | Protocol::Socks5)
+                    && self.enforcer.registry.len() >= limit =>
+            {
                 Err(Refusal::Busy(Busy::Tunnels))
             }
             Decision::Allow(permit) => {

@@ -7,12 +7,14 @@
 
 mod address;
 mod host;
+mod opening;
 mod own;
 mod question;
 mod request;
 
 pub use address::{AddressClass, embedded_ipv4};
 pub use host::{Destination, DomainName, Host, HostError, MAX_NAME, Port};
+pub use opening::{Opening, ServerName};
 pub use own::OwnAddresses;
 pub use question::{Question, QuestionError};
 pub use request::{Client, Method, Protocol, RequestFacts, Tool};

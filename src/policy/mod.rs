@@ -21,6 +21,7 @@ mod hint;
 mod list;
 mod matcher;
 mod network;
+mod opening;
 mod pattern;
 mod permit;
 mod ports;

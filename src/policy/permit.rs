@@ -160,6 +160,16 @@ impl Permit {
         Err(self.denial(DenyReason::AddressNotAllowed, None, Some(hint)))
     }
 
+    /// The policy's handle, for judging something else by the same revision.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The allow rule, where one is the basis.
+    pub(super) fn basis_rule(&self) -> Option<RuleIndex> {
+        self.rule()
+    }
+
     fn rule(&self) -> Option<RuleIndex> {
         match self.basis {
             Basis::Rule(RuleRef(rule)) => Some(rule),
@@ -173,7 +183,7 @@ impl Permit {
         self.matched.iter().map(|rule| self.snapshot.rule(*rule))
     }
 
-    fn denial(&self, reason: DenyReason, rule: Option<RuleIndex>, hint: Option<String>) -> Denial {
+    pub(super) fn denial(&self, reason: DenyReason, rule: Option<RuleIndex>, hint: Option<String>) -> Denial {
         Denial::new(self.snapshot.clone(), reason, rule, hint, self.destination.clone())
     }
 }

@@ -7,8 +7,7 @@
 //! - After a refused `CONNECT`, and after any answer that leaves a request body unread, the connection closes: what
 //!   follows may be anything (RFC 9112 §9.6).
 //!
-//! Deliberately not here: HTTP/2 (plain ports would accept it past the gate), SOCKS (a greeting is closed and recorded
-//! until it is built).
+//! Deliberately not here: HTTP/2 (plain ports would accept it past the gate).
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use tokio::time::timeout_at;
 
 use super::head::{self, HeadError, HeadLimits, HeadScan, Target};
 use super::wire::Wire;
-use super::{answer, connect, forward, own};
+use super::{answer, connect, forward, own, socks5};
 use crate::enforce::{Attempt, Enforcer, Idle};
 use crate::facts::{Client, Protocol};
 use crate::record::ConnectionResult;
@@ -43,8 +42,19 @@ pub struct Door {
     pub limits: GateLimits,
     /// Our token in `Via`.
     pub via: Rc<str>,
+    /// What is spoken here.
+    pub speaks: Speaks,
     /// Tells of shutdown.
     pub drain: Rc<Drain>,
+}
+
+/// What a listener speaks; told apart by a connection's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speaks {
+    /// HTTP/1: `CONNECT` and absolute-form.
+    pub http: bool,
+    /// SOCKS5.
+    pub socks5: bool,
 }
 
 /// The limits of this room. Reasons are with the configuration keys.
@@ -52,6 +62,10 @@ pub struct Door {
 pub struct GateLimits {
     /// `head-timeout`: a whole head, from the connection's or the request's first byte.
     pub head_timeout: Duration,
+    /// `hello-timeout`: a whole ClientHello, from the moment that the tunnel stands.
+    pub hello_timeout: Duration,
+    /// `max-hello`: bytes of a ClientHello on the wire.
+    pub max_hello: usize,
     /// `keep-alive-timeout`: between two requests.
     pub keep_alive: Duration,
     /// `body-timeout`: between bytes of a body, either way, and until an answer begins.
@@ -78,7 +92,10 @@ enum NoHead {
     /// A head began and did not end in time.
     Late,
     Bad(HeadError),
+    /// SOCKS of a version, or at a listener, that is not served.
     Socks,
+    /// HTTP at a listener that speaks SOCKS5 alone.
+    NotSpoken,
 }
 
 /// Serves one client connection to its end.
@@ -97,6 +114,13 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
         requests += 1;
         patience = door.limits.keep_alive;
         let attempt = door.enforcer.begin(client, &door.listener);
+        // Only a connection's first byte says SOCKS: behind an HTTP request it is garbage.
+        if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && door.speaks.socks5 {
+            return match socks5::serve(&door, wire, attempt).await {
+                Next::Close(wire) => wire.close_gently().await,
+                Next::KeepAlive(_) | Next::Gone => {}
+            };
+        }
         let next = match whole_head(&door, &mut wire).await {
             Ok(length) => request(&door, wire, &mut idle, attempt, length).await,
             Err(why) => no_head(wire, attempt, why).await,
@@ -128,8 +152,12 @@ async fn first_byte(door: &Door, wire: &mut Wire<ClientStream>, patience: Durati
 
 /// Waits until a whole head is there and is acceptable; its length.
 async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize, NoHead> {
-    if wire.ahead().first().is_some_and(|byte| SOCKS.contains(byte)) {
+    let first = wire.ahead().first();
+    if first.is_some_and(|byte| SOCKS.contains(byte)) {
         return Err(NoHead::Socks);
+    }
+    if !door.speaks.http {
+        return Err(NoHead::NotSpoken);
     }
     let deadline = (Instant::now() + door.limits.head_timeout).into();
     let mut scan = HeadScan::request();
@@ -167,10 +195,10 @@ async fn request(
     match &head.target {
         Target::Authority(destination) => {
             attempt.protocol(Protocol::Connect);
-            let asked = connect::asked(destination.clone(), passed_through_us);
+            let destination = destination.clone();
             wire.consume(length);
             drop(idle.take());
-            connect::serve(door, wire, attempt, asked, form).await
+            connect::serve(door, wire, attempt, destination, passed_through_us, form).await
         }
         Target::Absolute { destination, .. }
             if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
@@ -203,13 +231,12 @@ async fn no_head(mut wire: Wire<ClientStream>, mut attempt: Attempt, why: NoHead
         }
         NoHead::Socks => {
             attempt.protocol(Protocol::Socks5);
-            let why = Malformed {
-                status: 501,
-                token: "unsupported",
-                detail: "SOCKS is not supported in this version".into(),
-            };
-            let _recorded = attempt.refuse(Refusal::Malformed(why));
+            let detail = "this listener speaks no SOCKS of that version".into();
+            let _recorded = attempt.refuse(Refusal::Malformed(Malformed { status: 501, token: "unsupported", detail }));
             return Next::Gone;
+        }
+        NoHead::NotSpoken => {
+            Malformed { status: 501, token: "unsupported", detail: "this listener speaks SOCKS5 alone".into() }
         }
     };
     let refused = attempt.refuse(Refusal::Malformed(malformed));

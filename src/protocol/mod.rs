@@ -13,11 +13,13 @@ pub mod head;
 mod own;
 pub mod pac;
 pub mod reply;
+pub mod socks5;
+mod tunnelled;
 pub mod visible;
 mod wire;
 
 pub use answer::BUSY;
 pub use drain::Drain;
-pub use gate::{Door, GateLimits, serve};
+pub use gate::{Door, GateLimits, Speaks, serve};
 pub use head::HeadLimits;
 pub use own::OwnPaths;

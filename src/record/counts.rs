@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::entry::{ConnectionResult, Verdict};
+use super::entry::{ConnectionResult, HelloResult, Verdict};
 use super::histogram::{DECISION, DIAL, Histogram, HistogramSum, REQUEST};
 use super::lock;
 use crate::facts::Protocol;
@@ -27,6 +27,7 @@ pub(super) struct Counts {
     /// What nobody judged, by listener, protocol and token; few, and never on an allowed request's way.
     unjudged: Mutex<Vec<(usize, usize, &'static str, u64)>>,
     connections: Box<[AtomicU64]>,
+    hellos: [AtomicU64; HelloResult::ALL.len()],
     listeners: usize,
     pub(super) decision: Histogram,
     pub(super) dial: Histogram,
@@ -46,6 +47,7 @@ pub(super) struct Sums {
     requests: Vec<u64>,
     unjudged: Vec<(usize, usize, &'static str, u64)>,
     connections: Vec<u64>,
+    hellos: [u64; HelloResult::ALL.len()],
     pub(super) decision: HistogramSum,
     pub(super) dial: HistogramSum,
     pub(super) request: HistogramSum,
@@ -65,6 +67,7 @@ impl Counts {
             requests: zeros((listeners + 1) * PROTOCOLS * VERDICTS),
             unjudged: Mutex::default(),
             connections: zeros((listeners + 1) * ConnectionResult::ALL.len()),
+            hellos: std::array::from_fn(|_| AtomicU64::new(0)),
             listeners,
             decision: Histogram::new(DECISION),
             dial: Histogram::new(DIAL),
@@ -97,6 +100,10 @@ impl Counts {
         add(self.connections.get(listener * ConnectionResult::ALL.len() + result.index()), 1);
     }
 
+    pub(super) fn client_hello(&self, result: HelloResult) {
+        add(self.hellos.get(result.index()), 1);
+    }
+
     pub(super) fn bytes(&self, up: u64, down: u64) {
         add(Some(&self.bytes_up), up);
         add(Some(&self.bytes_down), down);
@@ -107,6 +114,9 @@ impl Counts {
             *sum += count.load(Ordering::Relaxed);
         }
         for (sum, count) in sums.connections.iter_mut().zip(&self.connections) {
+            *sum += count.load(Ordering::Relaxed);
+        }
+        for (sum, count) in sums.hellos.iter_mut().zip(&self.hellos) {
             *sum += count.load(Ordering::Relaxed);
         }
         for entry in lock(&self.unjudged).iter() {
@@ -151,6 +161,7 @@ impl Sums {
             requests: vec![0; (listeners + 1) * PROTOCOLS * VERDICTS],
             unjudged: Vec::new(),
             connections: vec![0; (listeners + 1) * ConnectionResult::ALL.len()],
+            hellos: [0; HelloResult::ALL.len()],
             decision: HistogramSum::new(DECISION),
             dial: HistogramSum::new(DIAL),
             request: HistogramSum::new(REQUEST),
@@ -190,6 +201,11 @@ impl Sums {
         by_listener.flat_map(|(listener, counts)| {
             ConnectionResult::ALL.into_iter().zip(counts).map(move |(result, count)| (listener, result, *count))
         })
+    }
+
+    /// Every result of the gate on tunnels' first bytes, with its count.
+    pub(super) fn client_hellos(&self) -> impl Iterator<Item = (HelloResult, u64)> {
+        HelloResult::ALL.into_iter().zip(self.hellos)
     }
 
     /// Tunnels that are open now. A tunnel may be closed by another worker than opened it, and be seen so first.

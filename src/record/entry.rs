@@ -314,6 +314,60 @@ impl ConnectionResult {
     }
 }
 
+/// What the gate on a tunnel's first bytes found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HelloResult {
+    /// What the policy asks for.
+    Passed,
+    /// Another name than the tunnel's.
+    SniMismatch,
+    /// No name.
+    SniMissing,
+    /// No TLS.
+    NotTls,
+    /// TLS that cannot be judged.
+    Malformed,
+    /// Longer than the limit.
+    TooLarge,
+    /// Not whole in time.
+    Late,
+    /// The client ended in the middle of it.
+    Cut,
+}
+
+impl HelloResult {
+    /// Every result, in the order of [`HelloResult::index`].
+    pub const ALL: [Self; 8] = [
+        Self::Passed,
+        Self::SniMismatch,
+        Self::SniMissing,
+        Self::NotTls,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Late,
+        Self::Cut,
+    ];
+
+    /// The stable token.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::SniMismatch => "sni_mismatch",
+            Self::SniMissing => "sni_missing",
+            Self::NotTls => "not_tls",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Late => "late",
+            Self::Cut => "cut",
+        }
+    }
+
+    /// Its place in [`HelloResult::ALL`], for counters that are arrays.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

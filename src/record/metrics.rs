@@ -39,6 +39,11 @@ const DIAL: Family = Family("outgate_dial_seconds", "How long resolving and conn
 const REQUEST: Family = Family("outgate_request_seconds", "From a request's first byte to its end.", &[]);
 const CONNECTIONS: Family =
     Family("outgate_connections_total", "Client connections by what became of them.", &["listener", "result"]);
+const HELLOS: Family = Family(
+    "outgate_client_hellos_total",
+    "Tunnels by what their first bytes were; whatever is not passed would be denied.",
+    &["result"],
+);
 const TUNNELS_OPEN: Family = Family("outgate_tunnels_open", "Tunnels that are open now.", &[]);
 const TUNNEL_BYTES: Family =
     Family("outgate_tunnel_bytes_total", "Bytes through tunnels: up to origins, down to clients.", &["direction"]);
@@ -48,8 +53,20 @@ const RECORDS: Family = Family("outgate_records_total", "Records of requests tha
 const DROPPED: Family =
     Family("outgate_records_dropped_total", "Records that a sink could not take; buffer: that no sink has.", &["sink"]);
 
-const FAMILIES: [Family; 11] =
-    [REQUESTS, DENIED, DECISION, DIAL, REQUEST, CONNECTIONS, TUNNELS_OPEN, TUNNEL_BYTES, REVOKED, RECORDS, DROPPED];
+const FAMILIES: [Family; 12] = [
+    REQUESTS,
+    DENIED,
+    DECISION,
+    DIAL,
+    REQUEST,
+    CONNECTIONS,
+    HELLOS,
+    TUNNELS_OPEN,
+    TUNNEL_BYTES,
+    REVOKED,
+    RECORDS,
+    DROPPED,
+];
 
 impl Metrics {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -101,6 +118,7 @@ impl Collector for Metrics {
         let (sums, mut denied) = self.shared.snapshot(super::destinations::Table::series);
         denied.sort_unstable();
         let denied = denied.iter().map(|(label, reason, count)| counter(&DENIED, &[label, reason.as_str()], *count));
+        let hellos = sums.client_hellos().map(|(result, count)| counter(&HELLOS, &[result.as_str()], count));
         let bytes = [("up", sums.bytes_up), ("down", sums.bytes_down)];
         let bytes = bytes.map(|(direction, count)| counter(&TUNNEL_BYTES, &[direction], count));
         let families = vec![
@@ -110,6 +128,7 @@ impl Collector for Metrics {
             histogram(&DIAL, &sums.dial),
             histogram(&REQUEST, &sums.request),
             self.connections(&sums),
+            family(&HELLOS, MetricType::COUNTER, hellos.collect()),
             gauge(&TUNNELS_OPEN, sums.tunnels_open()),
             family(&TUNNEL_BYTES, MetricType::COUNTER, bytes.into()),
             family(&REVOKED, MetricType::COUNTER, vec![counter(&REVOKED, &[], sums.tunnels_revoked)]),

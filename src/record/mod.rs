@@ -42,7 +42,7 @@ mod writer;
 
 pub use buffer::MAX_BUFFERED;
 pub use destinations::{Denials, DeniedDestination};
-pub use entry::{ConnectionResult, Kind, Outcome, Record, RequestId, Verdict};
+pub use entry::{ConnectionResult, HelloResult, Kind, Outcome, Record, RequestId, Verdict};
 pub use line::RecordLine;
 pub use metrics::Metrics;
 pub use recorder::{Followed, Follower, Jsonl, Recorder, Settings, Terminal, Totals};

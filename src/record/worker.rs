@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::buffer::Pushed;
-use super::entry::{ConnectionResult, Kind, Record, RequestId, Verdict};
+use super::entry::{ConnectionResult, HelloResult, Kind, Record, RequestId, Verdict};
 use super::lock;
 use super::recorder::{Shard, Shared};
 use crate::facts::{Destination, Protocol};
@@ -92,6 +92,13 @@ impl WorkerRecorder {
     pub fn connection(&self, listener: usize, result: ConnectionResult) {
         if let Some(shard) = self.shard() {
             shard.counts.connection(listener, result);
+        }
+    }
+
+    /// Counts how a tunnel began.
+    pub fn client_hello(&self, result: HelloResult) {
+        if let Some(shard) = self.shard() {
+            shard.counts.client_hello(result);
         }
     }
 

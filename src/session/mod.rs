@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use crate::dial;
-use crate::facts::RequestFacts;
-use crate::policy::Permit;
+use crate::facts::{Opening, RequestFacts};
+use crate::policy::{Permit, Tls};
 use crate::record::{Outcome, RequestId};
 
 pub use pending::{ListenerId, Pending};
@@ -52,8 +52,8 @@ pub struct Cleared {
 pub enum FirstBytes {
     /// A request that this proxy forwards by itself: every byte of it is ours already.
     Request,
-    /// The beginning of a tunnel. Everything passes until the SNI gate is built.
-    Tunnel,
+    /// The beginning of a tunnel.
+    Tunnel(Opening),
 }
 
 impl Session<Dialled> {
@@ -66,14 +66,39 @@ impl Session<Dialled> {
     ///
     /// # Errors
     /// The refusal to answer with, already recorded.
+    #[expect(clippy::needless_pass_by_value, reason = "the first bytes are judged once")]
     pub fn clear(mut self, first: FirstBytes) -> Result<Session<Cleared>, Refused> {
-        match first {
-            FirstBytes::Request | FirstBytes::Tunnel => {
-                self.pending.count();
-                let Self { pending, permit, facts, state: Dialled { origin } } = self;
-                Ok(Session { pending, permit, facts, state: Cleared { origin } })
+        if let FirstBytes::Tunnel(opening) = &first {
+            let admitted = self.permit.admit(&self.facts, opening);
+            self.pending.opened(opening, &admitted);
+            if let Err(denial) = admitted {
+                return Err(self.pending.refuse(denial.into()));
             }
         }
+        self.pending.count();
+        let Self { pending, permit, facts, state: Dialled { origin } } = self;
+        Ok(Session { pending, permit, facts, state: Cleared { origin } })
+    }
+
+    /// Notes the status that the client is answered with.
+    pub fn status(&mut self, status: u16) {
+        self.pending.status(status);
+    }
+
+    /// Ends a session that carried nothing.
+    pub fn finish(self, outcome: Outcome) {
+        self.pending.finish(outcome);
+    }
+
+    /// Whether the permit lets other protocols than TLS pass.
+    pub fn is_tls_optional(&self) -> bool {
+        self.permit.tls() == Tls::Optional
+    }
+
+    /// Waits until the origin says something, or is gone.
+    pub async fn origin_speaks(&self) {
+        // An error is an end as well, and the tunnel finds it.
+        let _error = self.state.origin.stream.readable().await;
     }
 }
 

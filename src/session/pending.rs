@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::{Refusal, Refused, Stopwatch};
-use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
-use crate::policy::{Cited, Denial, Permit};
-use crate::record::{Kind, Outcome, Record, RequestId, Verdict, WorkerRecorder};
+use crate::facts::{Client, Destination, Method, Opening, Protocol, RequestFacts, ServerName, Tool};
+use crate::policy::{Cited, Denial, DenyReason, Permit};
+use crate::record::{HelloResult, Kind, Outcome, Record, RequestId, Verdict, WorkerRecorder};
 
 /// Which listener a request came in by: its place among the configured ones, and its name.
 #[derive(Clone, Debug)]
@@ -119,6 +119,28 @@ impl Pending {
         });
     }
 
+    /// Notes how a tunnel began and what the policy said to it.
+    pub fn opened(&mut self, opening: &Opening, admitted: &Result<Option<Denial>, Denial>) {
+        self.worker.client_hello(hello_result(opening, admitted));
+        self.with(|record| {
+            record.sni = match opening {
+                Opening::Hello(ServerName::Name(name)) => Some(name.as_str().into()),
+                Opening::Hello(ServerName::Address(ip)) => Some(ip.to_string().into()),
+                Opening::Hello(ServerName::Missing)
+                | Opening::NotTls
+                | Opening::Malformed(_)
+                | Opening::TooLarge
+                | Opening::Late
+                | Opening::Cut => None,
+            };
+            // What the rules said before stands: the first thing that would have been denied is the one to mend.
+            if let (Ok(Some(denial)), Verdict::Allow) = (admitted, &record.verdict) {
+                record.verdict = Verdict::Observe(denial.reason());
+                record.hint = denial.hint().map(Into::into);
+            }
+        });
+    }
+
     /// Notes the status that the client is answered with.
     pub fn status(&mut self, status: u16) {
         self.with(|record| record.status = status);
@@ -216,4 +238,21 @@ fn note_denial(record: &mut Record, denial: &Denial) {
     record.destination.get_or_insert_with(|| Destination::clone(denial.destination()));
     record.cited = denial.into();
     record.hint = denial.hint().map(Into::into);
+}
+
+/// What the gate's metric calls it.
+fn hello_result(opening: &Opening, admitted: &Result<Option<Denial>, Denial>) -> HelloResult {
+    let reason = match admitted {
+        Ok(None) => return HelloResult::Passed,
+        Ok(Some(denial)) | Err(denial) => denial.reason(),
+    };
+    match opening {
+        Opening::Hello(_) if reason == DenyReason::SniMissing => HelloResult::SniMissing,
+        Opening::Hello(_) => HelloResult::SniMismatch,
+        Opening::NotTls => HelloResult::NotTls,
+        Opening::Malformed(_) => HelloResult::Malformed,
+        Opening::TooLarge => HelloResult::TooLarge,
+        Opening::Late => HelloResult::Late,
+        Opening::Cut => HelloResult::Cut,
+    }
 }

@@ -15,28 +15,15 @@
 //! reader at 0.07 µs. It reports an address as no name at all, takes DTLS for TLS, refuses hellos that *it* could not
 //! serve, and its errors do not say what is no TLS and what is too large; so it is the oracle of the tests instead.
 
-use std::net::IpAddr;
-
 use smallvec::SmallVec;
 
-use crate::facts::{DomainName, Host};
+use crate::facts::{Host, ServerName};
 
 /// A ClientHello that has arrived whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// What it says about the server.
-    pub sni: Sni,
-}
-
-/// The server that a ClientHello names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sni {
-    /// One host name, in canonical form.
-    Name(DomainName),
-    /// An address, which RFC 6066 forbids and a few clients send all the same. Never equal to a name that was asked for.
-    Address(IpAddr),
-    /// There is no `server_name` extension.
-    Missing,
+    pub sni: ServerName,
 }
 
 /// Why the bytes are no ClientHello that could be judged. None of them may pass.
@@ -188,13 +175,13 @@ fn parse_message(message: &[u8]) -> Result<Hello, HelloError> {
         return Err(HelloError::Malformed("its list of compression methods is empty"));
     }
     if body.0.is_empty() {
-        return Ok(Hello { sni: Sni::Missing }); // TLS 1.2 and before may do without extensions (RFC 5246 §7.4.1.2)
+        return Ok(Hello { sni: ServerName::Missing }); // TLS 1.2 and before may do without extensions (RFC 5246 §7.4.1.2)
     }
     let mut extensions = body.vec16().ok_or(SHORT)?;
     if !body.0.is_empty() {
         return Err(HelloError::Malformed("something follows its extensions"));
     }
-    let mut sni = Sni::Missing;
+    let mut sni = ServerName::Missing;
     let mut seen = SmallVec::<[u16; 32]>::new();
     while !extensions.0.is_empty() {
         let kind = extensions.u16().ok_or(SHORT)?;
@@ -213,7 +200,7 @@ fn parse_message(message: &[u8]) -> Result<Hello, HelloError> {
 }
 
 /// Reads the extension's data: a list of exactly one host name. Servers differ in which of several they take.
-fn parse_server_name(mut data: Fields<'_>) -> Result<Sni, HelloError> {
+fn parse_server_name(mut data: Fields<'_>) -> Result<ServerName, HelloError> {
     const BROKEN: HelloError = HelloError::Malformed("its server name extension is no list");
     let mut list = data.vec16().filter(|_| data.0.is_empty()).ok_or(BROKEN)?;
     if list.u8().ok_or(BROKEN)? != HOST_NAME {
@@ -224,8 +211,8 @@ fn parse_server_name(mut data: Fields<'_>) -> Result<Sni, HelloError> {
         return Err(HelloError::Malformed("it names more than one server"));
     }
     match Host::parse(name.0) {
-        Ok(Host::Name(name)) => Ok(Sni::Name(name)),
-        Ok(Host::Ip(ip)) => Ok(Sni::Address(ip)),
+        Ok(Host::Name(name)) => Ok(ServerName::Name(name)),
+        Ok(Host::Ip(ip)) => Ok(ServerName::Address(ip)),
         Err(_) => Err(HelloError::Malformed("its server name is no host name")),
     }
 }
@@ -268,28 +255,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::facts::DomainName;
 
     const LIMIT: usize = 64 * 1024;
 
-    const NOT_TLS: Result<Option<Sni>, HelloError> = Err(HelloError::NotTls);
-    const TOO_LARGE: Result<Option<Sni>, HelloError> = Err(HelloError::TooLarge);
-    const MORE: Result<Option<Sni>, HelloError> = Ok(None);
-    const NONE: Result<Option<Sni>, HelloError> = Ok(Some(Sni::Missing));
+    const NOT_TLS: Result<Option<ServerName>, HelloError> = Err(HelloError::NotTls);
+    const TOO_LARGE: Result<Option<ServerName>, HelloError> = Err(HelloError::TooLarge);
+    const MORE: Result<Option<ServerName>, HelloError> = Ok(None);
+    const NONE: Result<Option<ServerName>, HelloError> = Ok(Some(ServerName::Missing));
 
-    fn malformed(why: &'static str) -> Result<Option<Sni>, HelloError> {
+    fn malformed(why: &'static str) -> Result<Option<ServerName>, HelloError> {
         Err(HelloError::Malformed(why))
     }
 
-    fn named(name: &str) -> Result<Option<Sni>, HelloError> {
-        Ok(Some(Sni::Name(DomainName::parse(name.as_bytes()).unwrap())))
+    fn named(name: &str) -> Result<Option<ServerName>, HelloError> {
+        Ok(Some(ServerName::Name(DomainName::parse(name.as_bytes()).unwrap())))
     }
 
-    fn addressed(ip: &str) -> Result<Option<Sni>, HelloError> {
-        Ok(Some(Sni::Address(ip.parse().unwrap())))
+    fn addressed(ip: &str) -> Result<Option<ServerName>, HelloError> {
+        Ok(Some(ServerName::Address(ip.parse().unwrap())))
     }
 
     /// The answer to bytes that are all there, and the same bytes one at a time must come to the same.
-    fn read(bytes: &[u8]) -> Result<Option<Sni>, HelloError> {
+    fn read(bytes: &[u8]) -> Result<Option<ServerName>, HelloError> {
         let at_once = HelloReader::new(LIMIT).read(bytes).map(|hello| hello.map(|hello| hello.sni));
         let mut reader = HelloReader::new(LIMIT);
         let bytewise = (1..=bytes.len()).find_map(|end| match reader.read(&bytes[..end]) {
@@ -573,8 +561,8 @@ mod tests {
     fn agree(bytes: &[u8]) {
         let (Ok(ours), Ok(theirs)) = (read(bytes), oracle(bytes)) else { return };
         let ours = ours.map(|sni| match sni {
-            Sni::Name(name) => Some(name.as_str().to_owned()),
-            Sni::Address(_) | Sni::Missing => None,
+            ServerName::Name(name) => Some(name.as_str().to_owned()),
+            ServerName::Address(_) | ServerName::Missing => None,
         });
         assert_eq!(ours, theirs.map(|name| name.map(|name| name.to_ascii_lowercase())));
     }

@@ -10,5 +10,5 @@ mod hello;
 mod stream;
 
 pub use acceptor::{AcceptorError, Reload, TlsAcceptor};
-pub use hello::{Hello, HelloError, HelloReader, Sni};
+pub use hello::{Hello, HelloError, HelloReader};
 pub use stream::ClientStream;

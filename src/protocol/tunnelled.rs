@@ -1,0 +1,103 @@
+//! From a way out to a tunnel, for every protocol that asks for one: say that it stands, look at the first bytes, let
+//! them and all others through unchanged.
+//!
+//! Guaranteed: before the first bytes are admitted, not one of them reaches the origin. A tunnel that is refused by then
+//! ends with a TLS alert, because that is what a TLS client understands; the reason is in the record, in the metric and
+//! at `/.well-known/outgate/denials`.
+//!
+//! No round trip is added: the client sends its ClientHello as soon as the tunnel stands, and it goes out as it came.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::time::timeout_at;
+
+use super::gate::{Door, Next};
+use super::wire::Wire;
+use crate::facts::Opening;
+use crate::record::Outcome;
+use crate::session::{Dialled, FirstBytes, Session};
+use crate::tls::{ClientStream, HelloError, HelloReader};
+use crate::tunnel;
+
+/// A fatal alert in a record of its own (RFC 8446 §5.1, §6). The description stands behind it.
+const FATAL_ALERT: [u8; 6] = [21, 3, 3, 0, 2, 2];
+/// RFC 8446 §6.2.
+const UNEXPECTED_MESSAGE: u8 = 10;
+/// As above.
+const ACCESS_DENIED: u8 = 49;
+/// As above.
+const DECODE_ERROR: u8 = 50;
+
+/// Tells the client that the tunnel stands, judges how it begins, and lets the bytes flow.
+pub(super) async fn establish(
+    door: &Rc<Door>,
+    mut wire: Wire<ClientStream>,
+    mut session: Session<Dialled>,
+    greeting: &[u8],
+) -> Next {
+    session.status(200);
+    if wire.send(greeting).await.is_err() {
+        session.finish(Outcome::ClientClosed);
+        return Next::Gone;
+    }
+    let Some(opening) = opening(door, &mut wire, &session).await else {
+        session.finish(Outcome::ClientClosed);
+        return Next::Gone;
+    };
+    let alert = alert(&opening);
+    match session.clear(FirstBytes::Tunnel(opening)) {
+        Ok(session) => {
+            let (stream, early) = wire.into_parts();
+            let (origin, open) = session.enter(door.enforcer.registry());
+            // A task of its own: what served the request until here is freed, and an idle tunnel costs what it needs.
+            tokio::task::spawn_local(tunnel::run(stream, origin, open, early, Vec::new()));
+            Next::Gone
+        }
+        Err(_recorded) => {
+            let [a, b, c, d, e, f] = FATAL_ALERT;
+            let _gone = wire.send(&[a, b, c, d, e, f, alert]).await;
+            Next::Close(wire)
+        }
+    }
+}
+
+/// How the tunnel begins; none if the client left without a byte, as browsers do with connections that they opened ahead
+/// and never needed.
+async fn opening(door: &Door, wire: &mut Wire<ClientStream>, session: &Session<Dialled>) -> Option<Opening> {
+    let deadline = (Instant::now() + door.limits.hello_timeout).into();
+    let mut reader = HelloReader::new(door.limits.max_hello);
+    let optional = session.is_tls_optional();
+    loop {
+        if !wire.ahead().is_empty() {
+            match reader.read(wire.ahead()) {
+                Ok(Some(hello)) => return Some(Opening::Hello(hello.sni)),
+                Ok(None) => {}
+                Err(HelloError::NotTls) => return Some(Opening::NotTls),
+                Err(HelloError::Malformed(why)) => return Some(Opening::Malformed(why)),
+                Err(HelloError::TooLarge) => return Some(Opening::TooLarge),
+            }
+        }
+        let silent = wire.ahead().is_empty();
+        let filled = tokio::select! {
+            filled = timeout_at(deadline, wire.fill()) => filled,
+            // Some protocols begin with the server; TLS never does.
+            () = session.origin_speaks(), if optional && silent => return Some(Opening::NotTls),
+        };
+        match filled {
+            // Half a ClientHello and then silence is no other protocol that a rule could have meant.
+            Err(_) if !silent => return Some(Opening::Malformed("it stopped in the middle")),
+            Err(_) => return Some(Opening::Late),
+            Ok(Ok(0) | Err(_)) => return (!silent).then_some(Opening::Cut),
+            Ok(Ok(_)) => {}
+        }
+    }
+}
+
+fn alert(opening: &Opening) -> u8 {
+    match opening {
+        Opening::Hello(_) | Opening::Late | Opening::Cut => ACCESS_DENIED,
+        Opening::NotTls => UNEXPECTED_MESSAGE,
+        Opening::Malformed(_) | Opening::TooLarge => DECODE_ERROR,
+    }
+}
