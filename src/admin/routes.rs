@@ -19,7 +19,7 @@ use crate::facts::{self, Destination, Host, Port, Question, Tool};
 use crate::policy::Snapshot;
 use crate::protocol::pac;
 use crate::record::RecentFilter;
-use crate::source::Reloads;
+use crate::store::Reloads;
 
 /// How many denied destinations are shown unless `limit` says otherwise.
 const DENIALS: usize = 100;

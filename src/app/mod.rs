@@ -24,8 +24,8 @@ use crate::facts::OwnAddresses;
 use crate::listen;
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder, Terminal};
-use crate::source::{self, PolicySource, Reloads};
-use crate::store::Store;
+use crate::source::{self, PolicySource};
+use crate::store::{Reloads, Store};
 use crate::tls::{Reload, TlsAcceptor};
 
 use worker::{Listener, Plan};
@@ -33,8 +33,8 @@ use worker::{Listener, Plan};
 /// A proxy that is up.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it listens: each listener's name and address, in the order of the configuration.
-    pub listeners: Vec<(String, SocketAddr, bool)>,
+    /// Where it listens, in the order of the configuration.
+    pub listeners: Vec<Listening>,
     /// Where the admin listener is, and its token.
     pub admin: Option<admin::Link>,
     /// The policy in force.
@@ -45,6 +45,19 @@ pub struct Running {
     shutdown: watch::Sender<bool>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     keep: Arc<AtomicBool>,
+}
+
+/// A listener that is up.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Its name, which is the tool's label.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether clients connect by TLS.
+    pub tls: bool,
+    /// What is spoken there.
+    pub speaks: Speaks,
 }
 
 /// Why the proxy could not start.
@@ -146,7 +159,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
             shared: Arc::clone(&shared),
             listeners: share(&listeners).map_err(system("cannot share a listening socket"))?,
             limits: gate_limits(config),
-            max_connections: config.limits.max_connections.div_ceil(workers),
+            max_connections: config.limits.max_connections,
             drain_timeout: config.limits.drain_timeout,
             shutdown: down.clone(),
         };
@@ -244,7 +257,10 @@ fn start_admin(
         shared: Arc::clone(shared),
         reloads: reloads.clone(),
         metrics: metrics.map_err(|error| system(io::Error::other(error)))?,
-        listeners: names(listeners),
+        listeners: names(listeners)
+            .into_iter()
+            .map(|listening| (listening.name, listening.address, listening.tls))
+            .collect(),
     });
     let down = down.clone();
     let run = move || admin::run(socket, admin, down);
@@ -252,8 +268,14 @@ fn start_admin(
     Ok((admin::Link { address, url }, thread))
 }
 
-fn names(listeners: &[Listener]) -> Vec<(String, SocketAddr, bool)> {
-    listeners.iter().map(|listener| (listener.name.clone(), listener.address, listener.tls.is_some())).collect()
+fn names(listeners: &[Listener]) -> Vec<Listening> {
+    let listening = |listener: &Listener| Listening {
+        name: listener.name.clone(),
+        address: listener.address,
+        tls: listener.tls.is_some(),
+        speaks: listener.speaks,
+    };
+    listeners.iter().map(listening).collect()
 }
 
 /// The same sockets for another worker.

@@ -1,6 +1,7 @@
 //! The first lines that a person sees.
 
-use crate::app::Running;
+use super::say;
+use crate::app::{Listening, Running};
 use crate::policy::{Egress, Mode};
 use crate::protocol::visible::ascii;
 
@@ -18,22 +19,34 @@ pub(super) fn print(running: &Running) {
         (_, Mode::Observe, _) => "everything else passes and is recorded (observe mode)",
         (_, Mode::Enforce, _) => "everything else is denied",
     };
-    eprintln!(
+    say(&format!(
         "outgate {}   policy \"{}\" ({}), {rules}, {rest}",
         env!("CARGO_PKG_VERSION"),
         ascii(policy.name()),
         ascii(&source)
-    );
-    for (name, address, tls) in &running.listeners {
-        let scheme = if *tls { "https" } else { "http" };
-        let label = if running.listeners.len() == 1 { "" } else { name };
-        eprintln!("  proxy   {:<26}  CONNECT, HTTP, SOCKS5   {label}", format!("{scheme}://{address}"));
+    ));
+    for listening in &running.listeners {
+        let spoken = match (listening.speaks.http, listening.speaks.socks5) {
+            (true, true) => "CONNECT, HTTP, SOCKS5",
+            (true, false) => "CONNECT, HTTP",
+            (false, _) => "SOCKS5",
+        };
+        let label = if running.listeners.len() == 1 { "" } else { &*listening.name };
+        say(&format!("  proxy   {:<26}  {spoken:<22}{label}", url(listening)));
     }
     if let Some(admin) = &running.admin {
-        eprintln!("  admin   {}    dashboard, metrics", admin.url);
+        say(&format!("  admin   {}    dashboard, metrics", admin.url));
     }
-    if let Some((_, address, tls)) = running.listeners.first() {
-        let scheme = if *tls { "https" } else { "http" };
-        eprintln!("  try     curl -x {scheme}://{address} https://example.com");
+    if let Some(first) = running.listeners.first() {
+        say(&format!("  try     curl -x {} https://example.com", url(first)));
     }
+}
+
+fn url(listening: &Listening) -> String {
+    let scheme = match (listening.tls, listening.speaks.http) {
+        (true, _) => "https",
+        (false, true) => "http",
+        (false, false) => "socks5h",
+    };
+    format!("{scheme}://{}", listening.address)
 }

@@ -1,6 +1,6 @@
 //! `outgate check`: would this be allowed?
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use clap::Args as ClapArgs;
 
-use super::{FAILED, configuration, fail};
+use super::{FAILED, configuration, fail, print, say};
 use crate::dial::{DnsSettings, Resolver, machine_addresses};
 use crate::enforce::{self, Checked, Circumstances};
 use crate::facts::{Method, OwnAddresses, Question, Tool};
@@ -60,11 +60,11 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
     };
     let mut worst = 0;
     for to in &destinations {
-        let outcome = ask(to).and_then(|checked| print(&checked, args.json).map(|()| checked));
+        let outcome = ask(to).inspect(|checked| print(&line(checked, args.json)));
         worst = worst.max(match outcome {
             Ok(checked) => u8::from(checked.get("decision").is_none_or(|decision| decision == "deny")),
             Err(error) => {
-                eprintln!("outgate: {to}: {error}");
+                say(&format!("outgate: {to}: {error}"));
                 FAILED
             }
         });
@@ -138,21 +138,21 @@ fn destinations(given: &[String]) -> Result<Vec<String>, String> {
     Ok(all)
 }
 
-fn print(checked: &serde_json::Value, json: bool) -> Result<(), String> {
-    let mut out = std::io::stdout().lock();
-    let text = |key: &str| checked.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    let line = if json {
-        checked.to_string()
-    } else {
-        let mut line = format!("{:<8}{}", text("decision"), text("destination"));
-        for (before, part) in [("  ", text("reason")), ("  rule ", text("rule")), ("  (", text("hint"))] {
-            if !part.is_empty() {
-                line.push_str(before);
-                line.push_str(&part);
-                line.push_str(if before == "  (" { ")" } else { "" });
-            }
+/// One answer, for people or for programs.
+fn line(checked: &serde_json::Value, json: bool) -> String {
+    if json {
+        return checked.to_string();
+    }
+    let text = |key: &str| checked.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let mut line = format!("{:<8}{}", text("decision"), text("destination"));
+    for (before, part, behind) in
+        [("  ", text("reason"), ""), ("  rule ", text("rule"), ""), ("  (", text("hint"), ")")]
+    {
+        if !part.is_empty() {
+            line.push_str(before);
+            line.push_str(part);
+            line.push_str(behind);
         }
-        line
-    };
-    writeln!(out, "{line}").map_err(|error| error.to_string())
+    }
+    line
 }

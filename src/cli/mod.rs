@@ -10,6 +10,7 @@ mod policy;
 mod run;
 mod running;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -89,8 +90,20 @@ fn unknown(word: &str) -> ExitCode {
 
 /// Says why, on stderr.
 fn fail(what: &str) -> ExitCode {
-    eprintln!("outgate: {what}");
+    say(&format!("outgate: {what}"));
     ExitCode::from(FAILED)
+}
+
+/// A line to stderr. Whoever has closed it has chosen not to be told.
+fn say(line: &str) {
+    let _closed = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Text to stdout, with a line's end where it has none. A reader that has left (`outgate … | head`) is no error.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let _left = write!(out, "{text}{end}").and_then(|()| out.flush());
 }
 
 /// The configuration that a file describes, or the built-in one; and what is doubtful in it.

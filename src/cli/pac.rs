@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{configuration, fail};
+use super::{configuration, fail, print};
 use crate::facts::{Destination, Host, Port};
 use crate::protocol::pac;
 
@@ -18,7 +18,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     match Port::new(first.address.port()) {
         Ok(port) => {
             let proxy = Destination::new(Host::Ip(first.address.ip()), port);
-            print!("{}", pac::script(&proxy, first.tls.is_some()));
+            print(&pac::script(&proxy, first.tls.is_some()));
             ExitCode::SUCCESS
         }
         Err(_) => fail("the first listener has port 0, so nobody can know where it will be"),

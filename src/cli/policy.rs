@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 
-use super::fail;
+use super::{fail, print, say};
 use crate::facts::{Client, Question, RequestFacts, Tool};
 use crate::policy::text::json_schema;
 use crate::policy::{Decision, Effect, Snapshot, TestDocument};
@@ -41,7 +41,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Validate { files } => validate(files),
         Command::Test { file } => test(file),
         Command::Schema => {
-            println!("{}", json_schema());
+            print(&json_schema());
             ExitCode::SUCCESS
         }
         Command::Other(words) => match words.first().map_or("", String::as_str) {
@@ -59,15 +59,15 @@ fn validate(files: Vec<PathBuf>) -> ExitCode {
         match PolicySource::new(Some(file)).load().1 {
             Ok(compiled) => {
                 for warning in &compiled.warnings {
-                    eprintln!("warning: {warning}");
+                    say(&format!("warning: {warning}"));
                 }
                 let rules = compiled.policy.rule_count();
-                println!("{name}: valid, {rules} rules, revision {}", compiled.policy.revision());
+                print(&format!("{name}: valid, {rules} rules, revision {}", compiled.policy.revision()));
             }
             Err(lines) => {
                 mistakes += lines.len();
                 for line in lines {
-                    eprintln!("{line}");
+                    say(&line);
                 }
             }
         }
@@ -92,10 +92,10 @@ fn test(file: PathBuf) -> ExitCode {
         if let Err(why) = holds(&policy, case) {
             failed += 1;
             let (line, column) = loaded.source.locate(case.span);
-            println!("{name}:{line}:{column}: {}: {why}", case.to.value);
+            print(&format!("{name}:{line}:{column}: {}: {why}", case.to.value));
         }
     }
-    println!("{} passed, {failed} failed", cases.len() - failed);
+    print(&format!("{} passed, {failed} failed", cases.len() - failed));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::{banner, configuration, fail};
@@ -56,6 +56,11 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
     if let Err(error) = override_with(&mut config, args) {
         return fail(&error);
     }
+    // Before anything listens: whoever can connect can also expect that a signal is heeded.
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&format!("cannot wait for signals: {error}")),
+    };
     let terminal = if text { Terminal::Lines } else { Terminal::Json };
     let running = match app::start(&config, terminal, observe) {
         Ok(running) => running,
@@ -66,14 +71,10 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
     } else {
         announce(&running);
     }
-    match until_told(&running) {
-        Ok(()) => {
-            info!("shutting down");
-            running.shutdown();
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&format!("cannot wait for signals: {error}")),
-    }
+    signals.until_told(&running);
+    info!("shutting down");
+    running.shutdown();
+    ExitCode::SUCCESS
 }
 
 /// The command line's wishes, over the file's.
@@ -111,21 +112,37 @@ fn override_with(config: &mut Config, args: Args) -> Result<(), String> {
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
-fn until_told(running: &Running) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
-        let mut reload = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = reload.recv() => running.reloads().request(),
+/// The signals that this process heeds.
+struct Signals {
+    runtime: tokio::runtime::Runtime,
+    reload: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let (reload, terminate, interrupt) = {
+            let _context = runtime.enter();
+            (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        };
+        Ok(Self { runtime, reload, terminate, interrupt })
+    }
+
+    /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
+    fn until_told(self, running: &Running) {
+        let Self { runtime, mut reload, mut terminate, mut interrupt } = self;
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return,
+                    _ = interrupt.recv() => return,
+                    _ = reload.recv() => running.reloads().request(),
+                }
             }
-        }
-    })
+        });
+    }
 }
 
 /// Messages of this program to stderr; its libraries' own are left out, they speak of other things.
@@ -148,7 +165,7 @@ fn log_to_stderr(text: bool) {
 /// The banner's content for machines.
 fn announce(running: &Running) {
     let policy = running.store.current();
-    for (name, address, tls) in &running.listeners {
+    for app::Listening { name, address, tls, .. } in &running.listeners {
         info!(listener = name, %address, tls, "listening");
     }
     if let Some(admin) = &running.admin {

@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.door.drain.draining() => return,
+                () = self.door.drain.draining() => return self.last(),
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
@@ -116,6 +117,18 @@ impl Acceptor {
                     self.door.enforcer.connection(&self.door.listener, ConnectionResult::AcceptFailed);
                     tokio::time::sleep(OUT_OF_FILES_REST).await;
                 }
+            }
+        }
+    }
+
+    /// Takes what has connected before the drain began: those clients got through, and a closed socket would reset them.
+    fn last(&self) {
+        let Ok(socket) = self.listener.as_fd().try_clone_to_owned() else { return };
+        let listener = TcpListener::from(socket);
+        while let Ok((stream, peer)) = listener.accept() {
+            let nonblocking = stream.set_nonblocking(true);
+            if let (Ok(()), Ok(stream)) = (nonblocking, tokio::net::TcpStream::from_std(stream)) {
+                self.admit(stream, peer);
             }
         }
     }

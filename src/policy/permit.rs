@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use super::decision::RuleIndex;
 use super::rule::{Circumstances, Rule};
-use super::{Cited, Denial, DenyReason, Policy, Snapshot, Tls};
-use crate::facts::{AddressClass, Destination, OwnAddresses};
+use super::{Cited, Denial, DenyReason, Mode, Policy, Snapshot, Tls, opening};
+use crate::facts::{AddressClass, Destination, Opening, OwnAddresses, RequestFacts};
 
 /// Leave to reach one destination, by one revision of the policy.
 #[derive(Clone)]
@@ -160,14 +160,22 @@ impl Permit {
         Err(self.denial(DenyReason::AddressNotAllowed, None, Some(hint)))
     }
 
+    /// Judges how a tunnel begins. `facts` are those that this permit was given for. What comes back is the denial that
+    /// observe mode let pass, if it did.
+    ///
+    /// # Errors
+    /// The denial; nothing of the client may reach the origin.
+    pub fn admit(&self, facts: &RequestFacts, opening: &Opening) -> Result<Option<Denial>, Denial> {
+        let Some((reason, hint)) = opening::fault(self, facts, opening) else {
+            return Ok(None);
+        };
+        let denial = self.denial(reason, self.rule(), Some(hint));
+        if self.snapshot.mode() == Mode::Observe { Ok(Some(denial)) } else { Err(denial) }
+    }
+
     /// The policy's handle, for judging something else by the same revision.
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
-    }
-
-    /// The allow rule, where one is the basis.
-    pub(super) fn basis_rule(&self) -> Option<RuleIndex> {
-        self.rule()
     }
 
     fn rule(&self) -> Option<RuleIndex> {
@@ -183,7 +191,7 @@ impl Permit {
         self.matched.iter().map(|rule| self.snapshot.rule(*rule))
     }
 
-    pub(super) fn denial(&self, reason: DenyReason, rule: Option<RuleIndex>, hint: Option<String>) -> Denial {
+    fn denial(&self, reason: DenyReason, rule: Option<RuleIndex>, hint: Option<String>) -> Denial {
         Denial::new(self.snapshot.clone(), reason, rule, hint, self.destination.clone())
     }
 }

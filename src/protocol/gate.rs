@@ -29,6 +29,9 @@ use super::reply::Form;
 /// The first byte of a SOCKS5 greeting (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.
 const SOCKS: [u8; 2] = [5, 4];
 
+/// How long a connection that has asked for nothing yet may still ask once the drain has begun.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
 /// What every connection of one listener needs.
 #[derive(Debug)]
 pub struct Door {
@@ -105,7 +108,7 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
     let mut patience = door.limits.head_timeout;
     let mut requests = 0_usize;
     loop {
-        if !first_byte(&door, &mut wire, patience).await {
+        if !first_byte(&door, &mut wire, patience, requests == 0).await {
             if requests == 0 {
                 door.enforcer.connection(&door.listener, ConnectionResult::ClosedEarly);
             }
@@ -140,13 +143,19 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
 }
 
 /// Waits for a request's first byte; false if none will come.
-async fn first_byte(door: &Door, wire: &mut Wire<ClientStream>, patience: Duration) -> bool {
+async fn first_byte(door: &Door, wire: &mut Wire<ClientStream>, patience: Duration, is_new: bool) -> bool {
     if !wire.ahead().is_empty() {
         return true;
     }
     tokio::select! {
+        // What has arrived is served, even when the drain has begun meanwhile.
+        biased;
         filled = tokio::time::timeout(patience, wire.fill()) => matches!(filled, Ok(Ok(count)) if count > 0),
-        () = door.drain.draining() => false,
+        () = door.drain.draining() => {
+            // A client that has just connected has a request on its way.
+            let grace = if is_new { DRAIN_GRACE } else { Duration::ZERO };
+            matches!(tokio::time::timeout(grace, wire.fill()).await, Ok(Ok(count)) if count > 0)
+        }
     }
 }
 

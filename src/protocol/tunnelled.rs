@@ -65,7 +65,9 @@ pub(super) async fn establish(
 /// How the tunnel begins; none if the client left without a byte, as browsers do with connections that they opened ahead
 /// and never needed.
 async fn opening(door: &Door, wire: &mut Wire<ClientStream>, session: &Session<Dialled>) -> Option<Opening> {
-    let deadline = (Instant::now() + door.limits.hello_timeout).into();
+    // A tunnel that may be silent is not silent for longer than its limit because of the wait here.
+    let patience = door.limits.hello_timeout.min(door.enforcer.shared().limits.idle);
+    let deadline = (Instant::now() + patience).into();
     let mut reader = HelloReader::new(door.limits.max_hello);
     let optional = session.is_tls_optional();
     loop {

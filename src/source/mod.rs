@@ -10,5 +10,5 @@ mod steady;
 pub use built_in::built_in;
 pub use load::{LoadError, Loaded, load};
 pub use policy_source::{Compiled, PolicySource, Watch};
-pub use reload::{Outcome, Reloads, start};
+pub use reload::start;
 pub use stamp::{Stamp, Watched};

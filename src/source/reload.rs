@@ -13,57 +13,26 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::{PolicySource, Watch};
-use crate::store::Store;
+use crate::store::{Reload, ReloadOutcome, Reloads, Store};
 
 /// Between two looks at the files. Two looks must agree before a load, and a load of a million names takes about half a
 /// second: together within the second that the contract gives.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// A way to ask for a reload.
-#[derive(Clone, Debug)]
-pub struct Reloads(mpsc::Sender<Option<Answer>>);
-
-/// The revision in force, or every mistake as a line.
-pub type Outcome = Result<String, Vec<String>>;
-
-type Answer = oneshot::Sender<Outcome>;
-
-impl Reloads {
-    /// Reloads now; the revision that is in force then, or every mistake.
-    ///
-    /// # Errors
-    /// One line a mistake; the policy in force stays.
-    pub async fn reload(&self) -> Outcome {
-        let (sender, receiver) = oneshot::channel();
-        let gone = || Err(vec!["the loader has stopped".to_owned()]);
-        if self.0.send(Some(sender)).is_err() {
-            return gone();
-        }
-        receiver.await.unwrap_or_else(|_| gone())
-    }
-
-    /// Asks for a reload without waiting for it.
-    pub fn request(&self) {
-        // A loader that has stopped is a process that is ending.
-        let _ending = self.0.send(None);
-    }
-}
 
 /// Starts the loader's thread for a policy that is already in force.
 ///
 /// # Errors
 /// What the system says when it has no thread to give.
 pub fn start(source: PolicySource, watch: Watch, store: Arc<Store>) -> std::io::Result<Reloads> {
-    let (sender, requests) = mpsc::channel();
+    let (reloads, requests) = Reloads::new();
     thread::Builder::new().name("policy".into()).spawn(move || {
         yield_to_requests();
         Loader { source, seen: watch.clone(), loaded: watch, store }.run(&requests);
     })?;
-    Ok(Reloads(sender))
+    Ok(reloads)
 }
 
 struct Loader {
@@ -76,14 +45,14 @@ struct Loader {
 }
 
 impl Loader {
-    fn run(mut self, requests: &mpsc::Receiver<Option<Answer>>) {
+    fn run(mut self, requests: &mpsc::Receiver<Reload>) {
         loop {
             match requests.recv_timeout(LOOK) {
                 Ok(first) => {
                     let mut waiting = vec![first];
                     waiting.extend(requests.try_iter());
                     let outcome = self.load();
-                    for answer in waiting.into_iter().flatten() {
+                    for answer in waiting.into_iter().filter_map(Reload::into_answer) {
                         // Whoever asked may have hung up.
                         let _gone = answer.send(outcome.clone());
                     }
@@ -106,7 +75,7 @@ impl Loader {
         }
     }
 
-    fn load(&mut self) -> Outcome {
+    fn load(&mut self) -> ReloadOutcome {
         let (watch, loaded) = self.source.load();
         self.seen = watch.clone();
         self.loaded = watch;

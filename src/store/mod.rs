@@ -8,6 +8,8 @@
 //! Deliberately not here: loading and compiling (`source`), and judging open tunnels again (`session`): both listen to
 //! [`Store::subscribe`].
 
+mod reloads;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -15,6 +17,8 @@ use arc_swap::{ArcSwap, Cache};
 use tokio::sync::watch;
 
 use crate::policy::{Policy, Snapshot};
+
+pub use reloads::{Reload, ReloadOutcome, Reloads};
 
 /// The policy in force and what is known of how it came about.
 #[derive(Debug)]

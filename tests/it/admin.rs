@@ -1,0 +1,199 @@
+//! The admin listener: who may ask, and what it says.
+
+use crate::harness::{Conn, Origin, Proxy, Settings, TOKEN, allow, policy, rule, until};
+
+const OPEN: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/proxy.pac"];
+const CLOSED: [&str; 6] = ["/", "/v1/policy", "/v1/check?to=ok.test:443", "/v1/denials", "/v1/records", "/v1/tunnels"];
+
+#[test]
+fn everything_but_health_and_metrics_needs_the_token() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    for path in OPEN {
+        assert_eq!(proxy.admin_with("GET", path, &[]).status(), 200, "{path}");
+    }
+    for path in CLOSED {
+        for fields in [
+            &[][..],
+            &["Authorization: Bearer wrong"],
+            &["Authorization: Bearer "],
+            &["Authorization: Basic dGVzdA=="],
+            &["Cookie: outgate=wrong"],
+        ] {
+            let answer = proxy.admin_with("GET", path, fields);
+            assert_eq!(answer.status(), 401, "{path} {fields:?}: {answer}");
+            assert!(!answer.text().contains("r1") && !answer.text().contains(TOKEN), "{answer}");
+        }
+    }
+    assert_eq!(proxy.admin_with("POST", "/v1/policy/reload", &["Content-Length: 0"]).status(), 401);
+    assert_eq!(proxy.admin("GET", "/v1/policy").status(), 200);
+    assert_eq!(proxy.admin("GET", "/v1/policy").header("access-control-allow-origin"), None);
+    assert_eq!(proxy.admin("GET", "/nothing/here").status(), 404);
+}
+
+#[test]
+fn metrics_can_be_protected_too() {
+    let proxy = Settings::with(allow(&["ok.test:*"])).admin("protect-metrics = true").start();
+    assert_eq!(proxy.admin_with("GET", "/metrics", &[]).status(), 401);
+    assert_eq!(proxy.admin("GET", "/metrics").status(), 200);
+    assert_eq!(proxy.admin_with("GET", "/healthz", &[]).status(), 200);
+}
+
+#[test]
+fn the_link_of_the_banner_sets_a_cookie_that_opens_the_rest() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    assert_eq!(proxy.admin_with("GET", "/?token=wrong", &[]).status(), 401);
+    let answer = proxy.admin_with("GET", &format!("/?token={TOKEN}"), &[]);
+    assert!(matches!(answer.status(), 200 | 302 | 303), "{answer}");
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    for attribute in ["HttpOnly", "SameSite=Strict"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    let pair = cookie.split(';').next().unwrap();
+    let dashboard = proxy.admin_with("GET", "/", &[&format!("Cookie: {pair}")]);
+    assert_eq!(dashboard.status(), 200, "{dashboard}");
+    assert!(dashboard.header("content-type").unwrap().starts_with("text/html"));
+    let csp = dashboard.header("content-security-policy").expect("a strict policy of its own");
+    assert!(csp.contains("default-src 'none'") || csp.contains("default-src 'self'"), "{csp}");
+    assert!(!csp.contains("*") && !csp.contains("unsafe-eval"), "{csp}");
+    for outside in ["src=\"http", "href=\"http", "url(http", "//cdn"] {
+        assert!(!dashboard.text().contains(outside), "{outside} in the dashboard");
+    }
+    assert_eq!(proxy.admin_with("GET", "/v1/policy", &[&format!("Cookie: {pair}")]).status(), 200);
+}
+
+#[test]
+fn a_name_that_is_not_this_listeners_is_misdirected() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let token = format!("Authorization: Bearer {TOKEN}");
+    let port = proxy.admin_address().port();
+    let evil =
+        ["Host: evil.test".to_owned(), format!("Host: evil.test:{port}"), "Host: 127.0.0.1.evil.test".to_owned()];
+    for host in &evil {
+        for path in ["/healthz", "/metrics", "/v1/policy", "/"] {
+            assert_eq!(proxy.admin_raw("GET", path, &[host, &token]).status(), 421, "{host} {path}");
+        }
+    }
+    for host in [format!("Host: 127.0.0.1:{port}"), format!("Host: localhost:{port}")] {
+        assert_eq!(proxy.admin_raw("GET", "/v1/policy", &[&host, &token]).status(), 200, "{host}");
+    }
+}
+
+#[test]
+fn the_policy_in_force_is_shown_with_its_health() {
+    let proxy = Proxy::with(policy("r7", &(rule("a", &["a.test"]) + &rule("b", &["b.test"]))));
+    let shown = proxy.api("/v1/policy");
+    for key in ["name", "revision", "mode", "enabled", "egress", "rules", "source", "layers", "loaded", "error"] {
+        assert!(shown.get(key).is_some(), "no {key} in {shown}");
+    }
+    assert_eq!((&shown["name"], &shown["revision"]), (&"test".into(), &"r7".into()));
+    assert_eq!((&shown["mode"], &shown["enabled"]), (&"enforce".into(), &true.into()));
+    assert_eq!((&shown["egress"], &shown["error"]), (&"allowlist".into(), &serde_json::Value::Null));
+    assert!(shown["rules"] == 2 || shown["rules"].as_array().is_some_and(|rules| rules.len() == 2), "{shown}");
+    let metrics = proxy.metrics();
+    assert!(metrics.has("outgate_policy_info", &[("name", "test"), ("revision", "r7")]));
+    assert_eq!(metrics.sum("outgate_policy_rules", &[]), 2);
+    assert!(metrics.sum("outgate_policy_loaded_timestamp_seconds", &[]) > 1_600_000_000);
+    assert!(metrics.has("outgate_build_info", &[("version", env!("CARGO_PKG_VERSION"))]));
+    for name in ["outgate_decision_seconds_count", "outgate_tunnels_open", "outgate_records_total"] {
+        assert!(metrics.has(name, &[]), "{name}");
+    }
+}
+
+#[test]
+fn check_says_what_the_proxy_would() {
+    let proxy = Proxy::with(allow(&["ok.test:443", "*.corp.test"]));
+    let check = |to: &str| proxy.api(&format!("/v1/check?to={to}"));
+    let allowed = check("https%3A%2F%2Fok.test%2Fpath");
+    let mut keys: Vec<_> = allowed.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let contract =
+        ["decision", "destination", "hint", "host", "layer", "port", "reason", "revision", "rule", "would_dial"];
+    assert_eq!(keys, contract);
+    assert_eq!((&allowed["decision"], &allowed["destination"]), (&"allow".into(), &"ok.test:443".into()));
+    assert_eq!((&allowed["host"], &allowed["port"]), (&"ok.test".into(), &443.into()));
+    assert_eq!((&allowed["rule"], &allowed["revision"]), (&"ok".into(), &"r1".into()));
+    let denied = check("ok.test:80");
+    assert_eq!((&denied["decision"], &denied["reason"]), (&"deny".into(), &"port_not_allowed".into()));
+    assert_eq!(denied["would_dial"], serde_json::Value::Null);
+    let denied = check("corp.test:443");
+    assert!(denied["hint"].as_str().unwrap().contains("`*.corp.test`"), "{denied}");
+    assert_eq!(proxy.admin("GET", "/v1/check?to=http%3A%2F%2F0x7f.1%2F").status(), 400);
+    assert_eq!(proxy.admin("GET", "/v1/check").status(), 400);
+    proxy.account(&[]);
+}
+
+#[test]
+fn denials_are_listed_by_how_often_and_what_is_cut_off_is_counted() {
+    let proxy = Proxy::with(allow(&["ok.test:443"]));
+    for (destination, times) in [("a.test:443", 3), ("b.test:443", 2), ("c.test:443", 1)] {
+        for _ in 0..times {
+            proxy.connect(destination);
+        }
+    }
+    proxy.records(6);
+    let denials = proxy.api("/v1/denials?limit=2");
+    assert_eq!((&denials["total"], &denials["other"]), (&6.into(), &1.into()), "{denials}");
+    let rows = denials["destinations"].as_array().unwrap();
+    let shown: Vec<_> = rows.iter().map(|row| (row["destination"].as_str().unwrap(), row["count"].clone())).collect();
+    assert_eq!(shown, [("a.test:443", 3.into()), ("b.test:443", 2.into())]);
+    for key in ["destination", "reason", "count", "first", "last", "rule"] {
+        assert!(rows[0].get(key).is_some(), "no {key} in {denials}");
+    }
+    assert!(rows[0]["first"].as_str() <= rows[0]["last"].as_str(), "{denials}");
+}
+
+#[test]
+fn records_can_be_narrowed() {
+    let origin = Origin::saying("x");
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    proxy.get(&format!("http://ok.test:{}/one", origin.port()));
+    proxy.connect("no.test:443");
+    proxy.connect("other.test:443");
+    let written = proxy.records(3);
+    let ids = |query: &str| -> Vec<String> {
+        let json = proxy.api(&format!("/v1/records{query}"));
+        let list = json.as_array().or_else(|| json["records"].as_array()).expect("a list of records");
+        let mut ids: Vec<_> = list.iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let expected = |hosts: &[&str]| {
+        let chosen = written.iter().filter(|record| hosts.contains(&record["host"].as_str().unwrap()));
+        let mut ids: Vec<_> = chosen.map(|record| record["id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    until("all are listed", || (ids("").len() == 3).then_some(()));
+    assert_eq!(ids("?decision=deny"), expected(&["no.test", "other.test"]));
+    assert_eq!(ids("?decision=allow"), expected(&["ok.test"]));
+    assert_eq!(ids("?host=no.test"), expected(&["no.test"]));
+    assert_eq!(ids("?decision=allow&host=no.test"), [""; 0]);
+    assert_eq!(ids("?limit=1").len(), 1);
+}
+
+#[test]
+fn records_can_be_followed() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let address = proxy.admin_address();
+    let mut follower = Conn::to(address);
+    follower
+        .send(format!("GET /v1/records?follow HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"));
+    let head = String::from_utf8(follower.read_until(b"\r\n\r\n")).unwrap().to_lowercase();
+    assert!(head.starts_with("http/1.1 200") && head.contains("content-type: text/event-stream"), "{head}");
+    let (_, answer) = proxy.connect("no.test:443");
+    let id = answer.header("x-request-id").unwrap();
+    follower.read_until(b"data:");
+    let line = String::from_utf8(follower.read_until(b"\n")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(line.trim()).unwrap();
+    assert_eq!((&record["id"], &record["host"]), (&id.into(), &"no.test".into()));
+}
+
+#[test]
+fn what_is_asked_by_another_method_changes_nothing() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    proxy.replace_policy(&policy("r2", ""));
+    let answer = proxy.admin("GET", "/v1/policy/reload");
+    assert!(matches!(answer.status(), 404 | 405), "{answer}");
+    let answer = proxy.admin("DELETE", "/v1/policy");
+    assert!(matches!(answer.status(), 404 | 405), "{answer}");
+}

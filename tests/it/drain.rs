@@ -1,0 +1,128 @@
+//! The end: what is under way finishes, every record is written, the exit code is 0.
+
+use std::net::TcpStream;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::{Conn, Origin, Proxy, Settings, allow, get, ok, summary, until};
+
+/// An origin that answers when it is told to.
+fn told(answer: &'static str) -> (Origin, mpsc::Sender<()>) {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = Origin::http(move |_| {
+        wait.lock().unwrap().recv().unwrap();
+        ok(answer)
+    });
+    (origin, go)
+}
+
+fn wait_until_draining(proxy: &Proxy) {
+    until("the proxy accepts nothing new", || TcpStream::connect(proxy.address()).is_err().then_some(()));
+}
+
+#[test]
+fn a_request_and_a_tunnel_under_way_finish() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (origin, go) = told("finished");
+        let echo = Origin::echo();
+        let mut proxy = Proxy::with(allow(&["ok.test:*"]));
+        let mut client = proxy.client();
+        client.send(get(&format!("http://ok.test:{}/", origin.port()), &[]));
+        let mut tunnel = proxy.tunnel(&format!("ok.test:{}", echo.port()));
+        let mut idle = proxy.client();
+        idle.send(get("http://no.test/", &[]));
+        assert_eq!(idle.answer().status(), 403);
+        until("the origin is asked", || (origin.connections() == 1).then_some(()));
+        proxy.signal(signal);
+        wait_until_draining(&proxy);
+        // A connection that waits for nothing ends at once.
+        assert_eq!(idle.rest().0, b"");
+        tunnel.send(b"still here");
+        assert_eq!(tunnel.read(10), b"still here");
+        go.send(()).unwrap();
+        assert_eq!(client.answer().text(), "finished");
+        client.rest();
+        tunnel.half_close();
+        tunnel.rest();
+        assert_eq!(proxy.wait(), Some(0), "{:#?}", proxy.output());
+        let mut records: Vec<_> = proxy.records_now().iter().map(summary).collect();
+        records.sort();
+        let mut expected = [
+            format!("connect ok.test:{} allow - completed 200", echo.port()),
+            "http no.test:80/ deny host_not_allowed denied 403".to_owned(),
+            format!("http ok.test:{}/ allow - completed 200", origin.port()),
+        ];
+        expected.sort();
+        assert_eq!(records, expected);
+    }
+}
+
+#[test]
+fn what_does_not_finish_in_time_is_cut_and_recorded() {
+    let echo = Origin::echo();
+    let mut proxy = Settings::with(allow(&["ok.test:*"])).limit("drain-timeout = \"300ms\"").start();
+    let mut tunnel = proxy.tunnel(&format!("ok.test:{}", echo.port()));
+    tunnel.send(b"x");
+    assert_eq!(tunnel.read(1), b"x");
+    let began = Instant::now();
+    assert_eq!(proxy.stop(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    tunnel.rest();
+    let records: Vec<_> = proxy.records_now().iter().map(summary).collect();
+    assert_eq!(records, [format!("connect ok.test:{} allow - shutdown 200", echo.port())]);
+}
+
+#[test]
+fn an_idle_proxy_ends_at_once_and_gives_its_ports_back() {
+    let mut proxy = Proxy::with(allow(&["ok.test:*"]));
+    for _ in 0..50 {
+        proxy.connect("no.test:443");
+    }
+    let began = Instant::now();
+    assert_eq!(proxy.stop(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(proxy.records_now().len(), 50, "what was answered is written");
+    assert!(TcpStream::connect(proxy.admin_address()).is_err());
+    proxy.start_again();
+    proxy.connect("no.test:443");
+    assert_eq!(proxy.records(51).len(), 51);
+}
+
+#[test]
+fn readiness_ends_before_the_process_does() {
+    let (origin, go) = told("x");
+    let mut proxy = Proxy::with(allow(&["ok.test:*"]));
+    let mut client = proxy.client();
+    client.send(get(&format!("http://ok.test:{}/", origin.port()), &[]));
+    until("the origin is asked", || (origin.connections() == 1).then_some(()));
+    proxy.signal(Signal::TERM);
+    wait_until_draining(&proxy);
+    // Gone or not ready, but never ready.
+    if let Ok(stream) = TcpStream::connect(proxy.admin_address()) {
+        let mut admin = Conn::over(stream);
+        admin.send(format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", proxy.admin_address()));
+        let (bytes, _) = admin.rest();
+        assert!(!bytes.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&bytes));
+    }
+    go.send(()).unwrap();
+    client.answer();
+    drop(client);
+    assert_eq!(proxy.wait(), Some(0));
+}
+
+#[test]
+fn a_signal_is_heeded_from_the_first_moment_that_a_client_can_connect() {
+    let mut proxy = Proxy::with(allow(&["ok.test:*"]));
+    assert_eq!(proxy.stop(), Some(0));
+    for _ in 0..5 {
+        proxy.start_again_until_it_listens();
+        proxy.signal(Signal::HUP);
+        proxy.wait_until_ready();
+        assert_eq!(proxy.stop(), Some(0));
+        proxy.start_again_until_it_listens();
+        assert_eq!(proxy.stop(), Some(0), "ended by the signal instead of by itself");
+    }
+}

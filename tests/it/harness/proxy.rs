@@ -1,0 +1,266 @@
+//! A proxy that runs, with a folder, ports and a name server of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::command::{program, wait};
+use super::{Answer, Answers, Conn, Metrics, NameServer, PATIENCE, Port, Settings, until};
+
+/// The admin token of every proxy here.
+pub const TOKEN: &str = "test-token-0123456789abcdef";
+
+/// A running proxy; ends with its value.
+#[derive(Debug)]
+pub struct Proxy {
+    child: Child,
+    dir: TempDir,
+    port: Port,
+    admin: Port,
+    names: NameServer,
+    settings: Settings,
+    output: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    /// With this policy and everything else as usual.
+    pub fn with(policy: impl Into<String>) -> Self {
+        Settings::with(policy).start()
+    }
+
+    pub(super) fn start(settings: Settings) -> Self {
+        let dir = TempDir::new().unwrap();
+        let (port, admin, names) = (Port::reserve(), Port::reserve(), NameServer::start());
+        fs::write(dir.path().join("policy.toml"), &settings.policy).unwrap();
+        write_secret(&dir.path().join("admin.token"), TOKEN);
+        fs::write(dir.path().join("outgate.toml"), settings.config(dir.path(), &port, &admin, &names)).unwrap();
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let child = spawn(dir.path(), &settings, &output);
+        let mut proxy = Self { child, dir, port, admin, names, settings, output };
+        proxy.wait_until_ready();
+        proxy
+    }
+
+    /// Waits until `/readyz` says so.
+    pub fn wait_until_ready(&mut self) {
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin.address());
+        until("the proxy is ready", || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the proxy ended with {status}:\n{}", self.output().join("\n"));
+            }
+            let stream = TcpStream::connect(self.admin.address()).ok()?;
+            let mut conn = Conn::over(stream);
+            conn.send(&request);
+            (conn.answer().status() == 200).then_some(())
+        });
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Where the admin listener is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The names that it asked its name server for.
+    pub fn names_asked(&self) -> Vec<String> {
+        self.names.asked()
+    }
+
+    /// A client connection.
+    pub fn client(&self) -> Conn {
+        Conn::to(self.address())
+    }
+
+    /// Sends these bytes on a connection of their own and reads all answers until the proxy closes it.
+    pub fn raw(&self, bytes: impl AsRef<[u8]>) -> Answers {
+        let mut client = self.client();
+        client.send(bytes);
+        client.answers_to("GET")
+    }
+
+    /// One `CONNECT`: the connection, whatever the answer was, and the answer.
+    pub fn connect(&self, authority: &str) -> (Conn, Answer) {
+        let mut client = self.client();
+        client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+        let answer = client.answer_to("CONNECT");
+        (client, answer)
+    }
+
+    /// A tunnel that stands.
+    pub fn tunnel(&self, authority: &str) -> Conn {
+        let (client, answer) = self.connect(authority);
+        assert_eq!(answer.status(), 200, "{answer}");
+        client
+    }
+
+    /// One GET of an absolute URL, on a connection of its own that it asks to close.
+    pub fn get(&self, url: &str) -> Answer {
+        self.raw(get(url, &["Connection: close"])).only().clone()
+    }
+
+    /// One request to the admin listener with the token.
+    pub fn admin(&self, method: &str, path: &str) -> Answer {
+        self.admin_with(method, path, &[&format!("Authorization: Bearer {TOKEN}")])
+    }
+
+    /// One request to the admin listener with these field lines beside `Host`.
+    pub fn admin_with(&self, method: &str, path: &str, fields: &[&str]) -> Answer {
+        let host = format!("Host: {}", self.admin.address());
+        self.admin_raw(method, path, &[&[host.as_str()], fields].concat())
+    }
+
+    /// One request to the admin listener with just these field lines.
+    pub fn admin_raw(&self, method: &str, path: &str, fields: &[&str]) -> Answer {
+        let mut conn = Conn::to(self.admin.address());
+        conn.send(format!("{method} {path} HTTP/1.1\r\n{}\r\nConnection: close\r\n\r\n", fields.join("\r\n")));
+        conn.answer_to(method)
+    }
+
+    /// The JSON at a path of the admin listener.
+    pub fn api(&self, path: &str) -> Value {
+        let answer = self.admin("GET", path);
+        assert_eq!(answer.status(), 200, "{path}: {answer}");
+        answer.json()
+    }
+
+    pub fn metrics(&self) -> Metrics {
+        let answer = self.admin("GET", "/metrics");
+        assert_eq!(answer.status(), 200, "{answer}");
+        Metrics::parse(answer.text())
+    }
+
+    /// The revision in force.
+    pub fn revision(&self) -> String {
+        self.api("/v1/policy")["revision"].as_str().unwrap().to_owned()
+    }
+
+    /// Replaces the policy's file in one step, as one should.
+    pub fn replace_policy(&self, text: &str) {
+        fs::write(self.path("policy.new"), text).unwrap();
+        fs::rename(self.path("policy.new"), self.path("policy.toml")).unwrap();
+    }
+
+    /// Replaces the policy and has it in force.
+    pub fn set_policy(&self, text: &str) {
+        self.replace_policy(text);
+        let answer = self.reload();
+        assert_eq!(answer.status(), 200, "{answer}");
+    }
+
+    /// Asks for a reload, and waits for the answer.
+    pub fn reload(&self) -> Answer {
+        let token = format!("Authorization: Bearer {TOKEN}");
+        self.admin_with("POST", "/v1/policy/reload", &[&token, "Content-Length: 0"])
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What it wrote to standard output and standard error, line by line.
+    pub fn output(&self) -> Vec<String> {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// Waits until it ends by itself; its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        wait(&mut self.child, PATIENCE).unwrap_or_else(|| panic!("it did not end:\n{}", self.output().join("\n")))
+    }
+
+    /// Asks it to end and waits; its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it once more after it has ended, with the same files and ports.
+    pub fn start_again(&mut self) {
+        self.start_again_until_it_listens();
+        self.wait_until_ready();
+    }
+
+    /// As [`Self::start_again`], but returns at the first moment at which a client can connect.
+    pub fn start_again_until_it_listens(&mut self) {
+        self.child = spawn(self.dir.path(), &self.settings, &self.output);
+        let began = Instant::now();
+        while TcpStream::connect(self.address()).is_err() {
+            assert!(began.elapsed() < PATIENCE, "it does not listen:\n{}", self.output().join("\n"));
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- what the proxy wrote\n{}", self.output().join("\n"));
+        }
+    }
+}
+
+/// A GET of an absolute URL with these field lines beside `Host`.
+pub fn get(url: &str, fields: &[&str]) -> String {
+    request("GET", url, fields)
+}
+
+/// A request without a body.
+pub fn request(method: &str, url: &str, fields: &[&str]) -> String {
+    let authority = url.trim_start_matches("http://").split('/').next().unwrap();
+    let mut text = format!("{method} {url} HTTP/1.1\r\nHost: {authority}\r\n");
+    for line in fields {
+        text.push_str(line);
+        text.push_str("\r\n");
+    }
+    text + "\r\n"
+}
+
+fn spawn(dir: &Path, settings: &Settings, output: &Arc<Mutex<Vec<String>>>) -> Child {
+    let mut command = program(dir);
+    command.args(["run", "--config"]).arg(dir.join("outgate.toml")).args(&settings.arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    keep(child.stdout.take().unwrap(), Arc::clone(output));
+    keep(child.stderr.take().unwrap(), Arc::clone(output));
+    child
+}
+
+fn keep(pipe: impl Read + Send + 'static, output: Arc<Mutex<Vec<String>>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { return };
+            output.lock().unwrap().push(line);
+        }
+    });
+}
+
+/// A file that only its owner can read.
+fn write_secret(path: &Path, secret: &str) {
+    fs::write(path, format!("{secret}\n")).unwrap();
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}

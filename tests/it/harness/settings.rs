@@ -1,0 +1,113 @@
+//! What a proxy is started with.
+
+use std::path::Path;
+
+use super::{NameServer, Port, Proxy};
+
+/// The pieces of a configuration. Everything that a test does not say is as short as it can be.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub(super) policy: String,
+    pub(super) listen: String,
+    pub(super) limits: String,
+    pub(super) record: String,
+    pub(super) admin: String,
+    pub(super) hosts: Vec<(String, String)>,
+    pub(super) arguments: Vec<String>,
+    pub(super) no_token_file: bool,
+}
+
+/// A policy named `test` of this revision, that says `rest` beside.
+pub fn policy(revision: &str, rest: &str) -> String {
+    format!(
+        "version = 1\nname = \"test\"\nrevision = \"{revision}\"\ncontact = \"help@corp.test\"\n\
+         internal-addresses = [\"127.0.0.0/8\"]\n{rest}"
+    )
+}
+
+/// Revision `r1` with one rule, `ok`, that allows these patterns, whatever is spoken there.
+pub fn allow(patterns: &[&str]) -> String {
+    policy("r1", &rule("ok", patterns))
+}
+
+/// A rule that allows these patterns, tunnels of any bytes among them.
+pub fn rule(id: &str, patterns: &[&str]) -> String {
+    format!("[[rule]]\nid = \"{id}\"\neffect = \"allow\"\nto = {patterns:?}\ntls = \"optional\"\n")
+}
+
+impl Settings {
+    /// With this policy. `ok.test`, `also.test` and `no.test` are loopback; no other name exists.
+    pub fn with(policy: impl Into<String>) -> Self {
+        let hosts = ["ok.test", "also.test", "no.test"].map(|name| (name.to_owned(), "[\"127.0.0.1\"]".to_owned()));
+        Self { policy: policy.into(), hosts: hosts.into(), ..Self::default() }
+    }
+
+    /// A name beside those, with the TOML list of its addresses.
+    pub fn host(mut self, name: &str, addresses: &str) -> Self {
+        self.hosts.push((name.to_owned(), addresses.to_owned()));
+        self
+    }
+
+    /// A line of `[[listen]]`.
+    pub fn listen(mut self, line: &str) -> Self {
+        self.listen += &format!("{line}\n");
+        self
+    }
+
+    /// A line of `[limits]`.
+    pub fn limit(mut self, line: &str) -> Self {
+        self.limits += &format!("{line}\n");
+        self
+    }
+
+    /// A line of `[record]`.
+    pub fn record(mut self, line: &str) -> Self {
+        self.record += &format!("{line}\n");
+        self
+    }
+
+    /// A line of `[admin]`.
+    pub fn admin(mut self, line: &str) -> Self {
+        self.admin += &format!("{line}\n");
+        self
+    }
+
+    /// An argument behind `run --config F`.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Without a `token-file`: the proxy makes a token of its own.
+    pub fn no_token_file(mut self) -> Self {
+        self.no_token_file = true;
+        self
+    }
+
+    pub fn start(self) -> Proxy {
+        Proxy::start(self)
+    }
+
+    /// The text of `outgate.toml`.
+    pub(super) fn config(&self, dir: &Path, proxy: &Port, admin: &Port, names: &NameServer) -> String {
+        let Self { listen, limits, record, admin: admin_lines, .. } = self;
+        let token_file = match self.no_token_file {
+            true => String::new(),
+            false => format!("token-file = {:?}", dir.join("admin.token")),
+        };
+        let hosts: String = self.hosts.iter().map(|(name, list)| format!("\"{name}\" = {list}\n")).collect();
+        format!(
+            "[[listen]]\nname = \"agent\"\naddress = \"{}\"\n{listen}\n\
+             [policy]\nsource = [{:?}]\n\
+             [admin]\naddress = \"{}\"\n{token_file}\n{admin_lines}\n\
+             [record]\njsonl = {:?}\n{record}\n\
+             [limits]\n{limits}\n\
+             [dns]\nservers = [\"{}\"]\n[dns.hosts]\n{hosts}",
+            proxy.address(),
+            dir.join("policy.toml"),
+            admin.address(),
+            dir.join("records.jsonl"),
+            names.address(),
+        )
+    }
+}

@@ -1,0 +1,152 @@
+//! The design, held by reading the source: who may know whom, and what may stand where.
+
+use crate::source_text::SourceFile;
+
+/// The rooms by rank (ARCHITECTURE.md, Rooms). A room knows only lower ranks; those of one rank do not know each other.
+/// A tunnel belongs to a session and a command to the process, so these pairs have ranks of their own.
+const RANKS: [&[&str]; 10] = [
+    &["facts"],
+    &["policy"],
+    &["store", "record", "dial", "tls", "config"],
+    &["session"],
+    &["tunnel"],
+    &["enforce"],
+    &["protocol"],
+    &["listen", "source", "admin"],
+    &["app"],
+    &["cli"],
+];
+
+/// Files in which `unsafe` may stand, each with its reason.
+const UNSAFE_FILES: [&str; 0] = [];
+
+/// Files outside `dial` that may connect. `cli/running.rs` is a command that asks the admin listener of a proxy that runs
+/// already: it is on no request's way.
+const CONNECTING_FILES: [&str; 1] = ["cli/running.rs"];
+
+fn rank(room: &str) -> Option<usize> {
+    RANKS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// Lines of files outside `allowed` in which one of these words stands.
+fn found(words: &[&str], allowed: impl Fn(&SourceFile) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in SourceFile::all().iter().filter(|file| !allowed(file)) {
+        let lines = file.code.lines().filter(|line| words.iter().any(|word| line.contains(word)));
+        found.extend(lines.map(|line| format!("{}: {}", file.path, line.trim())));
+    }
+    found
+}
+
+fn is_in(file: &SourceFile, rooms: &[&str]) -> bool {
+    rooms.contains(&file.room())
+}
+
+#[test]
+fn every_room_has_a_rank_and_knows_only_lower_ones() {
+    let mut wrong = Vec::new();
+    for file in SourceFile::all() {
+        let room = file.room();
+        if ["lib", "main"].contains(&room) {
+            continue;
+        }
+        let Some(own) = rank(room) else {
+            wrong.push(format!("{} has no rank", file.path));
+            continue;
+        };
+        for import in file.imports() {
+            match rank(&import) {
+                _ if import == room => {}
+                Some(other) if other < own => {}
+                Some(_) => wrong.push(format!("{} knows {import}", file.path)),
+                None => wrong.push(format!("{} names {import}, which is no room", file.path)),
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn the_library_declares_its_rooms_in_the_order_of_their_ranks() {
+    let files = SourceFile::all();
+    let library = files.iter().find(|file| file.path == "lib.rs").unwrap();
+    let declared: Vec<_> =
+        library.code.lines().filter_map(|line| line.trim().strip_suffix(';')?.strip_prefix("pub mod ")).collect();
+    let ranks: Vec<_> =
+        declared.iter().map(|room| rank(room).unwrap_or_else(|| panic!("{room} has no rank"))).collect();
+    assert!(ranks.is_sorted(), "{declared:?}");
+    for rooms in RANKS {
+        for room in rooms {
+            assert!(declared.contains(room), "{room} is not declared");
+        }
+    }
+}
+
+#[test]
+fn facts_and_policy_are_pure() {
+    let words =
+        ["tokio", "async ", ".await", "tracing", "Instant::now", "SystemTime::now", "serde", "std::fs", "std::thread"];
+    assert_eq!(found(&words, |file| !is_in(file, &["facts", "policy"])), [""; 0]);
+}
+
+#[test]
+fn only_dial_connects_and_resolves() {
+    let words = [
+        "TcpStream::connect",
+        "TcpSocket",
+        "UdpSocket",
+        "UnixStream::connect",
+        "ToSocketAddrs",
+        "to_socket_addrs",
+        "lookup_host",
+        "getaddrinfo",
+        "hickory",
+    ];
+    let may = |file: &SourceFile| is_in(file, &["dial"]) || CONNECTING_FILES.contains(&file.path.as_str());
+    assert_eq!(found(&words, may), [""; 0]);
+}
+
+#[test]
+fn a_permit_is_made_in_one_file() {
+    let declarations = ["struct", "for", "->", "enum", "impl"];
+    let makes = |file: &SourceFile| {
+        let by_name = file.code.match_indices("Permit {").any(|(at, _)| {
+            let before = &file.code[..at];
+            let is_whole_word = before.chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_');
+            is_whole_word && !declarations.iter().any(|word| before.trim_end().ends_with(word))
+        });
+        by_name || file.code.contains("impl Permit {") && file.code.contains("Self {")
+    };
+    let files: Vec<_> = SourceFile::all().into_iter().filter(makes).map(|file| file.path).collect();
+    assert_eq!(files, ["policy/permit.rs"]);
+}
+
+#[test]
+fn only_the_admin_listener_and_fetches_use_hyper() {
+    assert_eq!(found(&["hyper::", "hyper_util", "http_body_util"], |file| is_in(file, &["admin"])), [""; 0]);
+}
+
+#[test]
+fn protocol_reaches_no_socket_and_no_record_but_through_enforce() {
+    let words = ["dial::connect", "Resolver", "store::", "WorkerRecorder", "Recorder", "Pending::begin"];
+    assert_eq!(found(&words, |file| !is_in(file, &["protocol"])), [""; 0]);
+}
+
+#[test]
+fn unsafe_stands_only_in_listed_files() {
+    let is_listed = |file: &SourceFile| UNSAFE_FILES.contains(&file.path.as_str());
+    assert_eq!(found(&["unsafe ", "unsafe{", "unsafe_code"], is_listed), [""; 0]);
+}
+
+#[test]
+fn nobody_shares_a_listening_port() {
+    assert_eq!(found(&["reuse_port", "REUSEPORT"], |_| false), [""; 0]);
+}
+
+#[test]
+fn files_have_names_that_say_something() {
+    let vague = ["utils", "util", "common", "helpers", "helper", "types", "manager", "core", "misc"];
+    let names = SourceFile::all().into_iter().map(|file| file.path);
+    let named: Vec<_> = names.filter(|path| path.split(['/', '.']).any(|part| vague.contains(&part))).collect();
+    assert_eq!(named, [""; 0]);
+}

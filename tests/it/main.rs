@@ -1,0 +1,42 @@
+//! The program from outside: bytes on the wire, records, counts, exit codes.
+//!
+//! Guaranteed: each test starts a proxy of its own with ports and a folder of its own, on loopback alone; each wait has
+//! a limit; what is asserted is what CONTRACT.md promises.
+//!
+//! `OUTGATE_BIN` names another binary to test. With `CI_REQUIRE_TOOLS=1` a missing curl or python3 is a failure.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value,
+    reason = "a panic here is a failed test"
+)]
+#![allow(unreachable_pub, missing_docs, reason = "a test binary exports nothing")]
+
+mod harness;
+
+mod admin;
+mod banner;
+mod cli;
+mod cli_errors;
+mod clients;
+mod connect;
+mod counts;
+mod deploy;
+mod drain;
+mod expectations;
+mod forward;
+mod forward_bodies;
+mod forward_faults;
+mod layering;
+mod malformed;
+mod observe;
+mod own_paths;
+mod records;
+mod reload;
+mod revoke;
+mod source_text;
+mod tls_listener;
