@@ -21,9 +21,10 @@ use crate::config::{Config, ListenProtocol};
 use crate::dial::{self, DnsSettings, Resolver};
 use crate::enforce;
 use crate::facts::OwnAddresses;
-use crate::listen;
+use crate::listen::{self, AcceptLimits};
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder, Terminal};
+use crate::session::{Places, TunnelPlaces};
 use crate::source::{self, PolicySource};
 use crate::store::{Reloads, Store};
 use crate::tls::{Reload, TlsAcceptor};
@@ -133,7 +134,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         servers: config.dns.servers.clone(),
         hosts: config.dns.hosts.clone(),
         timeout: config.limits.dns_timeout,
-        max_in_flight: MAX_LOOKUPS,
+        max_in_flight: config.limits.max_lookups,
     })
     .map_err(|error| system("cannot resolve names")(io::Error::other(error)))?;
     let shared = Arc::new(enforce::Shared {
@@ -147,11 +148,16 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         limits: enforce::Limits {
             connect: config.limits.connect_timeout,
             idle: config.limits.idle_timeout,
-            tunnels: config.limits.max_tunnels.div_ceil(workers),
+            tunnels: TunnelPlaces::new(config.limits.max_tunnels, config.limits.max_tunnels_per_client),
+            dials: Places::new(config.limits.max_dials),
         },
         via: format!("outgate-{}", recorder.instance()),
     });
     let (shutdown, down) = watch::channel(false);
+    let accept = AcceptLimits {
+        connections: Places::new(config.limits.max_connections),
+        handshakes: Places::new(config.limits.max_handshakes),
+    };
     let mut threads = Vec::new();
     for index in 0..workers {
         let plan = Plan {
@@ -159,7 +165,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
             shared: Arc::clone(&shared),
             listeners: share(&listeners).map_err(system("cannot share a listening socket"))?,
             limits: gate_limits(config),
-            max_connections: config.limits.max_connections,
+            accept: accept.clone(),
             drain_timeout: config.limits.drain_timeout,
             shutdown: down.clone(),
         };
@@ -322,9 +328,6 @@ fn record_settings(config: &Config, listeners: &[Listener], workers: usize, term
         ring: RING,
     }
 }
-
-/// Look-ups under way at once. Each may hold a thread of the system's resolver; an agent's browser asks for some dozens.
-const MAX_LOOKUPS: usize = 256;
 
 /// How many records are kept in memory: the last minutes of a busy machine, in a few megabytes.
 const RING: usize = 10_000;

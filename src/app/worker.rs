@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::enforce::{Enforcer, Shared};
 use crate::facts::Tool;
-use crate::listen::{Acceptor, Connections};
+use crate::listen::{AcceptLimits, Acceptor, Connections};
 use crate::protocol::{Door, Drain, GateLimits, OwnPaths, Speaks};
 use crate::session::{Cut, ListenerId, Sweep};
 use crate::tls::TlsAcceptor;
@@ -39,7 +39,7 @@ pub(super) struct Plan {
     pub(super) shared: Arc<Shared>,
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: GateLimits,
-    pub(super) max_connections: usize,
+    pub(super) accept: AcceptLimits,
     pub(super) drain_timeout: Duration,
     /// Turns true when the proxy shuts down.
     pub(super) shutdown: watch::Receiver<bool>,
@@ -55,10 +55,10 @@ pub(super) fn run(plan: Plan) -> std::io::Result<()> {
 }
 
 async fn work(plan: Plan) -> std::io::Result<()> {
-    let Plan { index, shared, listeners, limits, max_connections, drain_timeout, mut shutdown } = plan;
+    let Plan { index, shared, listeners, limits, accept, drain_timeout, mut shutdown } = plan;
     let enforcer = Rc::new(Enforcer::new(shared, index).map_err(std::io::Error::other)?);
     let drain = Rc::new(Drain::default());
-    let connections = Connections::new(max_connections);
+    let connections = Connections::new(accept);
     let via: Rc<str> = enforcer.via().into();
     for (place, listener) in listeners.into_iter().enumerate() {
         let door = Rc::new(Door {

@@ -203,6 +203,12 @@ pub(super) const MAX_TUNNELS_PER_CLIENT: Key =
     most("max-tunnels-per-client", "10000", Shape::Count(1, MAX_SOCKETS), "Tunnels at once of one client.");
 pub(super) const MAX_CONNECTIONS: Key =
     most("max-connections", "twice max-tunnels", Shape::Count(1, 2 * MAX_SOCKETS), "Client connections at once.");
+pub(super) const MAX_DIALS: Key =
+    most("max-dials", "4096", Shape::Count(1, MAX_SOCKETS), "Ways out being looked up and connected at once.");
+pub(super) const MAX_LOOKUPS: Key =
+    most("max-lookups", "1024", Shape::Count(1, MAX_SOCKETS), "Names being looked up at once.");
+pub(super) const MAX_HANDSHAKES: Key =
+    most("max-handshakes", "1024", Shape::Count(1, MAX_SOCKETS), "TLS handshakes of clients at once.");
 
 static LIMIT: Section = Section {
     what: "`[limits]`",
@@ -222,6 +228,9 @@ static LIMIT: Section = Section {
         MAX_TUNNELS,
         MAX_TUNNELS_PER_CLIENT,
         MAX_CONNECTIONS,
+        MAX_DIALS,
+        MAX_LOOKUPS,
+        MAX_HANDSHAKES,
     ],
 };
 

@@ -24,12 +24,20 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_HELLO: usize = 64 * 1024;
 /// Fields of a head. Browsers send about 20; common servers stop at 100.
 const MAX_FIELDS: usize = 100;
+/// Look-ups under way at once, in all. Each is a place in a queue for the system's resolver, or a socket to a name server;
+/// an agent's browser asks for some dozens at once.
+const MAX_LOOKUPS: usize = 1024;
+/// Ways out that are being looked up and connected at once. Ten thousand tunnels a second to origins that are 100 ms away
+/// have a thousand; this leaves room, and bounds the sockets (up to eight each) that hosts which do not answer can hold.
+const MAX_DIALS: usize = 4096;
+/// TLS handshakes of clients at once. Each may hold 64 KiB until the client is known to speak TLS at all, so 64 MiB.
+const MAX_HANDSHAKES: usize = 1024;
 /// Tunnels at once. Each holds two sockets, and a process may usually open some 20,000 to a million.
 const MAX_TUNNELS: usize = 10_000;
 /// Tunnels of one client at once. As many as in all: on one machine there is often one client only.
 const MAX_TUNNELS_PER_CLIENT: usize = 10_000;
-/// Client connections at once are twice [`Limits::max_tunnels`] unless said otherwise: there must be room to ask for a
-/// tunnel, or be refused one, while all of them are in use.
+/// Client connections at once, open tunnels aside, are twice [`Limits::max_tunnels`] unless said otherwise: there must be
+/// room to ask for a tunnel, or be refused one, while all of them are in use.
 const CONNECTIONS_PER_TUNNEL: usize = 2;
 
 /// `[limits]`. Passing one ends the connection concerned, never the process.
@@ -61,8 +69,14 @@ pub struct Limits {
     pub max_tunnels: usize,
     /// Tunnels at once of one client.
     pub max_tunnels_per_client: usize,
-    /// Client connections at once.
+    /// Client connections at once, those that became tunnels aside.
     pub max_connections: usize,
+    /// Ways out being looked up and connected at once.
+    pub max_dials: usize,
+    /// Names being looked up at once.
+    pub max_lookups: usize,
+    /// TLS handshakes of clients at once.
+    pub max_handshakes: usize,
 }
 
 impl Limits {
@@ -82,6 +96,9 @@ impl Limits {
         max_tunnels: MAX_TUNNELS,
         max_tunnels_per_client: MAX_TUNNELS_PER_CLIENT,
         max_connections: Self::connections_for(MAX_TUNNELS),
+        max_dials: MAX_DIALS,
+        max_lookups: MAX_LOOKUPS,
+        max_handshakes: MAX_HANDSHAKES,
     };
 
     /// How many client connections belong to so many tunnels.

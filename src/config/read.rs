@@ -245,6 +245,9 @@ impl Reader<'_> {
                 problems,
             ),
             max_connections: count(fields, &keys::MAX_CONNECTIONS, Limits::connections_for(max_tunnels), problems),
+            max_dials: count(fields, &keys::MAX_DIALS, default.max_dials, problems),
+            max_lookups: count(fields, &keys::MAX_LOOKUPS, default.max_lookups, problems),
+            max_handshakes: count(fields, &keys::MAX_HANDSHAKES, default.max_handshakes, problems),
         };
         self.warn_of_short_idle(fields, limits.idle_timeout);
         limits

@@ -277,7 +277,7 @@ hosts = { "a b" = ["127.0.0.1"], "a.test" = [], "b.test" = ["localhost"], "c.tes
             "outgate.toml:14:16: `idle-timeout` is the text \"0s\", but must be from 100ms to 3660d; write a length within these bounds",
             "outgate.toml:15:12: `max-head` is the text \"1 GiB\", but must be from 4 KiB to 1 MiB; write a size within these bounds",
             "outgate.toml:16:15: `max-tunnels` is the text \"many\", but must be a whole number from 1 to 1048576; write such a number, without quotation marks",
-            "outgate.toml:17:1: `[limits]` has no key \"keep\"; its keys are `head-timeout`, `hello-timeout`, `body-timeout`, `keep-alive-timeout`, `connect-timeout`, `idle-timeout`, `drain-timeout`, `dns-timeout`, `max-head`, `max-hello`, `max-fields`, `max-tunnels`, `max-tunnels-per-client`, `max-connections`",
+            "outgate.toml:17:1: `[limits]` has no key \"keep\"; its keys are `head-timeout`, `hello-timeout`, `body-timeout`, `keep-alive-timeout`, `connect-timeout`, `idle-timeout`, `drain-timeout`, `dns-timeout`, `max-head`, `max-hello`, `max-fields`, `max-tunnels`, `max-tunnels-per-client`, `max-connections`, `max-dials`, `max-lookups`, …",
             "outgate.toml:19:12: \"dns.example\" is no name server; write an IP address, with a port where it is not 53",
             "outgate.toml:20:11: \"a b\" is no host name: the host contains the byte 0x20, which no host name has; write a plain name, an international one as xn--…",
             "outgate.toml:20:34: \"a.test\" has no address; write one in the list",

@@ -102,7 +102,6 @@ impl Attempt {
     }
 
     fn decide(&mut self, facts: &RequestFacts) -> Result<Permit, Refusal> {
-        let limit = self.enforcer.shared.limits.tunnels;
         let began = Instant::now();
         let decision = self.enforcer.snapshot().decide(facts);
         let took = began.elapsed();
@@ -111,15 +110,14 @@ impl Attempt {
                 self.pending.judged_in(took);
                 Err(denial.into())
             }
-            // Asked after the policy: a denial explains itself even when the proxy is full.
-            Decision::Allow(_)
-                if matches!(facts.protocol, Protocol::Connect | Protocol::Socks5)
-                    && self.enforcer.registry.len() >= limit =>
-            {
-                Err(Refusal::Busy(Busy::Tunnels))
-            }
             Decision::Allow(permit) => {
                 self.pending.permitted(&permit, took);
+                // Asked after the policy: a denial explains itself even when the proxy is full. Taken before the dial, so
+                // that tunnels which are being opened count as well.
+                if is_tunnel(facts) {
+                    let place = self.enforcer.shared.limits.tunnels.take(facts.client.addr.ip());
+                    self.pending.occupy(place.map_err(Refusal::Busy)?);
+                }
                 Ok(permit)
             }
         }
@@ -151,6 +149,9 @@ impl Enforcer {
         permit: Permit,
         facts: RequestFacts,
     ) -> Result<Session<Dialled>, Refused> {
+        let Some(_place) = self.shared.limits.dials.take() else {
+            return Err(pending.refuse(Refusal::Busy(Busy::Dials)));
+        };
         let began = Instant::now();
         let addresses = match self.resolver.resolve(permit.destination().host()).await {
             Ok(addresses) => addresses,
@@ -167,6 +168,15 @@ impl Enforcer {
             }
             Err(error) => Err(pending.refuse(error.into())),
         }
+    }
+}
+
+/// Whether a request is for a tunnel: by `CONNECT` or SOCKS at once, by a WebSocket when the origin agrees.
+fn is_tunnel(facts: &RequestFacts) -> bool {
+    match facts.protocol {
+        Protocol::Connect | Protocol::Socks5 => true,
+        Protocol::Http => facts.method.as_ref().is_some_and(|method| method.as_str() == Method::WEBSOCKET),
+        Protocol::Own => false,
     }
 }
 

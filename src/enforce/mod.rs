@@ -21,7 +21,7 @@ use crate::dial::{Resolver, SetUpError};
 use crate::facts::{Client, OwnAddresses};
 use crate::policy::Snapshot;
 use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
-use crate::session::{ListenerId, Pending, Registry};
+use crate::session::{ListenerId, Pending, Places, Registry, TunnelPlaces};
 use crate::store::{Handle, Store};
 
 pub use attempt::{Asked, Attempt, Idle};
@@ -48,21 +48,23 @@ pub struct Shared {
     pub resolver: Resolver,
     /// Our own sockets.
     pub own: ArcSwap<OwnAddresses>,
-    /// How much of everything.
+    /// How long and how much.
     pub limits: Limits,
     /// Which process this is: the tail of `Via: 1.1 outgate-…`, by which a loop is known.
     pub via: String,
 }
 
 /// The limits that this room enforces. Units are in the types; reasons are with the configuration keys.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Limits {
     /// `connect-timeout`: all attempts to reach an origin together.
     pub connect: Duration,
     /// `idle-timeout`: a tunnel without a byte.
     pub idle: Duration,
-    /// `max-tunnels`, per worker.
-    pub tunnels: usize,
+    /// `max-tunnels` and `max-tunnels-per-client`.
+    pub tunnels: TunnelPlaces,
+    /// `max-dials`: ways out that are being looked up and connected.
+    pub dials: Arc<Places>,
 }
 
 impl Enforcer {

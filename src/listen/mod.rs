@@ -4,7 +4,10 @@
 //! - Either every configured address is bound, or none stays bound.
 //! - One listening socket per address, shared by all workers; never `SO_REUSEPORT`, with which another process of the
 //!   same user could bind it too and take a share of the connections.
-//! - Running out of files does not end accepting; what cannot be served is refused with 503 while the open ones go on.
+//! - Neither a full proxy nor running out of files ends accepting; who cannot be served is told so with 503 and closed,
+//!   while the open ones go on.
+
+mod turn_away;
 
 use std::cell::Cell;
 use std::io;
@@ -12,20 +15,19 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::facts::Client;
 use crate::protocol::{Door, serve};
 use crate::record::ConnectionResult;
+use crate::session::{Place, Places};
 use crate::tls::{ClientStream, TlsAcceptor};
+
+use turn_away::TurnAway;
 
 /// How many connections may wait to be accepted. An agent's browser opens hundreds at once; the kernel caps it further.
 const BACKLOG: i32 = 4096;
-
-/// How long accepting rests when the process has no file left for a new connection.
-const OUT_OF_FILES_REST: Duration = Duration::from_millis(50);
 
 /// Binds one address.
 ///
@@ -61,18 +63,30 @@ pub struct Acceptor {
 #[derive(Debug)]
 pub struct Connections {
     count: Cell<usize>,
-    limit: usize,
+    limits: AcceptLimits,
     empty: tokio::sync::Notify,
+}
+
+/// What all workers together may hold.
+#[derive(Clone, Debug)]
+pub struct AcceptLimits {
+    /// `max-connections`.
+    pub connections: Arc<Places>,
+    /// `max-handshakes`.
+    pub handshakes: Arc<Places>,
 }
 
 /// A place among them, given back by dropping it.
 #[derive(Debug)]
-struct Place(Rc<Connections>);
+struct Entered {
+    connections: Rc<Connections>,
+    _place: Place,
+}
 
 impl Connections {
-    /// None yet, of at most `limit`.
-    pub fn new(limit: usize) -> Rc<Self> {
-        Rc::new(Self { count: Cell::new(0), limit, empty: tokio::sync::Notify::new() })
+    /// None yet.
+    pub fn new(limits: AcceptLimits) -> Rc<Self> {
+        Rc::new(Self { count: Cell::new(0), limits, empty: tokio::sync::Notify::new() })
     }
 
     /// Waits until none is left.
@@ -82,21 +96,19 @@ impl Connections {
         }
     }
 
-    fn enter(self: &Rc<Self>) -> Option<Place> {
-        if self.count.get() >= self.limit {
-            return None;
-        }
+    fn enter(self: &Rc<Self>) -> Option<Entered> {
+        let place = self.limits.connections.take()?;
         self.count.set(self.count.get() + 1);
-        Some(Place(Rc::clone(self)))
+        Some(Entered { connections: Rc::clone(self), _place: place })
     }
 }
 
-impl Drop for Place {
+impl Drop for Entered {
     fn drop(&mut self) {
-        let left = self.0.count.get() - 1;
-        self.0.count.set(left);
+        let left = self.connections.count.get() - 1;
+        self.connections.count.set(left);
         if left == 0 {
-            self.0.empty.notify_waiters();
+            self.connections.empty.notify_waiters();
         }
     }
 }
@@ -104,43 +116,53 @@ impl Drop for Place {
 impl Acceptor {
     /// Accepts until the drain begins.
     pub async fn run(self) {
+        let turn_away = TurnAway::new(self.tls.is_some());
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.door.drain.draining() => return self.last(),
+                () = self.door.drain.draining() => return self.last(&turn_away),
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer),
+                Ok((stream, peer)) => self.admit(stream, peer, &turn_away),
                 Err(error) if is_transient(&error) => {}
                 Err(_) => {
-                    self.door.enforcer.connection(&self.door.listener, ConnectionResult::AcceptFailed);
-                    tokio::time::sleep(OUT_OF_FILES_REST).await;
+                    let result = match turn_away.out_of_files(&self.listener).await {
+                        true => ConnectionResult::Busy,
+                        false => ConnectionResult::AcceptFailed,
+                    };
+                    self.door.enforcer.connection(&self.door.listener, result);
                 }
             }
         }
     }
 
     /// Takes what has connected before the drain began: those clients got through, and a closed socket would reset them.
-    fn last(&self) {
+    fn last(&self, turn_away: &TurnAway) {
         let Ok(socket) = self.listener.as_fd().try_clone_to_owned() else { return };
         let listener = TcpListener::from(socket);
         while let Ok((stream, peer)) = listener.accept() {
             let nonblocking = stream.set_nonblocking(true);
             if let (Ok(()), Ok(stream)) = (nonblocking, tokio::net::TcpStream::from_std(stream)) {
-                self.admit(stream, peer);
+                self.admit(stream, peer, turn_away);
             }
         }
     }
 
-    fn admit(&self, stream: tokio::net::TcpStream, peer: SocketAddr) {
+    fn admit(&self, stream: tokio::net::TcpStream, peer: SocketAddr, turn_away: &TurnAway) {
         let enforcer = &self.door.enforcer;
         let Some(place) = self.open.enter() else {
             enforcer.connection(&self.door.listener, ConnectionResult::Busy);
-            // One try: whoever floods us gets no memory and no waiting of ours.
-            let _sent = stream.try_write(crate::protocol::BUSY);
-            return;
+            return turn_away.connection(stream);
         };
+        let handshake = match self.tls {
+            Some(_) => self.open.limits.handshakes.take(),
+            None => None,
+        };
+        if self.tls.is_some() && handshake.is_none() {
+            enforcer.connection(&self.door.listener, ConnectionResult::Busy);
+            return turn_away.connection(stream);
+        }
         enforcer.connection(&self.door.listener, ConnectionResult::Accepted);
         // A proxy passes on what it gets when it gets it. Where the option is refused the connection is gone anyway.
         let _gone = stream.set_nodelay(true);
@@ -157,7 +179,9 @@ impl Acceptor {
                 let tls = Arc::clone(tls);
                 tokio::task::spawn_local(async move {
                     let _place = place;
-                    match tokio::time::timeout(door.limits.head_timeout, tls.accept(stream)).await {
+                    let accepted = tokio::time::timeout(door.limits.head_timeout, tls.accept(stream)).await;
+                    drop(handshake);
+                    match accepted {
                         Ok(Ok(stream)) => serve(door, ClientStream::Tls(Box::new(stream)), client).await,
                         _ => door.enforcer.connection(&door.listener, ConnectionResult::TlsFailed),
                     }

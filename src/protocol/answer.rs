@@ -10,8 +10,8 @@ use crate::tls::ClientStream;
 /// What a connection gets for which there is no room: whole, fixed, and closed behind.
 pub const BUSY: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
     Proxy-Status: outgate; error=connection_limit_reached; details=\"busy\"\r\n\
-    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 66\r\nConnection: close\r\n\r\n\
-    outgate has too many connections open (max-connections). Try again";
+    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 80\r\nConnection: close\r\n\r\n\
+    outgate has too many connections open (max-connections, or its files). Try again";
 
 /// How an answer is delivered.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@
 //! Deliberately not here: deciding, resolving, dialling (`enforce` does that in one place), and any byte of a protocol.
 
 mod pending;
+mod places;
 mod refusal;
 mod registry;
 
@@ -23,6 +24,7 @@ use crate::policy::{Permit, Tls};
 use crate::record::{Outcome, RequestId};
 
 pub use pending::{ListenerId, Pending};
+pub use places::{Place, Places, TunnelPlace, TunnelPlaces};
 pub use refusal::{Busy, Malformed, OriginFault, Refusal, Refused};
 pub use registry::{Cut, Open, Registry, Sweep};
 

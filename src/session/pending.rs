@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use super::{Refusal, Refused, Stopwatch};
+use super::{Refusal, Refused, Stopwatch, TunnelPlace};
 use crate::facts::{Client, Destination, Method, Opening, Protocol, RequestFacts, ServerName, Tool};
 use crate::policy::{Cited, Denial, DenyReason, Permit};
 use crate::record::{HelloResult, Kind, Outcome, Record, RequestId, Verdict, WorkerRecorder};
@@ -28,6 +28,8 @@ pub struct Pending {
     /// Taken by whoever emits it; `None` only inside `finish` and afterwards in `drop`.
     record: Option<Box<Record>>,
     counted: bool,
+    /// Given back with the end of the request.
+    place: Option<TunnelPlace>,
 }
 
 impl Pending {
@@ -62,6 +64,7 @@ impl Pending {
             began: Stopwatch::start(),
             record: Some(Box::new(record)),
             counted: false,
+            place: None,
         }
     }
 
@@ -104,6 +107,11 @@ impl Pending {
             record.cited = permit.into();
             record.decide = took;
         });
+    }
+
+    /// Holds a tunnel's place until the request has ended.
+    pub fn occupy(&mut self, place: TunnelPlace) {
+        self.place = Some(place);
     }
 
     /// Notes how long the policy took to deny it; the denial itself comes with [`Pending::refuse`].

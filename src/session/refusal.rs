@@ -60,12 +60,8 @@ pub enum Busy {
     Tunnels,
     /// `max-tunnels-per-client`.
     TunnelsOfClient,
-    /// Sockets, ports or files of this process.
-    Sockets,
-    /// Look-ups in flight.
-    Resolver,
-    /// The proxy is being shut down.
-    Draining,
+    /// `max-dials`.
+    Dials,
 }
 
 impl Busy {
@@ -74,9 +70,7 @@ impl Busy {
         match self {
             Self::Tunnels => "too many tunnels are open (`max-tunnels`)",
             Self::TunnelsOfClient => "this client has too many tunnels open (`max-tunnels-per-client`)",
-            Self::Sockets => "the proxy has no free sockets",
-            Self::Resolver => "too many names are being resolved",
-            Self::Draining => "the proxy is shutting down",
+            Self::Dials => "too many destinations are being connected to (`max-dials`)",
         }
     }
 }

@@ -1,0 +1,106 @@
+//! Connections for which there is no room: told so, and closed.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::protocol::BUSY;
+
+/// What a TLS client gets instead: the fatal alert `internal_error` (RFC 8446 §6.2), which needs no handshake.
+const TLS_BUSY: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
+/// Connections of one worker that are being told so at once. Beyond that they are closed without waiting whether the
+/// answer arrived, so that a flood cannot hold files here.
+const MAX_LEAVING: usize = 256;
+/// How long one may take to read that answer and close.
+const LEAVE_TIME: Duration = Duration::from_secs(1);
+/// How much of what it still sends is read meanwhile, so that no reset takes the answer away: most heads.
+const LEAVE_BYTES: usize = 64 * 1024;
+/// How long accepting rests when the process has no file left for a new connection, nor for turning it away.
+const OUT_OF_FILES_REST: Duration = Duration::from_millis(50);
+
+/// What one listener's share of a worker turns connections away with.
+#[derive(Debug)]
+pub(super) struct TurnAway {
+    answer: &'static [u8],
+    leaving: Rc<Cell<usize>>,
+    /// A file that is kept so that it can be given up: with it one connection can be accepted when no other file is left.
+    spare: RefCell<Option<File>>,
+}
+
+impl TurnAway {
+    pub(super) fn new(tls: bool) -> Self {
+        let answer = if tls { TLS_BUSY } else { BUSY };
+        Self { answer, leaving: Rc::default(), spare: RefCell::new(spare()) }
+    }
+
+    /// Answers, and reads what comes until the client has closed, within bounds.
+    pub(super) fn connection(&self, mut stream: TcpStream) {
+        // One try: whoever floods us gets no memory and no waiting of ours.
+        if stream.try_write(self.answer).is_err() || self.leaving.get() >= MAX_LEAVING {
+            return;
+        }
+        self.leaving.set(self.leaving.get() + 1);
+        let leaving = Rc::clone(&self.leaving);
+        tokio::task::spawn_local(async move {
+            // Late or not, the connection is over.
+            let _late = timeout(LEAVE_TIME, async {
+                if stream.shutdown().await.is_ok() {
+                    read_away(&stream).await;
+                }
+            })
+            .await;
+            leaving.set(leaving.get() - 1);
+        });
+    }
+
+    /// Takes one connection off the queue although there is no file for it, and turns it away. True if there was one.
+    pub(super) async fn out_of_files(&self, listener: &TcpListener) -> bool {
+        let had_spare = self.spare.take().is_some();
+        let accepted = if had_spare { accept_now(listener).await } else { None };
+        let turned_away = accepted.is_some();
+        if let Some(stream) = accepted {
+            let _gone = stream.try_write(self.answer);
+            let _gone = stream.try_read(&mut [0; 4096]);
+        }
+        self.spare.replace(spare());
+        if !turned_away {
+            tokio::time::sleep(OUT_OF_FILES_REST).await;
+        }
+        turned_away
+    }
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// The next connection if there is one already.
+async fn accept_now(listener: &TcpListener) -> Option<TcpStream> {
+    poll_fn(|context| {
+        Poll::Ready(match listener.poll_accept(context) {
+            Poll::Ready(Ok((stream, _))) => Some(stream),
+            Poll::Ready(Err(_)) | Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+async fn read_away(stream: &TcpStream) {
+    let mut left = LEAVE_BYTES;
+    let mut buffer = [0; 1024];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(count) if count < left => left -= count,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
