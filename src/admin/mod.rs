@@ -12,6 +12,7 @@ pub mod page;
 mod process;
 mod routes;
 mod server;
+mod stall;
 mod stream;
 mod token;
 mod view;

@@ -232,7 +232,9 @@ impl Admin {
             Err(answer) => return *answer,
         };
         if query.get("follow").is_some() {
-            return stream::events(self.shared.recorder.follow(), filter);
+            return stream::events(self.shared.recorder.follow(), filter).unwrap_or_else(|| {
+                problem(StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the records already")
+            });
         }
         let records: Vec<_> = self.shared.recorder.recent(&filter).iter().map(|line| line.to_json()).collect();
         content("application/json", format!("{{\"records\":[{}]}}", records.join(",")))

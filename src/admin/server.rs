@@ -11,12 +11,20 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::routes::{self, Admin};
+use super::stall::NoStall;
 
 /// Admin connections at once. Administrators, a scraper, a few dashboards; a flood waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 64;
 
-/// A request head on the admin listener.
+/// A request head on the admin listener, and the silence before it: with few places nobody keeps one for later.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a request head, and of an answer that hyper holds back. Browsers' heads for loopback are about 1 KiB; this is
+/// 4 MiB for all places together.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// Fields of a head. Browsers send about 20.
+const MAX_FIELDS: usize = 64;
 
 /// After shutdown, how long answers that are under way may take.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -45,7 +53,9 @@ pub fn run(socket: TcpListener, admin: Arc<Admin>, mut shutdown: watch::Receiver
                 let _ended = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_TIMEOUT)
-                    .serve_connection(TokioIo::new(stream), service)
+                    .max_buf_size(MAX_HEAD)
+                    .max_headers(MAX_FIELDS)
+                    .serve_connection(TokioIo::new(NoStall::new(stream)), service)
                     .await;
                 drop(place);
             });

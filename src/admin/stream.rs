@@ -11,8 +11,13 @@ use http_body_util::combinators::BoxBody;
 use hyper::Response;
 use hyper::body::{Body, Frame};
 use hyper::header::{self, HeaderValue};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::record::{Followed, Follower, RecentFilter};
+
+/// Clients that follow at once. Each keeps a connection of the few for as long as it likes; the other half stays for those
+/// who ask and go.
+static FOLLOWERS: Semaphore = Semaphore::const_new(32);
 
 type Next = Pin<Box<dyn Future<Output = (Follower, Option<Followed>)> + Send + Sync>>;
 
@@ -20,13 +25,16 @@ type Next = Pin<Box<dyn Future<Output = (Follower, Option<Followed>)> + Send + S
 struct Events {
     next: Next,
     filter: RecentFilter,
+    _place: SemaphorePermit<'static>,
 }
 
-/// A stream of `data:` lines, one record each, and `event: missed` where the client was too slow.
-pub(super) fn events(follower: Follower, filter: RecentFilter) -> Response<BoxBody<Bytes, Infallible>> {
-    let mut response = Response::new(Events { next: Box::pin(step(follower)), filter }.boxed());
+/// A stream of `data:` lines, one record each, and `event: missed` where the client was too slow. None if too many follow
+/// already.
+pub(super) fn events(follower: Follower, filter: RecentFilter) -> Option<Response<BoxBody<Bytes, Infallible>>> {
+    let place = FOLLOWERS.try_acquire().ok()?;
+    let mut response = Response::new(Events { next: Box::pin(step(follower)), filter, _place: place }.boxed());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    response
+    Some(response)
 }
 
 async fn step(mut follower: Follower) -> (Follower, Option<Followed>) {

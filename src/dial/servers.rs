@@ -4,13 +4,14 @@
 //! - The question is the name itself, absolute: A and AAAA, and what its CNAMEs lead to. Neither a search list nor the
 //!   hosts file is consulted. `localhost` and names below it are loopback without a question (RFC 6761 §6.3).
 //! - An answer is kept as long as its TTL says; TTL 0 is not kept. The store is bounded.
-//! - Equal questions of one worker that are under way together are asked once.
+//! - Equal questions of one worker that are under way together are asked once, and count once among those under way.
 //!
 //! Deliberately not done: DNSSEC, encrypted transports, randomised case (some servers lower it), telling what a server
 //! put beside the answer from the answer itself: all of it is vetted.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -22,7 +23,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::resolve::{Addresses, ResolveError};
 use crate::facts::DomainName;
@@ -39,18 +40,24 @@ const REPETITIONS: usize = 1;
 pub(super) struct Servers {
     resolver: TokioResolver,
     in_flight: Arc<Semaphore>,
+    /// The names under way, each with its place among `in_flight`. As many entries as places.
+    asking: Mutex<HashMap<DomainName, Weak<Asking>>>,
 }
+
+/// A name's place among the look-ups under way, held by everyone who waits for it.
+#[derive(Debug)]
+struct Asking(#[expect(dead_code, reason = "held, and given back with the last who waits")] OwnedSemaphorePermit);
 
 impl Servers {
     pub(super) fn new(servers: &[SocketAddr], timeout: Duration, in_flight: Arc<Semaphore>) -> Result<Self, NetError> {
         let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect());
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options(timeout);
-        Ok(Self { resolver: builder.build()?, in_flight })
+        Ok(Self { resolver: builder.build()?, in_flight, asking: Mutex::default() })
     }
 
     pub(super) async fn look_up(&self, name: &DomainName) -> Result<Addresses, ResolveError> {
-        let _permit = self.in_flight.try_acquire().map_err(|_| ResolveError::Busy)?;
+        let _asking = self.join(name)?;
         // Made of labels, a name is absolute.
         let labels = name.as_str().split('.').map(str::as_bytes);
         let name = Name::from_labels(labels).map_err(|_| ResolveError::Failed)?;
@@ -61,6 +68,45 @@ impl Servers {
         match (v6, v4) {
             (Err(v6), Err(v4)) => Err(worse(reason(&v6), reason(&v4))),
             (v6, v4) => Ok([v6, v4].iter().flatten().flat_map(addresses).collect()),
+        }
+    }
+}
+
+impl Servers {
+    /// A part in the look-up of this name: that of those who ask already, or a new one if there is room.
+    fn join(&self, name: &DomainName) -> Result<Waiting<'_>, ResolveError> {
+        let mut asking = self.asking();
+        let known = asking.get(name).and_then(Weak::upgrade);
+        let place = match known {
+            Some(place) => place,
+            None => {
+                let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| ResolveError::Busy)?;
+                let place = Arc::new(Asking(permit));
+                asking.insert(name.clone(), Arc::downgrade(&place));
+                place
+            }
+        };
+        Ok(Waiting { servers: self, name: name.clone(), place: Some(place) })
+    }
+
+    fn asking(&self) -> MutexGuard<'_, HashMap<DomainName, Weak<Asking>>> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who waits for a name. The last one takes it off the list.
+struct Waiting<'a> {
+    servers: &'a Servers,
+    name: DomainName,
+    place: Option<Arc<Asking>>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut asking = self.servers.asking();
+        drop(self.place.take());
+        if asking.get(&self.name).is_some_and(|place| place.strong_count() == 0) {
+            asking.remove(&self.name);
         }
     }
 }
@@ -462,8 +508,10 @@ mod tests {
             let server = Server::start(&[("A a.test.", Say::Nothing), ("AAAA a.test.", Say::Nothing)]).await;
             let resolver = resolver(&[&server], 1);
             let other = resolver.for_worker().unwrap();
-            let (held, refused) = tokio::join!(resolve(&resolver, "a.test"), resolve(&other, "b.test"));
+            let (held, equal, refused) =
+                tokio::join!(resolve(&resolver, "a.test"), resolve(&resolver, "a.test"), resolve(&other, "b.test"));
             assert_eq!(held, Err(ResolveError::Timeout));
+            assert_eq!(equal, Err(ResolveError::Timeout), "who asks the same takes no room");
             assert_eq!(refused, Err(ResolveError::Busy));
             assert_eq!(resolve(&other, "b.test").await, Err(ResolveError::NotFound), "and room comes back");
         })

@@ -44,6 +44,10 @@ pub enum Basis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleRef(pub(super) RuleIndex);
 
+/// Addresses of each family that a route keeps. All of an answer are judged; no more than a few are ever tried, and an
+/// answer of thousands (64 KiB by TCP) must not cost the square of their number.
+const MAX_OF_A_FAMILY: usize = 16;
+
 /// The way out that a permit has vetted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -128,14 +132,15 @@ impl Permit {
     /// # Errors
     /// The denial to answer with: `loop` for one of our own sockets, `address_not_allowed` for the rest.
     pub fn vet(&self, resolved: &[IpAddr], own: &OwnAddresses) -> Result<Route, Denial> {
-        let mut vetted = SmallVec::new();
+        let mut vetted: SmallVec<[SocketAddr; 2]> = SmallVec::new();
         for ip in resolved {
             let addr = SocketAddr::new(*ip, self.destination.port().get());
             if own.contains(addr) {
                 return Err(self.denial(DenyReason::Loop, None, None));
             }
             self.vet_address(*ip)?;
-            if !vetted.contains(&addr) {
+            let alike = vetted.iter().filter(|known| known.is_ipv4() == addr.is_ipv4()).count();
+            if alike < MAX_OF_A_FAMILY && !vetted.contains(&addr) {
                 vetted.push(addr);
             }
         }

@@ -9,7 +9,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -65,7 +65,7 @@ pub(super) async fn run(
     let mut origin = Wire::new(origin);
     let mut upload = Upload::new(plan);
     let mut download = Download::new(plan, limits.head);
-    let mut patience = Patience::new(limits.body_timeout);
+    let mut patience = Patience::new(limits);
     let result = poll_fn(|context| {
         let before = (upload.pump.moved, download.pump.moved, download.received);
         // The upload goes first, so that a request is on its way before its answer is looked for.
@@ -79,7 +79,7 @@ pub(super) async fn run(
             Poll::Pending => {}
         }
         let progress = before != (upload.pump.moved, download.pump.moved, download.received);
-        if patience.is_over(context, progress) {
+        if patience.is_over(context, progress, download.head_began) {
             let answered = download.answered();
             // Whose turn was it? An upload that waits for the client's bytes is the client's fault.
             return Poll::Ready(Err(match upload.waits_for_client() {
@@ -107,28 +107,35 @@ pub(super) async fn run(
     })
 }
 
-/// The limit on silence, with one timer that is only touched when it fires.
+/// The limits on silence and on a head that drips in, with one timer that is only touched when it fires.
 struct Patience {
-    limit: std::time::Duration,
+    silence: Duration,
+    head: Duration,
     last: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Patience {
-    fn new(limit: std::time::Duration) -> Self {
-        Self { limit, last: Instant::now(), timer: Box::pin(tokio::time::sleep(limit)) }
+    fn new(limits: &GateLimits) -> Self {
+        let (silence, head) = (limits.body_timeout, limits.head_timeout);
+        Self { silence, head, last: Instant::now(), timer: Box::pin(tokio::time::sleep(silence.min(head))) }
     }
 
-    fn is_over(&mut self, context: &mut Context<'_>, progress: bool) -> bool {
+    /// `head_began`: since when a head of the origin is incomplete, if one is. Its bytes are progress, but they must not
+    /// take for ever: at one byte a minute a head would last for weeks.
+    fn is_over(&mut self, context: &mut Context<'_>, progress: bool, head_began: Option<Instant>) -> bool {
         if progress {
             self.last = Instant::now();
         }
         while self.timer.as_mut().poll(context).is_ready() {
-            let due = self.last + self.limit;
-            if due <= Instant::now() {
+            let due = self.last + self.silence;
+            let head_due = head_began.map(|began| began + self.head);
+            if head_due.map_or(due, |head_due| due.min(head_due)) <= Instant::now() {
                 return true;
             }
-            self.timer.as_mut().reset(due.into());
+            // A head may begin at any time: never sleep past the moment at which it would have to be whole.
+            let look = due.min(Instant::now() + self.head);
+            self.timer.as_mut().reset(head_due.map_or(look, |head_due| look.min(head_due)).into());
         }
         false
     }
@@ -292,6 +299,8 @@ struct Download<'a> {
     interim: usize,
     /// Bytes that came from the origin; progress, even before a head is whole.
     received: u64,
+    /// When the first byte of a head came that is not whole yet.
+    head_began: Option<Instant>,
     status: Option<u16>,
     client_stays: bool,
 }
@@ -327,6 +336,7 @@ impl<'a> Download<'a> {
             state,
             interim: 0,
             received: 0,
+            head_began: None,
             status: None,
             client_stays: plan.keep_alive,
         }
@@ -368,6 +378,7 @@ impl<'a> Download<'a> {
             0 => Err(Failed::OriginGone { answered: self.answered() }),
             count => {
                 self.received += count as u64;
+                self.head_began.get_or_insert_with(Instant::now);
                 Ok(())
             }
         }
@@ -384,6 +395,7 @@ impl<'a> Download<'a> {
         if head.status == 407 {
             return Err(nonsense);
         }
+        self.head_began = None;
         let via = &self.plan.via;
         if head.status == 101 {
             if !(self.plan.websocket && head.upgrade_websocket) {

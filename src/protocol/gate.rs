@@ -63,7 +63,7 @@ pub struct Speaks {
 /// The limits of this room. Reasons are with the configuration keys.
 #[derive(Clone, Copy, Debug)]
 pub struct GateLimits {
-    /// `head-timeout`: a whole head, from the connection's or the request's first byte.
+    /// `head-timeout`: a whole head, from the connection's or its own first byte; an origin's too.
     pub head_timeout: Duration,
     /// `hello-timeout`: a whole ClientHello, from the moment that the tunnel stands.
     pub hello_timeout: Duration,

@@ -9,14 +9,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
 
 use crate::tunnel::with_scratch;
 
 /// After an answer that ends a connection, what the client still sends is read and thrown away up to this much, so that
 /// the kernel does not answer it with a reset that would take the answer with it (RFC 9112 §9.6).
 const LINGER_BYTES: usize = 256 * 1024;
-/// As [`LINGER_BYTES`], in time.
+/// As [`LINGER_BYTES`], in time; with what our side still has to say among it.
 const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// For an answer of our own, which is some KiB: it fits any socket's buffer, unless many before it were not read.
+const SEND_TIME: Duration = Duration::from_secs(10);
 
 /// A stream and what was read ahead.
 #[derive(Debug)]
@@ -77,10 +81,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         })
     }
 
-    /// Writes all of it.
+    /// Writes all of it, soon: a client that does not read its answers is gone.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await?;
-        self.stream.flush().await
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        timeout(SEND_TIME, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     pub(super) fn stream(&mut self) -> &mut S {
@@ -96,11 +103,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Ends the connection so that what was sent arrives: says that nothing more comes, then reads what the client still
     /// sends, within bounds.
     pub(super) async fn close_gently(mut self) {
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
         self.buffer = Vec::new();
         let drain = async {
+            if self.stream.shutdown().await.is_err() {
+                return;
+            }
             let mut left = LINGER_BYTES;
             while left > 0 {
                 let count = std::future::poll_fn(|context| {
@@ -118,6 +125,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
         };
         // Late or not, the connection is over.
-        let _late = tokio::time::timeout(LINGER_TIME, drain).await;
+        let _late = timeout(LINGER_TIME, drain).await;
     }
 }
