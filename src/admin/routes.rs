@@ -102,7 +102,10 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
         return stranger();
     }
     match (&*path, request.method().as_str()) {
-        ("/", "GET" | "HEAD") => html(page::render(&view::of(admin))),
+        ("/", "GET" | "HEAD") => {
+            admin.shared.recorder.caught_up().await;
+            html(page::render(&view::of(admin)))
+        }
         (page::STYLE_PATH, "GET" | "HEAD") => content("text/css; charset=utf-8", page::STYLE),
         (page::SCRIPT_PATH, "GET" | "HEAD") => content("text/javascript; charset=utf-8", page::SCRIPT),
         ("/metrics", "GET" | "HEAD") => admin.metrics(),
@@ -112,7 +115,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
             Ok(limit) => json_of(&admin.shared.recorder.denials(limit)),
             Err(answer) => *answer,
         },
-        ("/v1/records", "GET" | "HEAD") => admin.records(&query),
+        ("/v1/records", "GET" | "HEAD") => admin.records(&query).await,
         ("/v1/policy/reload", "POST") => admin.reload(&request).await,
         (
             "/"
@@ -226,7 +229,7 @@ impl Admin {
         json_of(&enforce::check(&policy, &self.shared.resolver, &own, question, circumstances).await)
     }
 
-    fn records(&self, query: &Query) -> Response<Body> {
+    async fn records(&self, query: &Query) -> Response<Body> {
         let filter = match filter(query) {
             Ok(filter) => filter,
             Err(answer) => return *answer,
@@ -236,6 +239,7 @@ impl Admin {
                 problem(StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the records already")
             });
         }
+        self.shared.recorder.caught_up().await;
         let records: Vec<_> = self.shared.recorder.recent(&filter).iter().map(|line| line.to_json()).collect();
         content("application/json", format!("{{\"records\":[{}]}}", records.join(",")))
     }

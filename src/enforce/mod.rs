@@ -95,8 +95,9 @@ impl Enforcer {
         self.policy.borrow_mut().snapshot()
     }
 
-    /// The asking client's own last denials, newest first.
-    pub fn recent_denials(&self, client: IpAddr, limit: usize) -> Vec<Arc<RecordLine>> {
+    /// The asking client's own last denials, newest first; each that was answered before the call is among them.
+    pub async fn recent_denials(&self, client: IpAddr, limit: usize) -> Vec<Arc<RecordLine>> {
+        self.shared.recorder.caught_up().await;
         let mut filter = RecentFilter::newest(limit);
         filter.decision = Some("deny".to_owned());
         filter.client_ip = Some(client);

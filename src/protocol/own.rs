@@ -84,7 +84,7 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
         _ if !asked.is_get => None,
         "/proxy.pac" => door.own.pac().map(|script| (pac::CONTENT_TYPE, script)),
         "/.well-known/outgate" => Some(("application/json", about(door))),
-        "/.well-known/outgate/denials" if door.own.denials => Some(("application/json", denials(door, &attempt))),
+        "/.well-known/outgate/denials" if door.own.denials => Some(("application/json", denials(door, &attempt).await)),
         _ => None,
     };
     let Some((kind, body)) = page else {
@@ -137,10 +137,11 @@ fn about(door: &Door) -> String {
     .to_string()
 }
 
-fn denials(door: &Door, attempt: &Attempt) -> String {
+async fn denials(door: &Door, attempt: &Attempt) -> String {
     let denials: Vec<_> = door
         .enforcer
         .recent_denials(attempt.client().addr.ip(), MAX_DENIALS)
+        .await
         .iter()
         .filter_map(|line| line.record())
         .map(|record| {

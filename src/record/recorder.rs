@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -20,6 +21,9 @@ use super::{Denials, Metrics, RecentFilter, WorkerRecorder, lock};
 
 /// Lines that a follower may be behind before it loses some.
 const FOLLOWER_LAG: usize = 1024;
+
+/// How long somebody who reads waits for a writer that a disk or a terminal holds up. It writes every 50 ms otherwise.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How records are kept.
 #[derive(Clone, Debug)]
@@ -167,8 +171,17 @@ impl Recorder {
         table.denials(limit)
     }
 
+    /// Waits until everything that was handed in before the call is in [`Self::recent`]; not for a disk. A writer that is
+    /// held up is waited for for a second, so that whoever asks gets what there is.
+    pub fn caught_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let caught_up = self.shared.signal.caught_up();
+        async move {
+            let _late = tokio::time::timeout(CATCH_UP_PATIENCE, caught_up).await;
+        }
+    }
+
     /// The newest lines that the filter shows, the newest last. What was handed in within the last 50 ms may be
-    /// missing.
+    /// missing; see [`Self::caught_up`].
     pub fn recent(&self, filter: &RecentFilter) -> Vec<Arc<RecordLine>> {
         lock(&self.shared.ring).recent(filter)
     }

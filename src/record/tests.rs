@@ -316,6 +316,21 @@ async fn a_follower_sees_each_line_and_how_many_it_missed() {
     assert!(recorder.follow().next().await.is_none());
 }
 
+#[tokio::test]
+async fn whoever_asks_right_after_a_denial_sees_it() {
+    let recorder = Recorder::start(settings()).unwrap();
+    let worker = recorder.worker(1);
+    for n in 1..=50 {
+        deny(&worker, "a.test:443", DenyReason::HostNotAllowed);
+        recorder.caught_up().await;
+        assert_eq!(recorder.recent(&RecentFilter::newest(usize::MAX)).len(), n);
+    }
+    let late = recorder.caught_up();
+    recorder.shutdown();
+    late.await;
+    recorder.caught_up().await;
+}
+
 #[test]
 fn after_a_shutdown_nobody_waits_and_counts_go_on() {
     let recorder = Recorder::start(settings()).unwrap();

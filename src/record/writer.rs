@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::entry::{Kind, Record};
 use super::jsonl::JsonlFile;
@@ -27,6 +27,8 @@ pub(super) struct Signal {
     state: Mutex<State>,
     wake: Condvar,
     flushed: Condvar,
+    /// Up to which question the writer has caught up; [`u64::MAX`] once it is no more.
+    caught_up: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +40,9 @@ struct State {
     /// How many flushes were asked for, and up to which one they are done.
     flush_asked: u64,
     flush_done: u64,
+    /// How many have asked whether the writer has caught up, and how many of them know.
+    catch_up_asked: u64,
+    catch_up_done: u64,
     stop: bool,
     /// The writer is no more.
     gone: bool,
@@ -62,6 +67,20 @@ impl Signal {
         drop(self.flushed.wait_while(state, done).unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Ready once everything that was handed in before the call is in memory.
+    pub(super) fn caught_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut caught_up = self.caught_up.subscribe();
+        let mut state = lock(&self.state);
+        state.catch_up_asked += 1;
+        let asked = state.catch_up_asked;
+        drop(state);
+        self.wake.notify_one();
+        async move {
+            // The sender is gone with the room: nothing more will come.
+            let _gone = caught_up.wait_for(|done| *done >= asked).await;
+        }
+    }
+
     pub(super) fn stop(&self) {
         lock(&self.state).stop = true;
         self.wake.notify_one();
@@ -72,13 +91,14 @@ impl Signal {
         let mut state = lock(&self.state);
         loop {
             let flush = (state.flush_asked > state.flush_done).then_some(state.flush_asked);
+            let catch_up = (state.catch_up_asked > state.catch_up_done).then_some(state.catch_up_asked);
             let now = Instant::now();
             let due = until.is_some_and(|until| until <= now);
             let batch = state.urgent || (state.waiting && paused_until <= now);
-            if batch || due || flush.is_some() || state.stop {
+            if batch || due || flush.is_some() || catch_up.is_some() || state.stop {
                 state.waiting = false;
                 state.urgent = false;
-                return Task { flush, stop: state.stop };
+                return Task { flush, catch_up, stop: state.stop };
             }
             let next =
                 if state.waiting { Some(until.map_or(paused_until, |until| until.min(paused_until))) } else { until };
@@ -92,6 +112,11 @@ impl Signal {
         }
     }
 
+    fn catch_up_done(&self, asked: u64) {
+        lock(&self.state).catch_up_done = asked;
+        self.caught_up.send_replace(asked);
+    }
+
     fn flush_done(&self, flush: u64) {
         let mut state = lock(&self.state);
         state.flush_done = state.flush_done.max(flush);
@@ -103,6 +128,7 @@ impl Signal {
 #[derive(Debug)]
 struct Task {
     flush: Option<u64>,
+    catch_up: Option<u64>,
     stop: bool,
 }
 
@@ -113,6 +139,7 @@ impl Drop for Farewell {
     fn drop(&mut self) {
         lock(&self.0.signal.state).gone = true;
         self.0.signal.flushed.notify_all();
+        self.0.signal.caught_up.send_replace(u64::MAX);
     }
 }
 
@@ -155,6 +182,9 @@ impl Writer {
         loop {
             let task = farewell.0.signal.wait(paused_until, self.due_at());
             self.batch(task.flush.is_some() || task.stop);
+            if let Some(asked) = task.catch_up {
+                farewell.0.signal.catch_up_done(asked);
+            }
             if let Some(flush) = task.flush {
                 farewell.0.signal.flush_done(flush);
             }
