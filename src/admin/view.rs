@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::page::{DenialRow, ListenerRow, PolicyView, RecordRow, Totals, View};
 use super::routes::Admin;
-use crate::record::{RecentFilter, RecordLine};
+use crate::record::{Kind, RecentFilter, RecordLine};
 
 /// Rows of each table: what fits a screen or two.
 const ROWS: usize = 50;
@@ -14,7 +14,9 @@ pub(super) fn of(admin: &Admin) -> View {
     let shared = &admin.shared;
     let totals = shared.recorder.totals();
     let denials = shared.recorder.denials(ROWS);
-    let mut records = shared.recorder.recent(&RecentFilter::newest(ROWS));
+    // A tunnel's interim lines say nothing new here: its end does.
+    let ends = RecentFilter { kind: Some(Kind::End), ..RecentFilter::newest(ROWS) };
+    let mut records = shared.recorder.recent(&ends);
     records.reverse();
     let now = SystemTime::now();
     View {

@@ -14,7 +14,7 @@ use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use super::entry::Record;
+use super::entry::{Kind, Record};
 use crate::facts::{Destination, Host};
 
 /// One line of the record: what the file, the API and those who follow it show alike.
@@ -165,7 +165,8 @@ impl<'a> Columns<'a> {
             revision: record.revision(),
             address: Shown(record.address),
             sni: record.sni.as_deref().unwrap_or_default(),
-            outcome: record.outcome.as_str(),
+            // What is still going on has none yet.
+            outcome: if record.kind == Kind::End { record.outcome.as_str() } else { "" },
             status: record.status,
             bytes_up: record.bytes_up,
             bytes_down: record.bytes_down,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::entry::Kind;
 use super::line::RecordLine;
 use crate::facts::{Destination, Host};
 
@@ -18,6 +19,8 @@ pub struct RecentFilter {
     pub limit: usize,
     /// Only lines after this one.
     pub since_seq: Option<u64>,
+    /// Only this kind of a request's lines, and no gaps.
+    pub kind: Option<Kind>,
     /// Only this decision, by its token (`deny`).
     pub decision: Option<String>,
     /// Only this host.
@@ -29,15 +32,16 @@ pub struct RecentFilter {
 impl RecentFilter {
     /// The newest `limit` lines of every kind.
     pub fn newest(limit: usize) -> Self {
-        Self { limit, since_seq: None, decision: None, host: None, client_ip: None }
+        Self { limit, since_seq: None, kind: None, decision: None, host: None, client_ip: None }
     }
 
     /// Whether it shows this line; the limit aside.
     pub fn shows(&self, line: &RecordLine) -> bool {
         let Some(record) = line.record() else {
-            return self.decision.is_none() && self.host.is_none() && self.client_ip.is_none();
+            return self.kind.is_none() && self.decision.is_none() && self.host.is_none() && self.client_ip.is_none();
         };
-        self.decision.as_deref().is_none_or(|decision| decision == record.verdict.decision())
+        self.kind.is_none_or(|kind| kind == record.kind)
+            && self.decision.as_deref().is_none_or(|decision| decision == record.verdict.decision())
             && self.host.as_ref().is_none_or(|host| record.destination.as_ref().map(Destination::host) == Some(host))
             && self.client_ip.is_none_or(|ip| record.client.ip().to_canonical() == ip.to_canonical())
     }
@@ -91,11 +95,13 @@ mod tests {
         ring.push(Arc::new(line(2, denied(2, "b.test:443"))));
         ring.push(Arc::new(line(3, Record { verdict: Verdict::Allow, ..denied(3, "b.test:443") })));
         ring.push(Arc::new(line(4, Record { client: "192.0.2.1:9".parse().unwrap(), ..denied(4, "a.test:1") })));
+        ring.push(Arc::new(line(5, Record { kind: Kind::Open, verdict: Verdict::Allow, ..denied(5, "c.test:1") })));
         let all = RecentFilter::newest(10);
-        assert_eq!(seqs(&ring, &all), [1, 2, 3, 4]);
-        assert_eq!(seqs(&ring, &RecentFilter::newest(2)), [3, 4]);
-        assert_eq!(seqs(&ring, &RecentFilter { since_seq: Some(2), ..all.clone() }), [3, 4]);
-        assert_eq!(seqs(&ring, &RecentFilter { decision: Some("allow".into()), ..all.clone() }), [3]);
+        assert_eq!(seqs(&ring, &all), [1, 2, 3, 4, 5]);
+        assert_eq!(seqs(&ring, &RecentFilter::newest(2)), [4, 5]);
+        assert_eq!(seqs(&ring, &RecentFilter { since_seq: Some(2), ..all.clone() }), [3, 4, 5]);
+        assert_eq!(seqs(&ring, &RecentFilter { kind: Some(Kind::End), ..all.clone() }), [1, 2, 3, 4]);
+        assert_eq!(seqs(&ring, &RecentFilter { decision: Some("allow".into()), ..all.clone() }), [3, 5]);
         assert_eq!(seqs(&ring, &RecentFilter { host: Host::parse(b"a.test").ok(), ..all.clone() }), [1, 4]);
         assert_eq!(seqs(&ring, &RecentFilter { client_ip: "192.0.2.1".parse().ok(), ..all }), [4]);
     }

@@ -175,6 +175,18 @@ impl Pending {
         }
     }
 
+    /// Hands in what is known so far of a tunnel that stays open. Its end, by [`Pending::finish`], is still to come.
+    pub fn interim(&self, kind: Kind, bytes_up: u64, bytes_down: u64) {
+        if let Some(record) = &self.record {
+            let mut record = Record::clone(record);
+            record.kind = kind;
+            record.bytes_up += bytes_up;
+            record.bytes_down += bytes_down;
+            record.duration = self.began.elapsed();
+            self.worker.emit(record);
+        }
+    }
+
     /// Lets go of the policy that permitted it, keeping the names that the record cites. For tunnels that outlive it.
     pub fn detach_policy(&mut self) {
         self.with(|record| record.cited.detach());

@@ -2,7 +2,8 @@
 //!
 //! Guaranteed: after a swap of the policy, and when a rule's period begins or ends, every open tunnel is judged again by
 //! the policy in force, its address too; those that it denies are cut with `revoked`, the others notice nothing. A tunnel
-//! that has been silent for longer than the limit is cut with `timeout`.
+//! that has been silent for longer than the limit is cut with `timeout`. One that stays open hands in an `open` record
+//! after five seconds and a `progress` record every minute, with its bytes so far, so that a crash hides nothing.
 //!
 //! Deliberately not done: a timer or a watcher per tunnel. One sweep looks at all of them; ten thousand take a few
 //! milliseconds.
@@ -16,7 +17,12 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Pending;
 use crate::facts::{OwnAddresses, RequestFacts};
 use crate::policy::{Decision, Permit, Snapshot};
-use crate::record::Outcome;
+use crate::record::{Kind, Outcome};
+
+/// The age at which a tunnel is recorded as open. Most are over before: their `end` says it all.
+const OPEN_AFTER: u32 = 5;
+/// Seconds between two `progress` records of a tunnel: what a crash leaves unknown of its bytes.
+const PROGRESS_EVERY: u32 = 60;
 
 /// The open tunnels of one worker.
 #[derive(Debug)]
@@ -59,6 +65,12 @@ struct Entry {
     address: IpAddr,
     /// Seconds of the registry's clock at the last byte.
     active: Cell<u32>,
+    /// When the next interim record is due, and of which kind.
+    next: Cell<(u32, Kind)>,
+    /// Bytes to the origin and to the client so far.
+    moved: Cell<(u64, u64)>,
+    /// How many of them the metrics know.
+    counted: Cell<(u64, u64)>,
     cut: Cell<Option<Cut>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -110,6 +122,9 @@ impl Registry {
             pending: RefCell::new(Some(pending)),
             address,
             active: Cell::new(self.seconds()),
+            next: Cell::new((self.seconds().saturating_add(OPEN_AFTER), Kind::Open)),
+            moved: Cell::default(),
+            counted: Cell::default(),
             cut: Cell::new(None),
             waker: RefCell::new(None),
         });
@@ -137,7 +152,8 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Judges every open tunnel and cuts those that must end. Returns how many were revoked.
+    /// Judges every open tunnel and cuts those that must end; hands in the interim records that are due. Returns how many
+    /// were revoked.
     pub fn sweep(&self, sweep: &Sweep<'_>) -> usize {
         let idle = u32::try_from(sweep.idle.as_secs()).unwrap_or(u32::MAX);
         let now = self.seconds();
@@ -148,6 +164,7 @@ impl Registry {
             if entry.cut.get().is_some() {
                 continue;
             }
+            entry.account(now);
             if sweep.policy.is_some_and(|policy| !entry.is_still_permitted(policy, sweep)) {
                 revoked += 1;
                 entry.cut(Cut::Revoked);
@@ -196,6 +213,29 @@ impl Entry {
         true
     }
 
+    /// Counts the bytes that moved since the last sweep, and hands in an interim record if one is due at `now`.
+    fn account(&self, now: u32) {
+        let pending = self.pending.borrow();
+        let Some(pending) = pending.as_ref() else { return };
+        let (up, down) = self.uncounted();
+        if (up, down) != (0, 0) {
+            pending.worker().tunnel_bytes(up, down);
+        }
+        let (due, kind) = self.next.get();
+        if now >= due {
+            let (up, down) = self.moved.get();
+            pending.interim(kind, up, down);
+            self.next.set((now.saturating_add(PROGRESS_EVERY), Kind::Progress));
+        }
+    }
+
+    /// Bytes that the metrics do not know yet; from now on they do.
+    fn uncounted(&self) -> (u64, u64) {
+        let (up, down) = self.moved.get();
+        let (counted_up, counted_down) = self.counted.replace((up, down));
+        (up.saturating_sub(counted_up), down.saturating_sub(counted_down))
+    }
+
     fn cut(&self, cut: Cut) {
         if self.cut.get().is_none() {
             self.cut.set(Some(cut));
@@ -220,16 +260,24 @@ impl Open {
         Poll::Pending
     }
 
-    /// Notes that bytes moved.
-    pub fn is_active(&self) {
+    /// Notes that bytes moved: so many in all to the origin, so many to the client.
+    pub fn moved(&self, up: u64, down: u64) {
         self.entry.active.set(self.registry.seconds());
+        self.entry.moved.set((up, down));
     }
 
     /// Ends the tunnel with its byte counts.
     pub fn finish(self, outcome: Outcome, up: u64, down: u64) {
+        self.entry.moved.set((up, down));
+        self.close(outcome);
+    }
+
+    fn close(&self, outcome: Outcome) {
         if let Some(mut pending) = self.entry.pending.borrow_mut().take() {
+            let (up, down) = self.entry.moved.get();
             pending.sent_up(up);
             pending.sent_down(down);
+            let (up, down) = self.entry.uncounted();
             pending.worker().tunnel_closed(up, down, outcome == Outcome::Revoked);
             pending.finish(outcome);
         }
@@ -242,11 +290,111 @@ impl Drop for Open {
             *place = None;
             self.registry.free.borrow_mut().push(self.slot);
         }
-        if let Some(pending) = self.entry.pending.borrow_mut().take() {
-            pending.worker().tunnel_closed(0, 0, false);
-        }
+        self.close(Outcome::Internal);
         if self.registry.is_empty() {
             self.registry.empty.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::facts::{Client, Destination, Protocol, Tool};
+    use crate::policy::text::{Format, read_policy};
+    use crate::policy::{Policy, Source};
+    use crate::record::{RecentFilter, Recorder, Settings, Terminal};
+    use crate::session::ListenerId;
+
+    fn recorder() -> Recorder {
+        let settings = Settings {
+            listeners: vec!["browser".into()],
+            workers: 1,
+            jsonl: None,
+            max_destinations: 10,
+            terminal: Terminal::Off,
+            ring: 100,
+        };
+        Recorder::start(settings).unwrap()
+    }
+
+    fn tunnel(registry: &Rc<Registry>, recorder: &Recorder) -> Open {
+        let document = read_policy("version = 1\nallow = [\"ok.test\"]\n", Format::Toml).unwrap();
+        let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "r1" }).unwrap();
+        let client = Client { addr: ([127, 0, 0, 1], 9).into() };
+        let facts = RequestFacts {
+            client,
+            tool: Tool::new("browser"),
+            protocol: Protocol::Connect,
+            destination: Destination::parse(b"ok.test:443", None).unwrap(),
+            method: None,
+            path: None,
+            passed_through_us: false,
+            at: SystemTime::now(),
+        };
+        let Decision::Allow(permit) = Snapshot::new(Arc::new(compiled.policy)).decide(&facts) else {
+            panic!("allowed")
+        };
+        let listener = ListenerId { index: 0, tool: Tool::new("browser") };
+        let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, client);
+        pending.asked(&facts);
+        pending.permitted(&permit, Duration::ZERO);
+        registry.enter(pending, permit, facts, [192, 0, 2, 1].into())
+    }
+
+    /// Kind and bytes of each line, once all are there.
+    fn lines(recorder: &Recorder) -> Vec<(&'static str, u64, u64)> {
+        recorder.flush();
+        let lines = recorder.recent(&RecentFilter::newest(100));
+        lines
+            .iter()
+            .filter_map(|line| line.record())
+            .map(|record| (record.kind.as_str(), record.bytes_up, record.bytes_down))
+            .collect()
+    }
+
+    #[test]
+    fn a_tunnel_that_stays_open_says_so_and_how_it_goes_on() {
+        let (recorder, registry) = (recorder(), Rc::new(Registry::default()));
+        let open = tunnel(&registry, &recorder);
+        let entry = Rc::clone(&open.entry);
+        entry.account(4);
+        assert_eq!(lines(&recorder), [], "most tunnels are over before");
+        open.moved(10, 200);
+        entry.account(5);
+        entry.account(6);
+        assert_eq!(recorder.totals().bytes_down, 200, "the metrics know its bytes while it is open");
+        open.moved(11, 300);
+        entry.account(64);
+        entry.account(65);
+        assert_eq!(lines(&recorder), [("open", 10, 200), ("progress", 11, 300)]);
+        open.finish(Outcome::Completed, 12, 400);
+        entry.account(200);
+        assert_eq!(lines(&recorder), [("open", 10, 200), ("progress", 11, 300), ("end", 12, 400)]);
+        let totals = recorder.totals();
+        assert_eq!((totals.records, totals.bytes_up, totals.bytes_down, totals.tunnels_open), (1, 12, 400, 0));
+    }
+
+    #[test]
+    fn a_tunnel_that_is_dropped_keeps_the_bytes_that_it_moved() {
+        let (recorder, registry) = (recorder(), Rc::new(Registry::default()));
+        let open = tunnel(&registry, &recorder);
+        open.moved(7, 8);
+        drop(open);
+        assert_eq!(lines(&recorder), [("end", 7, 8)]);
+        assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_over_has_no_outcome_yet() {
+        let (recorder, registry) = (recorder(), Rc::new(Registry::default()));
+        let open = tunnel(&registry, &recorder);
+        open.entry.account(5);
+        recorder.flush();
+        let line = recorder.recent(&RecentFilter::newest(1)).remove(0).to_json();
+        assert!(line.contains(r#""kind":"open""#) && line.contains(r#""outcome":"","#), "{line}");
+        assert!(line.contains(r#""decision":"allow""#), "{line}");
     }
 }

@@ -44,7 +44,7 @@ where
         let sent = up.poll(context, &mut client, &mut origin);
         let received = down.poll(context, &mut origin, &mut client);
         if before != (up.bytes, down.bytes) {
-            open.is_active();
+            open.moved(up.bytes, down.bytes);
         }
         match (sent, received) {
             (Poll::Ready(Err(side)), _) => Poll::Ready(side.outcome(Outcome::ClientClosed, Outcome::OriginClosed)),
