@@ -32,7 +32,8 @@ pub(super) fn print(running: &Running) {
             (false, _) => "SOCKS5",
         };
         let label = if running.listeners.len() == 1 { "" } else { &*listening.name };
-        say(&format!("  proxy   {:<26}  {spoken:<22}{label}", url(listening)));
+        let line = format!("  proxy   {:<26}  {spoken:<22}{label}", url(listening));
+        say(line.trim_end());
     }
     if let Some(admin) = &running.admin {
         say(&format!("  admin   {}    dashboard, metrics", admin.url));
