@@ -3,6 +3,7 @@
 //! Guaranteed: either everything is loaded and bound, or nothing is and the error says why; on shutdown nothing new is
 //! accepted, what is under way may finish within the drain time, and every record is written.
 
+mod addresses;
 mod worker;
 
 use std::io;
@@ -141,10 +142,10 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         store: Arc::clone(&store),
         recorder: Arc::clone(&recorder),
         resolver,
-        own: ArcSwap::from_pointee(OwnAddresses::new(
-            own,
-            dial::machine_addresses().map_err(system("cannot list this machine's addresses"))?,
-        )),
+        own: ArcSwap::from_pointee(
+            OwnAddresses::new(own, dial::machine_addresses().map_err(system("cannot list this machine's addresses"))?)
+                .with_nat64(config.dns.nat64.clone()),
+        ),
         limits: enforce::Limits {
             connect: config.limits.connect_timeout,
             idle: config.limits.idle_timeout,
@@ -181,6 +182,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         None => None,
     };
     let keep = Arc::new(AtomicBool::new(true));
+    addresses::watch(&shared, &keep).map_err(system("cannot watch this machine's addresses"))?;
     renew_certificates(&listeners, &keep).map_err(system("cannot watch the certificates"))?;
     let listeners = names(&listeners);
     Ok(Running { listeners, admin, store, recorder, reloads, shutdown, threads, keep })

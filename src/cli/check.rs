@@ -105,7 +105,8 @@ fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
     };
     let resolver = runtime.block_on(async { Resolver::new(dns) }).map_err(|error| error.to_string())?;
     let listening = config.listen.iter().map(|listen| listen.address).chain(config.admin.address).collect();
-    let own = OwnAddresses::new(listening, machine_addresses().map_err(|error| error.to_string())?);
+    let own = OwnAddresses::new(listening, machine_addresses().map_err(|error| error.to_string())?)
+        .with_nat64(config.dns.nat64);
     Ok(Box::new(move |to| {
         let question = Question::parse(to).map_err(|error| format!("this is no URL or host:port: {error}"))?;
         let checked: Checked =

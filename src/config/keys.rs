@@ -239,4 +239,11 @@ pub(super) const SERVERS: Key =
 pub(super) const HOSTS: Key =
     Key::new("hosts", Shape::Map, "Names that are answered from here, each with a list of addresses.").default("{}");
 
-static RESOLVER: Section = Section { what: "`[dns]`", doc: "How names are resolved.", keys: &[SERVERS, HOSTS] };
+pub(super) const NAT64: Key = Key::new(
+    "nat64",
+    Shape::Texts,
+    "Prefixes that this network's NAT64 translates to IPv4; the address inside is judged as well.",
+)
+.default("[]");
+
+static RESOLVER: Section = Section { what: "`[dns]`", doc: "How names are resolved.", keys: &[SERVERS, HOSTS, NAT64] };

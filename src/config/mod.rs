@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use address::parse_address;
 pub use limits::Limits;
 
-use crate::facts::DomainName;
+use crate::facts::{DomainName, Nat64Prefix};
 use crate::policy::Problem;
 use crate::policy::text::reference;
 
@@ -130,6 +130,8 @@ pub struct DnsConfig {
     pub servers: Vec<SocketAddr>,
     /// Names that are answered from here. Their addresses are vetted like any other.
     pub hosts: Vec<(DomainName, Vec<IpAddr>)>,
+    /// Prefixes that this network's NAT64 translates; the address inside is judged as well.
+    pub nat64: Vec<Nat64Prefix>,
 }
 
 impl Config {
@@ -158,7 +160,7 @@ impl Config {
                 required: false,
             },
             limits: Limits::BUILT_IN,
-            dns: DnsConfig { servers: Vec::new(), hosts: Vec::new() },
+            dns: DnsConfig { servers: Vec::new(), hosts: Vec::new(), nat64: Vec::new() },
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::address::{collide, parse_address, parse_server};
 use super::{AdminConfig, Config, DnsConfig, Limits, ListenConfig, PolicyConfig, RecordConfig, TlsFiles, keys};
-use crate::facts::DomainName;
+use crate::facts::{DomainName, Nat64Prefix};
 use crate::policy::Problem;
 use crate::policy::text::{Fields, Format, Key, Node, Problems, Spanned, Value, quote};
 
@@ -288,7 +288,25 @@ impl Reader<'_> {
                 Ok(new) => hosts.push((new, addresses)),
             }
         }
-        DnsConfig { servers, hosts }
+        DnsConfig { servers, hosts, nat64: self.nat64(fields) }
+    }
+
+    fn nat64(&mut self, fields: Fields<'_>) -> Vec<Nat64Prefix> {
+        let mut prefixes = Vec::new();
+        for text in fields.texts(&keys::NAT64, &mut self.problems) {
+            match text.value.parse() {
+                Ok(prefix) => prefixes.push(prefix),
+                Err(error) => {
+                    let what = format!("{} is no NAT64 prefix: {error}", quote(&text.value));
+                    self.problems.at(
+                        text.span,
+                        what,
+                        "write the prefix that the network's DNS64 puts before addresses",
+                    );
+                }
+            }
+        }
+        prefixes
     }
 
     fn host_addresses(&mut self, name: &Spanned<String>, texts: &[Spanned<String>]) -> Vec<IpAddr> {

@@ -206,6 +206,18 @@ fn what_is_not_built_yet_says_so() {
 }
 
 #[test]
+fn a_nat64_prefix_is_one_of_the_standard() {
+    let prefixes = config("[dns]\nnat64 = [\"2001:db8:64::/96\", \"2001:db8::/32\"]").dns.nat64;
+    assert_eq!(prefixes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2001:db8:64::/96", "2001:db8::/32"]);
+    assert_eq!(
+        errors("[dns]\nnat64 = [\"2001:db8:64::/95\"]"),
+        [
+            "outgate.toml:2:10: \"2001:db8:64::/95\" is no NAT64 prefix: its length is not 32, 40, 48, 56, 64 or 96 (RFC 6052); write the prefix that the network's DNS64 puts before addresses"
+        ]
+    );
+}
+
+#[test]
 fn sqlite_and_a_short_idle_limit_are_warnings() {
     let (config, warnings) = parse("[record]\nsqlite = \"history.db\"\n[limits]\nidle-timeout = \"5m\"\n").unwrap();
     assert_eq!(config.limits.idle_timeout, secs(300));

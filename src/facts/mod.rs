@@ -7,6 +7,7 @@
 
 mod address;
 mod host;
+mod nat64;
 mod opening;
 mod own;
 mod question;
@@ -14,6 +15,7 @@ mod request;
 
 pub use address::{AddressClass, embedded_ipv4};
 pub use host::{Destination, DomainName, Host, HostError, MAX_NAME, Port};
+pub use nat64::{Nat64Error, Nat64Prefix};
 pub use opening::{Opening, ServerName};
 pub use own::OwnAddresses;
 pub use question::{Question, QuestionError};

@@ -139,6 +139,8 @@ impl Permit {
                 return Err(self.denial(DenyReason::Loop, None, None));
             }
             self.vet_address(*ip)?;
+            // Where the network translates it, a packet ends at the address inside, which then has to pass as well.
+            own.translated(*ip).try_for_each(|inside| self.vet_address(inside))?;
             let alike = vetted.iter().filter(|known| known.is_ipv4() == addr.is_ipv4()).count();
             if alike < MAX_OF_A_FAMILY && !vetted.contains(&addr) {
                 vetted.push(addr);

@@ -129,6 +129,46 @@ fn a_second_rule_for_a_host_takes_nothing_away() {
 }
 
 #[test]
+fn what_the_network_translates_is_judged_by_the_address_inside_as_well() {
+    let opens = RuleDocument { addresses: texts(&["10.1.0.0/16", "fd00:64::/96"]), ..rule("opens", &["in.test"]) };
+    let allows = RuleDocument { ..rule("web", &["a.test"]) };
+    let document = PolicyDocument { deny: texts(&["9.9.9.0/24"]), rules: vec![opens, allows], ..document() };
+    let policy = compile(&document);
+    let prefixes = ["2606:4700:64::/96", "fd00:64::/96"].map(|prefix| prefix.parse().unwrap());
+    let own = OwnAddresses::default().with_nat64(prefixes.into());
+    for (to, ip, expected) in [
+        ("a.test", "2606:4700:64::8.8.8.8", "ok"),
+        ("a.test", "2606:4700:64::10.0.0.1", "address_not_allowed -"),
+        ("a.test", "2606:4700:65::10.0.0.1", "ok"),
+        ("a.test", "2606:4700:64::169.254.169.254", "address_not_allowed -"),
+        ("a.test", "2606:4700:64::9.9.9.9", "address_not_allowed deny:9.9.9.0/24"),
+        ("a.test", "2606:4700:64::9.9.8.9", "ok"),
+        // The prefix itself is private: it needs its rule, and so does what is inside.
+        ("a.test", "fd00:64::8.8.8.8", "address_not_allowed -"),
+        ("in.test", "fd00:64::8.8.8.8", "ok"),
+        ("in.test", "fd00:64::10.1.0.1", "ok"),
+        ("in.test", "fd00:64::10.2.0.1", "address_not_allowed -"),
+    ] {
+        let said = match permit(&policy, &tunnel(to)).vet(&[ip.parse().unwrap()], &own) {
+            Ok(_) => "ok".to_owned(),
+            Err(denial) => format!("{} {}", denial.reason(), denial.rule_id().unwrap_or("-")),
+        };
+        assert_eq!(said, expected, "{to} {ip}");
+    }
+}
+
+#[test]
+fn of_a_huge_answer_all_is_judged_and_a_few_are_kept() {
+    let permit = permit(&policy(&["a.test"], &[]), &tunnel("a.test"));
+    let mut resolved: Vec<IpAddr> = (0..4000_u32).map(|low| IpAddr::V4((0x0800_0000 + low).into())).collect();
+    resolved.push("2606:4700::1".parse().unwrap());
+    let Ok(Route::Direct(kept)) = permit.vet(&resolved, &OwnAddresses::default()) else { panic!() };
+    assert_eq!(kept.as_slice().len(), 17, "sixteen of one family, and what there is of the other");
+    resolved.push("10.0.0.1".parse().unwrap());
+    assert!(permit.vet(&resolved, &OwnAddresses::default()).is_err(), "the last one counts too");
+}
+
+#[test]
 fn what_is_vetted_is_what_may_be_dialled_and_never_ourselves() {
     let policy = policy(&["a.test"], &[]);
     let permit = permit(&policy, &tunnel("a.test"));
