@@ -226,7 +226,8 @@ impl Admin {
         };
         let policy = Snapshot::new(self.shared.store.current());
         let own = self.shared.own.load_full();
-        json_of(&enforce::check(&policy, &self.shared.resolver, &own, question, circumstances).await)
+        let parent = self.shared.parent.as_ref();
+        json_of(&enforce::check(&policy, &self.shared.resolver, &own, parent, question, circumstances).await)
     }
 
     async fn records(&self, query: &Query) -> Response<Body> {

@@ -18,10 +18,10 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin;
-use crate::config::{Config, ListenProtocol};
-use crate::dial::{self, DnsSettings, Resolver};
+use crate::config::{Config, ListenProtocol, ParentConfig};
+use crate::dial::{self, DnsSettings, ParentProxy, Resolver};
 use crate::enforce;
-use crate::facts::OwnAddresses;
+use crate::facts::{Host, OwnAddresses};
 use crate::listen::{self, AcceptLimits};
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder, Terminal};
@@ -78,6 +78,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// The parent proxy is this very process.
+    #[error("[parent] url leads to {0}, where this proxy listens itself; name another proxy, or remove [parent]")]
+    OwnParent(SocketAddr),
     /// A certificate or key does not serve.
     #[error("listener {name}: {what}")]
     Tls {
@@ -125,6 +128,9 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     };
     let mut own: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
     own.extend(admin_socket.iter().filter_map(|socket| socket.local_addr().ok()));
+    let machine = dial::machine_addresses().map_err(system("cannot list this machine's addresses"))?;
+    let own = OwnAddresses::new(own, machine).with_nat64(config.dns.nat64.clone());
+    refuse_own_parent(config, &own)?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let recorder =
         Recorder::start(record_settings(config, &listeners, workers, terminal)).map_err(system("cannot record"))?;
@@ -138,21 +144,20 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         max_in_flight: config.limits.max_lookups,
     })
     .map_err(|error| system("cannot resolve names")(io::Error::other(error)))?;
+    let via = format!("outgate-{}", recorder.instance());
     let shared = Arc::new(enforce::Shared {
         store: Arc::clone(&store),
         recorder: Arc::clone(&recorder),
         resolver,
-        own: ArcSwap::from_pointee(
-            OwnAddresses::new(own, dial::machine_addresses().map_err(system("cannot list this machine's addresses"))?)
-                .with_nat64(config.dns.nat64.clone()),
-        ),
+        parent: parent(config, &via),
+        own: ArcSwap::from_pointee(own),
         limits: enforce::Limits {
             connect: config.limits.connect_timeout,
             idle: config.limits.idle_timeout,
             tunnels: TunnelPlaces::new(config.limits.max_tunnels, config.limits.max_tunnels_per_client),
             dials: Places::new(config.limits.max_dials),
         },
-        via: format!("outgate-{}", recorder.instance()),
+        via,
     });
     let (shutdown, down) = watch::channel(false);
     let accept = AcceptLimits {
@@ -301,6 +306,26 @@ fn share(listeners: &[Listener]) -> io::Result<Vec<Listener>> {
             })
         })
         .collect()
+}
+
+/// The parent proxy of a configuration; `via` is our name towards it.
+pub fn parent(config: &Config, via: &str) -> Option<enforce::Parent> {
+    config.parent.clone().map(|ParentConfig { address, credentials, scope }| enforce::Parent {
+        scope,
+        proxy: ParentProxy::new(address, credentials, via),
+    })
+}
+
+/// A parent that is this process would be a loop. What only a name server knows is asked when it is dialled.
+fn refuse_own_parent(config: &Config, own: &OwnAddresses) -> Result<(), StartError> {
+    let Some(ParentConfig { address, .. }) = &config.parent else { return Ok(()) };
+    let fixed = |name| config.dns.hosts.iter().find(|(host, _)| host == name).map(|(_, ips)| ips.clone());
+    let ips = match address.host() {
+        Host::Ip(ip) => vec![*ip],
+        Host::Name(name) => fixed(name).unwrap_or_default(),
+    };
+    let mut addrs = ips.into_iter().map(|ip| SocketAddr::new(ip, address.port().get()));
+    addrs.find(|addr| own.contains(*addr)).map_or(Ok(()), |addr| Err(StartError::OwnParent(addr)))
 }
 
 fn gate_limits(config: &Config) -> GateLimits {

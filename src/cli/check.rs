@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use clap::Args as ClapArgs;
 
 use super::{FAILED, configuration, fail, print, say};
+use crate::app;
 use crate::dial::{DnsSettings, Resolver, machine_addresses};
 use crate::enforce::{self, Checked, Circumstances};
 use crate::facts::{Method, OwnAddresses, Question, Tool};
@@ -97,6 +98,7 @@ fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let parent = app::parent(&config, "");
     let dns = DnsSettings {
         servers: config.dns.servers,
         hosts: config.dns.hosts,
@@ -109,8 +111,14 @@ fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
         .with_nat64(config.dns.nat64);
     Ok(Box::new(move |to| {
         let question = Question::parse(to).map_err(|error| format!("this is no URL or host:port: {error}"))?;
-        let checked: Checked =
-            runtime.block_on(enforce::check(&policy, &resolver, &own, question, circumstances.clone()));
+        let checked: Checked = runtime.block_on(enforce::check(
+            &policy,
+            &resolver,
+            &own,
+            parent.as_ref(),
+            question,
+            circumstances.clone(),
+        ));
         serde_json::to_value(checked).map_err(|error| error.to_string())
     }))
 }

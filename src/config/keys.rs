@@ -11,6 +11,8 @@ const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 64;
 /// The longest address: IPv6 in brackets with a port, or a path behind `unix:`.
 const MAX_ADDRESS: usize = 256;
+/// The longest name, and as much again for user and password with every byte escaped.
+const MAX_URL: usize = 1024;
 
 /// Shorter than this nothing on a network can be relied on to happen.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -35,19 +37,12 @@ pub(super) const ADMIN: Key = Key::new("admin", Shape::Table(&ADMIN_LISTENER), "
 pub(super) const RECORD: Key = Key::new("record", Shape::Table(&RECORDS), "What is kept of requests.");
 pub(super) const LIMITS: Key = Key::new("limits", Shape::Table(&LIMIT), "How long and how much.");
 pub(super) const DNS: Key = Key::new("dns", Shape::Table(&RESOLVER), "How names are resolved.");
+pub(super) const PARENT: Key = Key::new("parent", Shape::Table(&PARENT_PROXY), "Another proxy on the way out.");
 
 pub(super) static CONFIG: Section = Section {
     what: "the configuration",
     doc: "outgate's own settings.",
-    keys: &[
-        LISTEN,
-        POLICY,
-        ADMIN,
-        RECORD,
-        LIMITS,
-        DNS,
-        Key::later("parent", "remove it: origins are reached directly"),
-    ],
+    keys: &[LISTEN, POLICY, ADMIN, RECORD, LIMITS, DNS, PARENT],
 };
 
 pub(super) const NAME: Key =
@@ -247,3 +242,16 @@ pub(super) const NAT64: Key = Key::new(
 .default("[]");
 
 static RESOLVER: Section = Section { what: "`[dns]`", doc: "How names are resolved.", keys: &[SERVERS, HOSTS, NAT64] };
+pub(super) const URL: Key = Key::new(
+    "url",
+    Shape::Text(MAX_URL),
+    "Where it is: `http://host:port`, with `user:password@` if it wants a login.",
+)
+.needed()
+.also(&["address", "proxy", "host", "server"]);
+pub(super) const EXCEPT: Key =
+    Key::new("except", Shape::Texts, "Names, wildcards, and blocks of address literals that are reached directly.")
+        .also(&["no-proxy", "noproxy", "bypass", "exceptions"]);
+
+static PARENT_PROXY: Section =
+    Section { what: "`[parent]`", doc: "Another proxy on the way out.", keys: &[URL, EXCEPT] };

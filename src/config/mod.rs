@@ -8,6 +8,7 @@
 mod address;
 mod keys;
 mod limits;
+mod parent;
 mod read;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,9 +18,9 @@ use std::time::Duration;
 pub use address::parse_address;
 pub use limits::Limits;
 
-use crate::facts::{DomainName, Nat64Prefix};
-use crate::policy::Problem;
+use crate::facts::{Credentials, Destination, DomainName, Nat64Prefix};
 use crate::policy::text::reference;
+use crate::policy::{ParentScope, Problem};
 
 /// Where policy files are asked again whether they changed, for file systems that do not tell.
 const POLL: Duration = Duration::from_secs(60);
@@ -47,6 +48,8 @@ pub struct Config {
     pub limits: Limits,
     /// How names are resolved.
     pub dns: DnsConfig,
+    /// Another proxy on the way out; none: origins are reached directly.
+    pub parent: Option<ParentConfig>,
 }
 
 /// One `[[listen]]`.
@@ -134,6 +137,17 @@ pub struct DnsConfig {
     pub nat64: Vec<Nat64Prefix>,
 }
 
+/// `[parent]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentConfig {
+    /// Where it is.
+    pub address: Destination,
+    /// What to log in with there.
+    pub credentials: Option<Credentials>,
+    /// What goes by it.
+    pub scope: ParentScope,
+}
+
 impl Config {
     /// Reads a configuration in TOML. Relative paths in it are relative to `base`, the configuration file's own folder.
     /// With the configuration come warnings.
@@ -161,6 +175,7 @@ impl Config {
             },
             limits: Limits::BUILT_IN,
             dns: DnsConfig { servers: Vec::new(), hosts: Vec::new(), nat64: Vec::new() },
+            parent: None,
         }
     }
 

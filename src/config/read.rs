@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::{collide, parse_address, parse_server};
-use super::{AdminConfig, Config, DnsConfig, Limits, ListenConfig, PolicyConfig, RecordConfig, TlsFiles, keys};
+use super::{AdminConfig, Config, DnsConfig, Limits, ListenConfig, PolicyConfig, RecordConfig, TlsFiles, keys, parent};
 use crate::facts::{DomainName, Nat64Prefix};
 use crate::policy::Problem;
 use crate::policy::text::{Fields, Format, Key, Node, Problems, Spanned, Value, quote};
@@ -54,6 +54,7 @@ impl Reader<'_> {
         if let Some(dns) = fields.table(&keys::DNS, &mut self.problems) {
             config.dns = self.dns(dns);
         }
+        config.parent = parent::read(fields, &mut self.problems);
         Some(config)
     }
 

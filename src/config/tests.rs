@@ -3,6 +3,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::facts::Host;
 use crate::policy::text::SourceText;
 
 fn parse(text: &str) -> Result<(Config, Vec<String>), Vec<String>> {
@@ -42,7 +43,7 @@ fn without_a_word_it_is_the_proxy_on_3128_and_admin_on_3129() {
     let record = config.record;
     assert_eq!((record.jsonl, record.max_size, record.files), (None, 64 << 20, 3));
     assert_eq!((record.keep, record.max_destinations, record.required), (secs(90 * 86_400), 2000, false));
-    assert_eq!((config.dns.servers.len(), config.dns.hosts.len()), (0, 0));
+    assert_eq!((config.dns.servers.len(), config.dns.hosts.len(), config.parent), (0, 0, None));
 }
 
 #[test]
@@ -120,6 +121,9 @@ max-tunnels-per-client = 7
 [dns]
 servers = ["192.0.2.53", "127.0.0.1:5353"]
 hosts = { "Intranet.test" = ["127.0.0.10", "::1"] }
+[parent]
+url = "http://user:password@proxy.example:3128"
+except = ["*.internal.example", "10.0.0.0/8"]
 "#,
     );
     let [browser, sales] = config.listen.as_slice() else { panic!("two listeners") };
@@ -147,6 +151,11 @@ hosts = { "Intranet.test" = ["127.0.0.10", "::1"] }
     assert_eq!(servers, ["192.0.2.53:53", "127.0.0.1:5353"]);
     let [(name, addresses)] = config.dns.hosts.as_slice() else { panic!("one host") };
     assert_eq!((name.as_str(), addresses.len()), ("intranet.test", 2));
+    let parent = config.parent.unwrap();
+    assert_eq!(parent.address.to_string(), "proxy.example:3128");
+    assert_eq!(parent.credentials, Some(Credentials::basic("user", "password").unwrap()));
+    let covers = |host: &str| parent.scope.covers(&Host::parse(host.as_bytes()).unwrap());
+    assert_eq!(["a.internal.example", "10.1.2.3", "a.example"].map(covers), [false, false, true]);
 }
 
 #[test]
@@ -182,7 +191,6 @@ fn a_listener_beyond_loopback_says_that_it_is_meant() {
 #[test]
 fn what_is_not_built_yet_says_so() {
     for (text, place) in [
-        ("[parent]\nurl = \"http://proxy.example:3128\"", "1:2: `parent`"),
         ("[[listen]]\nidentity = [\"mtls\"]", "2:13: the identity \"mtls\""),
         ("[[listen]]\nproxy-protocol = true", "2:18: `proxy-protocol = true`"),
         ("[[listen]]\ntransparent = true", "2:15: `transparent = true`"),
@@ -250,6 +258,29 @@ fn two_listeners_have_two_names_and_two_addresses() {
         errors("listen = []\n"),
         ["outgate.toml:1:10: there is no listener; write a [[listen]], or leave it out for 127.0.0.1:3128"]
     );
+}
+
+#[test]
+fn a_parent_that_cannot_be_is_explained_without_its_password() {
+    for (text, expected) in [
+        ("[parent]\n", "1:1: `[parent]` has no `url`; add url = \"…\""),
+        (
+            "parent = \"http://user:s3cret@proxy.example:3128\"",
+            "1:10: `parent` is a text, but must be a table of keys; write [parent], and the URL as its `url`",
+        ),
+        (
+            "[parent]\nurl = \"http://user:s3cret@proxy.example\"",
+            "2:7: `url` names no host and port: the port is missing; write it as \"http://proxy.example:3128\" or \"http://user:password@proxy.example:3128\"",
+        ),
+        (
+            "[parent]\nurl = \"http://proxy.example:3128\"\nexcept = [\"a.test:443\"]",
+            "3:11: `a.test:443` has a port, and the way to a host is the same for all its ports; write `a.test`",
+        ),
+    ] {
+        assert_eq!(errors(text), [format!("outgate.toml:{expected}")], "{text}");
+    }
+    let parsed = parse("[parent]\nurl = \"http://user:s3cret@proxy.example:3128\"").unwrap();
+    assert!(!format!("{parsed:?}").contains("s3cret") && !format!("{parsed:?}").contains("czNjcmV0"));
 }
 
 #[test]

@@ -18,7 +18,8 @@ use smallvec::SmallVec;
 use tokio::net::TcpStream;
 use tokio::time;
 
-use crate::policy::Route;
+use super::parent::ParentFault;
+use crate::policy::{Reached, VettedAddrs};
 
 /// How many addresses of one answer are tried. Large answers list equals; eight that do not answer are an outage, and
 /// each attempt holds a socket.
@@ -31,8 +32,21 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub struct Dialled {
     /// The connection, with `TCP_NODELAY` set: a proxy adds no waiting of its own.
     pub stream: TcpStream,
-    /// Which of the vetted addresses it leads to.
+    /// Which of the vetted addresses it leads to: the origin's, or the parent proxy's.
     pub address: SocketAddr,
+    /// What it rests on, to be judged again.
+    pub reached: Reached,
+    /// Who reads what is written to it.
+    pub peer: Peer,
+}
+
+/// Who is at the other end of a connection, and so in which form requests go there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The origin, straight or through a parent's tunnel.
+    Origin,
+    /// The parent proxy, which forwards requests in absolute-form.
+    Parent,
 }
 
 impl Dialled {
@@ -58,19 +72,20 @@ pub enum DialError {
     /// This machine has no socket or port left: our own want, not the destination's.
     #[error("this machine has no socket left to connect with")]
     NoSockets,
+    /// The way leads by a parent proxy, and it failed.
+    #[error(transparent)]
+    Parent(#[from] ParentFault),
 }
 
-/// Opens a route: connects to the first of its addresses that answers, within `timeout`.
+/// Goes straight: connects to the first of these addresses that answers, within `timeout`.
 ///
 /// # Errors
 /// If none answered.
-pub async fn connect(route: &Route, timeout: Duration) -> Result<Dialled, DialError> {
-    match route {
-        Route::Direct(addresses) => connect_any(addresses.as_slice(), timeout).await,
-    }
+pub async fn connect(addresses: &VettedAddrs, timeout: Duration) -> Result<Dialled, DialError> {
+    connect_any(addresses.as_slice(), timeout).await
 }
 
-async fn connect_any(addrs: &[SocketAddr], timeout: Duration) -> Result<Dialled, DialError> {
+pub(super) async fn connect_any(addrs: &[SocketAddr], timeout: Duration) -> Result<Dialled, DialError> {
     let connected = match addrs {
         [address] => time::timeout(timeout, attempt(*address)).await,
         _ => time::timeout(timeout, race(&interleaved(addrs), attempt)).await,
@@ -141,7 +156,7 @@ async fn attempt(address: SocketAddr) -> Result<Dialled, DialError> {
         Ok(stream)
     });
     match connected {
-        Ok(stream) => Ok(Dialled { stream, address }),
+        Ok(stream) => Ok(Dialled { stream, address, reached: Reached::Direct(address.ip()), peer: Peer::Origin }),
         Err(error) => Err(DialError::of(&error, address)),
     }
 }

@@ -9,10 +9,12 @@
 
 mod connect;
 mod machine;
+mod parent;
 mod resolve;
 mod servers;
 mod system;
 
-pub use connect::{DialError, Dialled, connect};
+pub use connect::{DialError, Dialled, Peer, connect};
 pub use machine::machine_addresses;
+pub use parent::{ParentFault, ParentProxy, connect_by_parent};
 pub use resolve::{Addresses, DnsSettings, ResolveError, Resolver, SetUpError};

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
-use super::Enforcer;
-use crate::dial;
+use super::{Enforcer, Parent};
+use crate::dial::{self, DialError, Dialled as Connection, ParentFault, Peer, ResolveError};
 use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
-use crate::policy::{Decision, Permit};
+use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Route};
 use crate::record::RequestId;
 use crate::session::{Busy, Cleared, Dialled, Pending, Refusal, Refused, Session};
 
@@ -68,7 +68,7 @@ impl Attempt {
             Ok(permit) => permit,
             Err(why) => return Err(self.pending.refuse(why)),
         };
-        if let Some(reused) = self.reuse(&permit, idle) {
+        if let Some(reused) = self.reuse(&permit, &facts, idle) {
             self.pending.connected(reused.address, None);
             return Ok(Session::dialled(self.pending, permit, facts, reused));
         }
@@ -125,10 +125,11 @@ impl Attempt {
 
     /// The idle connection, if it leads where this request may go. Otherwise it is closed: one client connection has at
     /// most one origin connection at a time.
-    fn reuse(&self, permit: &Permit, idle: &mut Option<Idle>) -> Option<dial::Dialled> {
-        let idle = idle.take().filter(|idle| idle.destination == *permit.destination())?;
-        permit.vet(&[idle.connection.address.ip()], &self.enforcer.shared.own.load()).ok()?;
-        idle.connection.is_quiet().then_some(idle.connection)
+    fn reuse(&self, permit: &Permit, facts: &RequestFacts, idle: &mut Option<Idle>) -> Option<dial::Dialled> {
+        let Idle { destination, connection } = idle.take()?;
+        let leads_there = destination == *permit.destination() && connection.peer == self.enforcer.peer(facts);
+        let usable = leads_there && permit.reaches(&connection.reached, &self.enforcer.shared.own.load());
+        (usable && connection.is_quiet()).then_some(connection)
     }
 }
 
@@ -142,7 +143,6 @@ impl Enforcer {
         self.dial(pending, permit, facts).await
     }
 
-    /// Resolve, vet, connect: in this order, and nothing else in between.
     async fn dial(
         &self,
         mut pending: Pending,
@@ -153,21 +153,56 @@ impl Enforcer {
             return Err(pending.refuse(Refusal::Busy(Busy::Dials)));
         };
         let began = Instant::now();
-        let addresses = match self.resolver.resolve(permit.destination().host()).await {
-            Ok(addresses) => addresses,
-            Err(error) => return Err(pending.refuse(error.into())),
-        };
-        let route = match permit.vet(&addresses, &self.shared.own.load()) {
-            Ok(route) => route,
-            Err(denial) => return Err(pending.refuse(denial.into())),
-        };
-        match dial::connect(&route, self.shared.limits.connect).await {
+        match self.reach(&permit, &facts).await {
             Ok(origin) => {
                 pending.connected(origin.address, Some(began.elapsed()));
                 Ok(Session::dialled(pending, permit, facts, origin))
             }
-            Err(error) => Err(pending.refuse(error.into())),
+            Err(why) => Err(pending.refuse(why)),
         }
+    }
+
+    /// Resolve, vet, connect: in this order, and nothing else in between.
+    async fn reach(&self, permit: &Permit, facts: &RequestFacts) -> Result<Connection, Refusal> {
+        let resolved = match self.resolver.resolve(permit.destination().host()).await {
+            // Our own want says nothing of the name; whoever can cause it must not get round the vetting.
+            Err(ResolveError::Busy) => return Err(ResolveError::Busy.into()),
+            resolved => resolved,
+        };
+        let scope = self.shared.parent.as_ref().map(|parent| &parent.scope);
+        let resolved = resolved.as_ref().map(|addresses| addresses.as_slice());
+        let limit = self.shared.limits.connect;
+        match permit.route(resolved, &self.shared.own.load(), scope) {
+            Ok(Route::Direct(addresses)) => Ok(dial::connect(&addresses, limit).await?),
+            Ok(Route::Parent(leave)) => self.reach_by_parent(permit, leave, self.peer(facts)).await,
+            Err(NoRoute::Denied(denial)) => Err(denial.into()),
+            Err(NoRoute::Unresolved(error)) => Err((*error).into()),
+        }
+    }
+
+    async fn reach_by_parent(&self, permit: &Permit, leave: ParentPermit, peer: Peer) -> Result<Connection, Refusal> {
+        let Some(parent) = &self.shared.parent else { return Err(Refusal::Internal) };
+        let address = parent.proxy.address();
+        let connected = match self.resolver.resolve(address.host()).await {
+            Ok(addresses) => {
+                let at = permit.vet_parent(&addresses, address.port(), &self.shared.own.load())?;
+                dial::connect_by_parent(&parent.proxy, &at, leave, peer, self.shared.limits.connect).await
+            }
+            Err(ResolveError::Busy) => return Err(ResolveError::Busy.into()),
+            Err(ResolveError::Timeout) => Err(ParentFault::Timeout.into()),
+            Err(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed) => {
+                Err(ParentFault::Unresolvable.into())
+            }
+        };
+        if let Err(DialError::Parent(fault)) = connected {
+            self.complain(fault);
+        }
+        Ok(connected?)
+    }
+
+    fn peer(&self, facts: &RequestFacts) -> Peer {
+        let peer = |parent: &Parent| parent.peer(facts.protocol, &facts.destination, facts.method.as_ref());
+        self.shared.parent.as_ref().map_or(Peer::Origin, peer)
     }
 }
 

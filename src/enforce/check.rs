@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::Parent;
 use crate::dial::Resolver;
 use crate::facts::{Client, Method, OwnAddresses, Question, RequestFacts, Tool};
-use crate::policy::{Decision, Denial, Route, Snapshot};
+use crate::policy::{Decision, Denial, NoRoute, Route, Snapshot};
 
 /// Who asks, in which circumstances.
 #[derive(Clone, Debug)]
@@ -41,7 +42,8 @@ pub struct Checked {
     pub revision: String,
     /// The nearest miss.
     pub hint: Option<String>,
-    /// The addresses that would be dialled; null where it is denied or where the name does not resolve.
+    /// The addresses that would be dialled, or `parent HOST:PORT` where the way leads by the parent proxy; null where it
+    /// is denied or where the name does not resolve.
     pub would_dial: Option<Vec<String>>,
 }
 
@@ -50,6 +52,7 @@ pub async fn check(
     policy: &Snapshot,
     resolver: &Resolver,
     own: &OwnAddresses,
+    parent: Option<&Parent>,
     question: Question,
     circumstances: Circumstances,
 ) -> Checked {
@@ -76,22 +79,20 @@ pub async fn check(
         checked = checked.denied(denial);
         checked.decision = "observe";
     }
-    if let Ok(addresses) = resolver.resolve(facts.destination.host()).await {
-        match permit.vet(&addresses, own) {
-            Ok(route) => checked.would_dial = Some(addresses_of(&route).iter().map(ToString::to_string).collect()),
-            Err(denial) => {
-                checked.decision = "deny";
-                return checked.denied(&denial);
-            }
+    let resolved = resolver.resolve(facts.destination.host()).await;
+    let resolved = resolved.as_ref().map(|addresses| addresses.as_slice());
+    match permit.route(resolved, own, parent.map(|parent| &parent.scope)) {
+        Ok(Route::Direct(addresses)) => {
+            checked.would_dial = Some(addresses.as_slice().iter().map(ToString::to_string).collect());
+        }
+        Ok(Route::Parent(_)) => checked.would_dial = parent.map(|parent| vec![parent.to_string()]),
+        Err(NoRoute::Unresolved(_)) => {}
+        Err(NoRoute::Denied(denial)) => {
+            checked.decision = "deny";
+            return checked.denied(&denial);
         }
     }
     checked
-}
-
-fn addresses_of(route: &Route) -> &[SocketAddr] {
-    match route {
-        Route::Direct(addresses) => addresses.as_slice(),
-    }
 }
 
 /// The facts of a request as a client would make it.

@@ -2,12 +2,13 @@
 //!
 //! Guaranteed: a name is resolved only after the policy allowed it; every address is vetted before any is dialled; what
 //! is dialled is what was vetted; every way out of here is recorded. The order is the security property, and the types
-//! hold it: `dial::connect` takes a `Route`, which only a `Permit` makes.
+//! hold it: `dial` takes what is in a `Route`, which only a `Permit` makes.
 //!
 //! Deliberately not here: any byte of a protocol, and what an answer looks like.
 
 mod attempt;
 mod check;
+mod parent;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -17,8 +18,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::dial::{Resolver, SetUpError};
-use crate::facts::{Client, OwnAddresses};
+use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
+use crate::facts::{Client, Destination, Method, OwnAddresses, Protocol};
 use crate::policy::Snapshot;
 use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
 use crate::session::{ListenerId, Pending, Places, Registry, TunnelPlaces};
@@ -26,6 +27,7 @@ use crate::store::{Handle, Store};
 
 pub use attempt::{Asked, Attempt, Idle};
 pub use check::{Checked, Circumstances, check};
+pub use parent::Parent;
 
 /// One worker's enforcement point.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub struct Enforcer {
     shared: Arc<Shared>,
     registry: Rc<Registry>,
     resolver: Resolver,
+    complaints: parent::Complaints,
 }
 
 /// What all workers share: read often, written hardly ever.
@@ -46,6 +49,8 @@ pub struct Shared {
     pub recorder: Arc<Recorder>,
     /// How names become addresses.
     pub resolver: Resolver,
+    /// The parent proxy, if there is one on the way out.
+    pub parent: Option<Parent>,
     /// Our own sockets.
     pub own: ArcSwap<OwnAddresses>,
     /// How long and how much.
@@ -76,7 +81,8 @@ impl Enforcer {
         let policy = RefCell::new(shared.store.handle());
         let recorder = Rc::new(shared.recorder.worker(index));
         let resolver = shared.resolver.for_worker()?;
-        Ok(Self { policy, recorder, shared, registry: Rc::default(), resolver })
+        let complaints = parent::Complaints::default();
+        Ok(Self { policy, recorder, shared, registry: Rc::default(), resolver, complaints })
     }
 
     /// Begins a request at its first byte. From here on it will have a record.
@@ -104,6 +110,20 @@ impl Enforcer {
         let mut lines = self.shared.recorder.recent(&filter);
         lines.reverse();
         lines
+    }
+
+    /// The parent proxy, if that is who would read a plain request for this destination.
+    pub fn forwards_to(&self, destination: &Destination, method: &Method) -> Option<&ParentProxy> {
+        let parent = self.shared.parent.as_ref()?;
+        let peer = parent.peer(Protocol::Http, destination, Some(method));
+        (peer == Peer::Parent).then_some(&parent.proxy)
+    }
+
+    /// Tells the log that the parent proxy failed.
+    pub fn complain(&self, fault: ParentFault) {
+        if let Some(parent) = &self.shared.parent {
+            self.complaints.tell(parent, fault);
+        }
     }
 
     /// Our token in `Via`.

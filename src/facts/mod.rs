@@ -6,6 +6,7 @@
 //! Deliberately not here: I/O, clocks, serialisation, logging. Time is a field, so that a replay can judge yesterday.
 
 mod address;
+mod credentials;
 mod host;
 mod nat64;
 mod opening;
@@ -14,6 +15,7 @@ mod question;
 mod request;
 
 pub use address::{AddressClass, embedded_ipv4};
+pub use credentials::{Credentials, CredentialsError};
 pub use host::{Destination, DomainName, Host, HostError, MAX_NAME, Port};
 pub use nat64::{Nat64Error, Nat64Prefix};
 pub use opening::{Opening, ServerName};

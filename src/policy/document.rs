@@ -129,6 +129,8 @@ pub struct RuleDocument {
     pub addresses: Vec<Spanned<String>>,
     /// Whether tunnels must begin with a ClientHello that names the host.
     pub tls: Tls,
+    /// Whether names that cannot be resolved here may be handed to the parent proxy.
+    pub parent: bool,
     /// Not before.
     pub from: Option<Spanned<SystemTime>>,
     /// Not from then on.

@@ -83,6 +83,9 @@ impl Draft {
             if document.tls == Tls::Optional {
                 self.warn(document.span, format!("`tls` does nothing in the deny rule `{id}`"), "take it out");
             }
+            if document.parent {
+                self.warn(document.span, format!("`parent` does nothing in the deny rule `{id}`"), "take it out");
+            }
         }
         self.rules.push(Rule {
             effect,
@@ -90,6 +93,7 @@ impl Draft {
             methods: boxed(&document.methods),
             addresses,
             tls: document.tls,
+            parent: document.parent,
             from: document.from.as_ref().map(|from| from.value),
             until: document.until.as_ref().map(|until| until.value),
             reason: document.reason.as_deref().map(Into::into),
@@ -243,6 +247,7 @@ fn plain_rule(id: &str, effect: Effect) -> Rule {
         methods: Box::default(),
         addresses: Box::default(),
         tls: Tls::Required,
+        parent: false,
         from: None,
         until: None,
         reason: None,

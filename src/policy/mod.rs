@@ -1,7 +1,8 @@
 //! The decision point.
 //!
 //! Text becomes a [`PolicyDocument`] (what was written), which compiles into one immutable [`Policy`] (what is asked).
-//! [`Snapshot::decide`] answers one request; [`Permit::vet`] judges the addresses that it would reach.
+//! [`Snapshot::decide`] answers one request; [`Permit::route`] judges the addresses that it would reach and says by
+//! which way.
 //!
 //! Guaranteed:
 //! - A request that no rule allows is denied; nothing outside this room can make a [`Permit`].
@@ -22,6 +23,7 @@ mod list;
 mod matcher;
 mod network;
 mod opening;
+mod parent;
 mod pattern;
 mod permit;
 mod ports;
@@ -35,6 +37,8 @@ pub mod text;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::permit_by_parent;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -50,13 +54,15 @@ pub use document::{
     Covers, Effect, Egress, ListDocument, ListFormat, Mode, PolicyDocument, PortsDocument, RuleDocument, Span, Spanned,
     TestDocument, Tls,
 };
-pub use permit::{Basis, Permit, Route, RuleRef, VettedAddrs};
+pub use parent::ParentScope;
+pub use permit::{Basis, NoRoute, ParentPermit, Permit, Reached, Route, RuleRef, VettedAddrs};
 pub use problem::{Place, Problem};
 pub use reason::DenyReason;
 pub use snapshot::Snapshot;
 
 use decision::RuleIndex;
 use matcher::Matcher;
+use problem::Refusal;
 use rule::Rule;
 
 /// A compiled policy: immutable, shared by every worker, asked through a [`Snapshot`].

@@ -1,7 +1,11 @@
 //! Permission, as values that cannot be had otherwise.
 //!
-//! A [`Permit`] is made by [`Snapshot::decide`] alone; a [`Route`] by [`Permit::vet`] alone, after
-//! it has judged every address. What dials takes a `Route`, so a check that was forgotten does not compile.
+//! A [`Permit`] is made by [`Snapshot::decide`] alone; a [`Route`] by [`Permit::route`] alone, after it has judged every
+//! address. What dials takes what is in a `Route`, so a check that was forgotten does not compile.
+//!
+//! A parent proxy is handed the name and resolves it again. So what was vetted here is what this network's resolver said,
+//! and no promise of where the parent connects: whoever runs it vets for its own network. A name without an address here
+//! cannot be vetted at all; it goes to the parent only where a rule says `parent = true`.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,8 +15,8 @@ use smallvec::SmallVec;
 
 use super::decision::RuleIndex;
 use super::rule::{Circumstances, Rule};
-use super::{Cited, Denial, DenyReason, Mode, Policy, Snapshot, Tls, opening};
-use crate::facts::{AddressClass, Destination, Opening, OwnAddresses, RequestFacts};
+use super::{Cited, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Tls, opening};
+use crate::facts::{AddressClass, Destination, Opening, OwnAddresses, Port, RequestFacts};
 
 /// Leave to reach one destination, by one revision of the policy.
 #[derive(Clone)]
@@ -53,6 +57,46 @@ const MAX_OF_A_FAMILY: usize = 16;
 pub enum Route {
     /// Straight to these addresses, in the order that they were resolved in.
     Direct(VettedAddrs),
+    /// To the parent proxy, which is told the destination as it was asked for.
+    Parent(ParentPermit),
+}
+
+/// Leave to hand a destination on to the parent proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentPermit {
+    destination: Destination,
+    /// None: the name has no address here, and a rule says `parent = true`.
+    vetted: Option<VettedAddrs>,
+}
+
+impl ParentPermit {
+    /// What the parent may be asked for.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// What it resolved to here, all of it vetted; none where it does not resolve here.
+    pub fn vetted(&self) -> Option<&VettedAddrs> {
+        self.vetted.as_ref()
+    }
+}
+
+/// Why a permit leads nowhere.
+#[derive(Debug)]
+pub enum NoRoute<E> {
+    /// An address that it resolves to is not allowed.
+    Denied(Denial),
+    /// It does not resolve, for this reason, and may not be handed on without.
+    Unresolved(E),
+}
+
+/// Where an open connection leads, as far as a policy cares: enough to judge it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// To this address of the destination.
+    Direct(IpAddr),
+    /// To the parent proxy. In a box, since tunnels are many and most of them direct.
+    Parent(Box<ParentPermit>),
 }
 
 /// Addresses that were judged, and the only ones that may be dialled. There is no way back to the name.
@@ -124,14 +168,38 @@ impl Permit {
         if self.rules().any(|rule| rule.tls == Tls::Optional) { Tls::Optional } else { Tls::Required }
     }
 
-    /// Judges every address that the destination resolved to (or is) and makes them the route.
+    /// The way to the destination: to the addresses that it resolved to, once they are all vetted, or to the parent proxy,
+    /// if there is one and its scope covers the destination. An address literal resolves to itself.
+    ///
+    /// # Errors
+    /// As [`Permit::vet`]. Where nothing could be resolved: that, unless the way is the parent's and a rule that allows
+    /// the request says `parent = true`.
+    pub fn route<E>(
+        &self,
+        resolved: Result<&[IpAddr], E>,
+        own: &OwnAddresses,
+        parent: Option<&ParentScope>,
+    ) -> Result<Route, NoRoute<E>> {
+        let by_parent = parent.is_some_and(|scope| scope.covers(self.destination.host()));
+        let vetted = match resolved {
+            Ok(resolved) => Some(self.vet(resolved, own).map_err(NoRoute::Denied)?),
+            Err(_) if by_parent && self.may_go_unresolved() => None,
+            Err(error) => return Err(NoRoute::Unresolved(error)),
+        };
+        Ok(match vetted {
+            Some(vetted) if !by_parent => Route::Direct(vetted),
+            vetted => Route::Parent(ParentPermit { destination: self.destination.clone(), vetted }),
+        })
+    }
+
+    /// Judges every address that the destination resolved to (or is).
     ///
     /// All must pass: of a mixed answer nothing is dialled, because whoever can add one address to an answer can also
     /// choose the order. `resolved` is not empty; an empty answer is the resolver's error.
     ///
     /// # Errors
     /// The denial to answer with: `loop` for one of our own sockets, `address_not_allowed` for the rest.
-    pub fn vet(&self, resolved: &[IpAddr], own: &OwnAddresses) -> Result<Route, Denial> {
+    pub fn vet(&self, resolved: &[IpAddr], own: &OwnAddresses) -> Result<VettedAddrs, Denial> {
         let mut vetted: SmallVec<[SocketAddr; 2]> = SmallVec::new();
         for ip in resolved {
             let addr = SocketAddr::new(*ip, self.destination.port().get());
@@ -146,7 +214,38 @@ impl Permit {
                 vetted.push(addr);
             }
         }
-        Ok(Route::Direct(VettedAddrs(vetted)))
+        Ok(VettedAddrs(vetted))
+    }
+
+    /// Judges the addresses of the parent proxy itself. The administrator named it, so only our own sockets are refused.
+    ///
+    /// # Errors
+    /// `loop`, if one of them is ours.
+    pub fn vet_parent(&self, resolved: &[IpAddr], port: Port, own: &OwnAddresses) -> Result<VettedAddrs, Denial> {
+        let addrs: SmallVec<_> = resolved.iter().map(|ip| SocketAddr::new(*ip, port.get())).collect();
+        if addrs.iter().any(|addr| own.contains(*addr)) {
+            let hint = "the parent proxy of this proxy's configuration is this proxy itself".to_owned();
+            return Err(self.denial(DenyReason::Loop, None, Some(hint)));
+        }
+        Ok(VettedAddrs(addrs))
+    }
+
+    /// Whether a connection that was opened by another permit for the same destination may be used by this one.
+    pub fn reaches(&self, reached: &Reached, own: &OwnAddresses) -> bool {
+        match reached {
+            Reached::Direct(ip) => self.vet(&[*ip], own).is_ok(),
+            Reached::Parent(permit) => match &permit.vetted {
+                Some(vetted) => {
+                    let ips: SmallVec<[IpAddr; 4]> = vetted.as_slice().iter().map(SocketAddr::ip).collect();
+                    self.vet(&ips, own).is_ok()
+                }
+                None => self.may_go_unresolved(),
+            },
+        }
+    }
+
+    fn may_go_unresolved(&self) -> bool {
+        self.rules().any(|rule| rule.parent)
     }
 
     fn vet_address(&self, ip: IpAddr) -> Result<(), Denial> {

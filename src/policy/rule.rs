@@ -21,6 +21,8 @@ pub(super) struct Rule {
     /// Special-purpose ranges that this rule opens.
     pub(super) addresses: Box<[IpNet]>,
     pub(super) tls: Tls,
+    /// Whether names that cannot be resolved here may be handed to the parent proxy.
+    pub(super) parent: bool,
     pub(super) from: Option<SystemTime>,
     pub(super) until: Option<SystemTime>,
     pub(super) reason: Option<Box<str>>,

@@ -2,7 +2,7 @@
 
 use super::reply::{self, Delivery, Explanation, Form, ProxyError};
 use super::wire::Wire;
-use crate::dial::{DialError, ResolveError};
+use crate::dial::{DialError, ParentFault, ResolveError};
 use crate::policy::DenyReason;
 use crate::session::{OriginFault, Refusal, Refused};
 use crate::tls::ClientStream;
@@ -101,6 +101,15 @@ fn error(why: &Refusal) -> ProxyError {
             DialError::Timeout => ProxyError::ConnectionTimeout,
             DialError::NoSockets => ProxyError::ConnectionLimitReached,
             DialError::Refused | DialError::Unreachable(_) => ProxyError::ConnectionRefused,
+            DialError::Parent(fault) => match fault {
+                ParentFault::Timeout => ProxyError::ConnectionTimeout,
+                ParentFault::Closed => ProxyError::ConnectionTerminated,
+                ParentFault::Nonsense => ProxyError::HttpProtocolError,
+                ParentFault::Unresolvable
+                | ParentFault::Unreachable
+                | ParentFault::Credentials
+                | ParentFault::Status(_) => ProxyError::ConnectionRefused,
+            },
         },
         Refusal::Failed(fault) => match fault {
             OriginFault::Terminated => ProxyError::ConnectionTerminated,

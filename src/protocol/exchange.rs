@@ -19,6 +19,7 @@ use super::forward::Plan;
 use super::gate::GateLimits;
 use super::head::{self, BodyError, BodyReader, BodyWriter, HeadLimits, HeadScan, ResponseFraming, Version};
 use super::wire::Wire;
+use crate::dial::Peer;
 use crate::session::Pending;
 use crate::tls::ClientStream;
 use crate::tunnel::with_scratch;
@@ -52,19 +53,22 @@ pub(super) enum Failed {
     OriginNonsense { answered: bool },
     /// The origin stopped answering.
     OriginLate { answered: bool },
+    /// The parent proxy wants other credentials.
+    ParentCredentials,
 }
 
 /// Runs one exchange.
 pub(super) async fn run(
     client: &mut Wire<ClientStream>,
     origin: &mut TcpStream,
+    peer: Peer,
     pending: &mut Pending,
     plan: &Plan,
     limits: &GateLimits,
 ) -> Result<Ended, Failed> {
     let mut origin = Wire::new(origin);
-    let mut upload = Upload::new(plan);
-    let mut download = Download::new(plan, limits.head);
+    let mut upload = Upload::new(plan, peer);
+    let mut download = Download::new(plan, peer, limits.head);
     let mut patience = Patience::new(limits);
     let result = poll_fn(|context| {
         let before = (upload.pump.moved, download.pump.moved, download.received);
@@ -221,10 +225,10 @@ enum UploadState {
 }
 
 impl Upload {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, peer: Peer) -> Self {
         let reader = BodyReader::from(plan.framing);
         let state = if reader.is_done() { UploadState::Flushing } else { UploadState::Reading };
-        Self { pump: Pump::new(plan.head.clone()), reader, writer: plan.framing.into(), state }
+        Self { pump: Pump::new(plan.head_for(peer).to_vec()), reader, writer: plan.framing.into(), state }
     }
 
     fn is_done(&self) -> bool {
@@ -293,6 +297,7 @@ impl Upload {
 /// The answer on its way to the client.
 struct Download<'a> {
     plan: &'a Plan,
+    peer: Peer,
     limits: HeadLimits,
     pump: Pump,
     state: DownloadState,
@@ -327,10 +332,11 @@ enum Done {
 }
 
 impl<'a> Download<'a> {
-    fn new(plan: &'a Plan, limits: HeadLimits) -> Self {
+    fn new(plan: &'a Plan, peer: Peer, limits: HeadLimits) -> Self {
         let state = DownloadState::Head(HeadScan::response());
         Self {
             plan,
+            peer,
             limits,
             pump: Pump::new(Vec::new()),
             state,
@@ -391,9 +397,13 @@ impl<'a> Download<'a> {
         let Ok(Some((head, _))) = head::read_response(bytes, self.plan.method.as_str(), &self.limits) else {
             return Err(nonsense);
         };
-        // A challenge to a proxy is for us, not for our client (RFC 9110 §15.5.8), and we have no answer to it.
+        // A challenge to a proxy is for us, not for our client (RFC 9110 §15.5.8), and we have no other answer to it than
+        // the one that we have sent.
         if head.status == 407 {
-            return Err(nonsense);
+            return Err(match self.peer {
+                Peer::Parent => Failed::ParentCredentials,
+                Peer::Origin => nonsense,
+            });
         }
         self.head_began = None;
         let via = &self.plan.via;

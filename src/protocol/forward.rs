@@ -2,10 +2,12 @@
 //!
 //! Guaranteed: what the origin gets is written by us, from the head that was judged: `Host` from the target, one framing,
 //! no hop-by-hop field, our `Via`. The connection to the origin belongs to this client connection alone, and every
-//! request on it is judged, its address too.
+//! request on it is judged, its address too. A parent proxy on the way gets the same head in absolute-form, and it alone
+//! gets the credentials for it.
 //!
 //! Measured before this shape was chosen: see `protocol` (the module's doc).
 
+use std::fmt;
 use std::rc::Rc;
 
 use super::answer::{self, Manner};
@@ -14,9 +16,9 @@ use super::gate::{Door, Next};
 use super::head::{self, BodyFraming, OriginHop, RequestHead, Target, Upgrade, Version};
 use super::reply::Form;
 use super::wire::Wire;
-use crate::dial;
+use crate::dial::{self, ParentFault, Peer};
 use crate::enforce::{Asked, Attempt, Idle};
-use crate::facts::{Destination, Host, Method, Port, Protocol};
+use crate::facts::{Credentials, Destination, Host, Method, Port, Protocol};
 use crate::record::Outcome;
 use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Session};
 use crate::tls::ClientStream;
@@ -28,7 +30,9 @@ pub(super) struct Plan {
     asked: Option<Asked>,
     form: Form,
     /// The head for the origin, sanitised.
-    pub(super) head: Vec<u8>,
+    head: Vec<u8>,
+    /// The same for the parent proxy, if that is who would read it.
+    parent_head: Option<ParentHead>,
     pub(super) method: Method,
     pub(super) framing: BodyFraming,
     pub(super) client_version: Version,
@@ -36,6 +40,15 @@ pub(super) struct Plan {
     pub(super) websocket: bool,
     pub(super) via: Rc<str>,
     destination: Destination,
+}
+
+/// A head with the parent proxy's credentials in it: shown to nobody, sent to nobody else.
+struct ParentHead(Vec<u8>);
+
+impl fmt::Debug for ParentHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ParentHead(hidden)")
+    }
 }
 
 impl Plan {
@@ -50,6 +63,13 @@ impl Plan {
         let websocket = head.upgrade == Some(Upgrade::WebSocket);
         let method = Method::new(head.method);
         let judged = if websocket { Method::new(Method::WEBSOCKET) } else { method.clone() };
+        let via = Rc::clone(&door.via);
+        let hop = OriginHop { via: &via, keep_alive: true, expect: true };
+        let parent_head = door.enforcer.forwards_to(&destination, &judged).map(|parent| {
+            let mut out = Vec::with_capacity(512);
+            head::write_request_to_proxy(head, &hop, parent.credentials().map(Credentials::reveal), &mut out);
+            ParentHead(out)
+        });
         let asked = Asked {
             protocol: Protocol::Http,
             destination: destination.clone(),
@@ -58,12 +78,12 @@ impl Plan {
             passed_through_us,
         };
         let mut out = Vec::with_capacity(512);
-        let via = Rc::clone(&door.via);
-        head::write_request(head, &OriginHop { via: &via, keep_alive: true, expect: true }, &mut out);
+        head::write_request(head, &hop, &mut out);
         Self {
             asked: Some(asked),
             form,
             head: out,
+            parent_head,
             method,
             framing: head.framing,
             client_version: head.version,
@@ -71,6 +91,14 @@ impl Plan {
             websocket,
             via,
             destination,
+        }
+    }
+
+    /// The head to send to whoever reads it. The one with credentials goes to the parent proxy alone.
+    pub(super) fn head_for(&self, peer: Peer) -> &[u8] {
+        match (peer, &self.parent_head) {
+            (Peer::Parent, Some(ParentHead(head))) => head,
+            (Peer::Parent, None) | (Peer::Origin, _) => &self.head,
         }
     }
 
@@ -128,7 +156,7 @@ pub(super) async fn serve(
     }
     match result {
         Ok(ended) => finish(door, client, session, ended, plan.destination, idle),
-        Err(failed) => fail(client, session, failed, &plan).await,
+        Err(failed) => fail(door, client, session, failed, &plan).await,
     }
 }
 
@@ -138,8 +166,9 @@ async fn once(
     session: &mut Session<Cleared>,
     plan: &Plan,
 ) -> Result<Ended, Failed> {
+    let peer = session.peer();
     let (origin, pending) = session.parts();
-    exchange::run(client, origin, pending, plan, &door.limits).await
+    exchange::run(client, origin, peer, pending, plan, &door.limits).await
 }
 
 /// The answer has been passed on whole.
@@ -172,7 +201,13 @@ fn finish(
 
 /// The answer could not be passed on. If none has begun, the client gets one of ours; else the connection is cut, so
 /// that nobody takes half an answer for a whole one.
-async fn fail(mut client: Wire<ClientStream>, session: Session<Cleared>, failed: Failed, plan: &Plan) -> Next {
+async fn fail(
+    door: &Door,
+    mut client: Wire<ClientStream>,
+    session: Session<Cleared>,
+    failed: Failed,
+    plan: &Plan,
+) -> Next {
     let why = match failed {
         Failed::Body { error, answered: false } => {
             Refusal::Malformed(Malformed { status: 400, token: "malformed_request", detail: error.to_string().into() })
@@ -185,6 +220,10 @@ async fn fail(mut client: Wire<ClientStream>, session: Session<Cleared>, failed:
         Failed::OriginSilent | Failed::OriginGone { answered: false } => Refusal::Failed(OriginFault::Terminated),
         Failed::OriginNonsense { answered: false } => Refusal::Failed(OriginFault::Nonsense),
         Failed::OriginLate { answered: false } => Refusal::Failed(OriginFault::Stalled),
+        Failed::ParentCredentials => {
+            door.enforcer.complain(ParentFault::Credentials);
+            Refusal::Unreachable(ParentFault::Credentials.into())
+        }
         Failed::Body { .. } => return cut(session, Outcome::Malformed),
         Failed::BodyLate { .. } | Failed::OriginLate { .. } => return cut(session, Outcome::Timeout),
         Failed::OriginGone { .. } | Failed::OriginNonsense { .. } => return cut(session, Outcome::OriginClosed),

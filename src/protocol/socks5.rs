@@ -246,7 +246,7 @@ impl Reply {
             Refusal::Unreachable(DialError::Refused) => Self::ConnectionRefused,
             Refusal::Unreachable(DialError::Unreachable(_)) => Self::NetworkUnreachable,
             Refusal::Unresolvable(ResolveError::Busy)
-            | Refusal::Unreachable(DialError::NoSockets)
+            | Refusal::Unreachable(DialError::NoSockets | DialError::Parent(_))
             | Refusal::Failed(OriginFault::Terminated | OriginFault::Nonsense | OriginFault::Stalled)
             | Refusal::Malformed(_)
             | Refusal::Busy(_)

@@ -115,6 +115,11 @@ impl Session<Cleared> {
         &mut self.state.origin.stream
     }
 
+    /// Who is at the other end of that connection.
+    pub fn peer(&self) -> dial::Peer {
+        self.state.origin.peer
+    }
+
     /// The pending record, to note status and bytes in.
     pub fn pending(&mut self) -> &mut Pending {
         &mut self.pending
@@ -149,7 +154,7 @@ impl Session<Cleared> {
     /// Enters the registry of open tunnels, where a policy change or silence can end it.
     pub fn enter(self, registry: &Rc<Registry>) -> (TcpStream, Open) {
         let Self { pending, permit, facts, state: Cleared { origin } } = self;
-        let open = registry.enter(pending, permit, facts, origin.address.ip());
+        let open = registry.enter(pending, permit, facts, origin.reached);
         (origin.stream, open)
     }
 }

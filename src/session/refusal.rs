@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::dial::{DialError, ResolveError};
+use crate::dial::{DialError, ParentFault, ResolveError};
 use crate::policy::{Denial, DenyReason};
 use crate::record::{Outcome, RequestId};
 
@@ -91,11 +91,22 @@ impl Refusal {
             Self::Denied(_) => 403,
             Self::Malformed(malformed) => malformed.status,
             Self::Unresolvable(ResolveError::Timeout)
-            | Self::Unreachable(DialError::Timeout)
+            | Self::Unreachable(DialError::Timeout | DialError::Parent(ParentFault::Timeout))
             | Self::Failed(OriginFault::Stalled) => 504,
             Self::Unresolvable(ResolveError::Busy) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => 503,
             Self::Unresolvable(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed)
-            | Self::Unreachable(DialError::Refused | DialError::Unreachable(_))
+            | Self::Unreachable(
+                DialError::Refused
+                | DialError::Unreachable(_)
+                | DialError::Parent(
+                    ParentFault::Unresolvable
+                    | ParentFault::Unreachable
+                    | ParentFault::Credentials
+                    | ParentFault::Status(_)
+                    | ParentFault::Closed
+                    | ParentFault::Nonsense,
+                ),
+            )
             | Self::Failed(OriginFault::Terminated | OriginFault::Nonsense) => 502,
             Self::Internal => 500,
         }
@@ -111,9 +122,20 @@ impl Refusal {
             Self::Unresolvable(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed) => {
                 "dns_error"
             }
-            Self::Unreachable(DialError::Timeout) | Self::Failed(OriginFault::Stalled) => "connection_timeout",
-            Self::Unreachable(DialError::Refused | DialError::Unreachable(_)) => "connection_refused",
-            Self::Failed(OriginFault::Terminated | OriginFault::Nonsense) => "connection_terminated",
+            Self::Unreachable(DialError::Timeout | DialError::Parent(ParentFault::Timeout))
+            | Self::Failed(OriginFault::Stalled) => "connection_timeout",
+            Self::Unreachable(
+                DialError::Refused
+                | DialError::Unreachable(_)
+                | DialError::Parent(
+                    ParentFault::Unresolvable
+                    | ParentFault::Unreachable
+                    | ParentFault::Credentials
+                    | ParentFault::Status(_),
+                ),
+            ) => "connection_refused",
+            Self::Unreachable(DialError::Parent(ParentFault::Closed | ParentFault::Nonsense))
+            | Self::Failed(OriginFault::Terminated | OriginFault::Nonsense) => "connection_terminated",
             Self::Internal => "internal",
         }
     }

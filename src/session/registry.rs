@@ -9,14 +9,13 @@
 //! milliseconds.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Pending;
 use crate::facts::{OwnAddresses, RequestFacts};
-use crate::policy::{Decision, Permit, Snapshot};
+use crate::policy::{Decision, Permit, Reached, Snapshot};
 use crate::record::{Kind, Outcome};
 
 /// The age at which a tunnel is recorded as open. Most are over before: their `end` says it all.
@@ -62,7 +61,7 @@ struct Entry {
     facts: RefCell<RequestFacts>,
     permit: RefCell<Permit>,
     pending: RefCell<Option<Pending>>,
-    address: IpAddr,
+    reached: Reached,
     /// Seconds of the registry's clock at the last byte.
     active: Cell<u32>,
     /// When the next interim record is due, and of which kind.
@@ -113,14 +112,14 @@ impl Registry {
         pending: Pending,
         permit: Permit,
         facts: RequestFacts,
-        address: IpAddr,
+        reached: Reached,
     ) -> Open {
         pending.worker().tunnel_opened();
         let entry = Rc::new(Entry {
             facts: RefCell::new(facts),
             permit: RefCell::new(permit),
             pending: RefCell::new(Some(pending)),
-            address,
+            reached,
             active: Cell::new(self.seconds()),
             next: Cell::new((self.seconds().saturating_add(OPEN_AFTER), Kind::Open)),
             moved: Cell::default(),
@@ -203,7 +202,7 @@ impl Entry {
         let Decision::Allow(permit) = policy.decide(&facts) else {
             return false;
         };
-        if permit.vet(&[self.address], sweep.own).is_err() {
+        if !permit.reaches(&self.reached, sweep.own) {
             return false;
         }
         *self.permit.borrow_mut() = permit;

@@ -78,6 +78,7 @@ fn doubts_are_warnings_beside_the_policy() {
         span: Span { start: 25, end: 26 },
         addresses: vec![at_byte(24, "10.0.0.0/8")],
         tls: Tls::Optional,
+        parent: true,
         ..deny_rule("deny", &["g.test"])
     };
     let document = PolicyDocument {
@@ -108,6 +109,7 @@ fn doubts_are_warnings_beside_the_policy() {
              allow tunnels",
             "24: `addresses` does nothing in a deny rule; put blocks to deny into `to`",
             "25: `tls` does nothing in the deny rule `deny`; take it out",
+            "25: `parent` does nothing in the deny rule `deny`; take it out",
             "30: the list `empty.txt` holds no name; fill it, or take the list out",
         ]
     );

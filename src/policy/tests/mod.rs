@@ -5,6 +5,7 @@ mod compiling;
 mod deciding;
 mod hints;
 mod reference;
+mod routing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ fn rule(id: &str, to: &[&str]) -> RuleDocument {
         methods: Vec::new(),
         addresses: Vec::new(),
         tls: Tls::Required,
+        parent: false,
         from: None,
         until: None,
         reason: None,
@@ -146,6 +148,17 @@ fn permit(policy: &Snapshot, facts: &RequestFacts) -> Permit {
     match policy.decide(facts) {
         Decision::Allow(permit) => permit,
         Decision::Deny(denial) => panic!("{denial:?}"),
+    }
+}
+
+/// Leave to reach a destination by a parent proxy at this address, for tests of what dials.
+pub(crate) fn permit_by_parent(to: &str, address: std::net::SocketAddr) -> (VettedAddrs, ParentPermit) {
+    let permit = permit(&policy(&["a.test"], &[]), &tunnel(to));
+    let at = permit.vet_parent(&[address.ip()], Port::new(address.port()).unwrap(), &OwnAddresses::default()).unwrap();
+    let resolved: [IpAddr; 1] = ["8.8.8.8".parse().unwrap()];
+    match permit.route::<()>(Ok(&resolved), &OwnAddresses::default(), Some(&ParentScope::default())) {
+        Ok(Route::Parent(leave)) => (at, leave),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::policy_keys::{
     ADDRESSES, ALLOW, CONTACT, COVERS, COVERS_KEY, DENY, EFFECT, EFFECTS, EGRESS, EGRESS_KEY, ENABLED, EXPECT, FILE,
     FORMAT, FORMATS, FROM, ID, INTERNAL, LINES, LIST_EFFECT, LISTS, METHODS, MODE, MODES, NAME, PACKAGE_MANAGERS,
-    POLICY, PORTS, REASON, REVISION, RULES, SHA256, TEST_REASON, TEST_TO, TESTS, TLS, TLS_KEY, TO, TOOL, TOOLS, UNTIL,
-    VERSION,
+    PARENT, POLICY, PORTS, REASON, REVISION, RULES, SHA256, TEST_REASON, TEST_TO, TESTS, TLS, TLS_KEY, TO, TOOL, TOOLS,
+    UNTIL, VERSION,
 };
 use super::reader::wrong;
 use super::{Entry, Fields, Format, Node, Problems, Spanned, Value};
@@ -88,6 +88,7 @@ fn read_rule(rule: Fields<'_>, position: usize, problems: &mut Problems) -> Rule
         methods: rule.some_texts(&METHODS, "name a method, or leave the key out for any", problems),
         addresses: rule.texts(&ADDRESSES, problems),
         tls: rule.choice(&TLS_KEY, &TLS, problems).unwrap_or(Tls::Required),
+        parent: rule.flag(&PARENT, problems).unwrap_or(false),
         from: rule.time(&FROM, problems),
         until: rule.time(&UNTIL, problems),
         reason: rule.text(&REASON, problems).map(|reason| reason.value),

@@ -143,6 +143,13 @@ pub(super) const TLS_KEY: Key = Key::new(
     "Whether a tunnel must begin with a TLS greeting that names the host.",
 )
 .default("\"required\"");
+pub(super) const PARENT: Key = Key::new(
+    "parent",
+    Shape::Flag,
+    "Whether names that cannot be resolved here may be handed to the parent proxy, which alone then sees their \
+     addresses.",
+)
+.default("false");
 pub(super) const FROM: Key =
     Key::new("from", Shape::Time, "The rule does not match before this moment.").also(&["not-before", "since"]);
 pub(super) const UNTIL: Key =
@@ -166,6 +173,7 @@ static RULE: Section = Section {
         METHODS,
         ADDRESSES,
         TLS_KEY,
+        PARENT,
         FROM,
         UNTIL,
         REASON,

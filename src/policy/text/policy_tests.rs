@@ -55,6 +55,7 @@ tools = ["browser"]
 methods = ["GET", "WEBSOCKET"]
 addresses = ["10.0.0.0/8"]
 tls = "optional"
+parent = true
 from = 2026-11-01T00:00:00Z
 until = 2026-12-01T01:00:00.5+01:00
 reason = "read-only mirror"
@@ -87,7 +88,7 @@ const FULL_JSON: &str = r#"{
   "rule": [
     { "id": "repo-read", "effect": "allow", "to": ["repo.example", "198.51.100.0/24:8443"],
       "ports": [443, "8000-8100"], "tools": ["browser"], "methods": ["GET", "WEBSOCKET"],
-      "addresses": ["10.0.0.0/8"], "tls": "optional", "from": "2026-11-01T00:00:00Z",
+      "addresses": ["10.0.0.0/8"], "tls": "optional", "parent": true, "from": "2026-11-01T00:00:00Z",
       "until": "2026-12-01T01:00:00.5+01:00", "reason": "read-only mirror" },
     { "effect": "deny", "to": ["bad.example"], "ports": "any" }
   ],
@@ -115,6 +116,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(texts(&document.internal_addresses), "10.20.0.0/16");
     let [rule, second] = document.rules.as_slice() else { panic!("two rules") };
     assert_eq!((rule.id.value.as_str(), rule.effect, rule.tls), ("repo-read", Effect::Allow, Tls::Optional));
+    assert!(rule.parent);
     assert_eq!(texts(&rule.to), "repo.example 198.51.100.0/24:8443");
     let Some(PortsDocument::These(ports)) = &rule.ports else { panic!("ports") };
     assert_eq!(ports.iter().map(|port| port.value).collect::<Vec<_>>(), [(443, 443), (8000, 8100)]);
@@ -160,8 +162,8 @@ fn values_know_their_place_in_both_formats() {
     let document = toml(FULL_TOML);
     let source = SourceText::new("p", FULL_TOML);
     assert_eq!(source.locate(document.allow[1].span), (9, 27));
-    assert_eq!(source.locate(document.rules[1].span), (27, 1), "a rule without an id is shown at its header");
-    assert_eq!(source.locate(document.rules[1].id.span), (27, 1));
+    assert_eq!(source.locate(document.rules[1].span), (28, 1), "a rule without an id is shown at its header");
+    assert_eq!(source.locate(document.rules[1].id.span), (28, 1));
     let json = read_policy(FULL_JSON, Format::Json).unwrap();
     let source = SourceText::new("p", FULL_JSON);
     assert_eq!(source.locate(json.allow[1].span), (4, 30));
@@ -558,7 +560,7 @@ fn the_schema_has_the_keys_that_are_read_and_no_others() {
     );
     assert_eq!(
         names(&at(&tree, &["properties", "rule", "items", "properties"])).join(" "),
-        "id effect to ports tools methods addresses tls from until reason"
+        "id effect to ports tools methods addresses tls parent from until reason"
     );
     assert_eq!(at(&tree, &["properties", "rule", "items", "additionalProperties"]).value, Value::Boolean(false));
     let Value::Array(needed) = at(&tree, &["properties", "list", "items", "required"]).value else { panic!("a list") };

@@ -27,22 +27,57 @@ pub struct OriginHop<'a> {
 /// `Max-Forwards` of an OPTIONS is one less. Other target forms keep their form and their `Host`, and nothing here
 /// routes by that.
 pub fn write_request(head: &RequestHead<'_>, hop: &OriginHop<'_>, out: &mut Vec<u8>) {
+    write_line_and_host(head, false, out);
+    write_fields(head, hop, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the head to send to another proxy: as [`write_request`], but an absolute-form target stays one (RFC 9112
+/// §3.2.2), and `authorization` is the proxy's own `Proxy-Authorization`. What the client sent of that name never passes.
+pub fn write_request_to_proxy(
+    head: &RequestHead<'_>,
+    hop: &OriginHop<'_>,
+    authorization: Option<&str>,
+    out: &mut Vec<u8>,
+) {
+    write_line_and_host(head, true, out);
+    write_fields(head, hop, out);
+    if let Some(value) = authorization {
+        push(out, &[b"Proxy-Authorization: ", value.as_bytes(), b"\r\n"]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_line_and_host(head: &RequestHead<'_>, to_proxy: bool, out: &mut Vec<u8>) {
+    push(out, &[head.method.as_bytes(), b" "]);
+    if let (Target::Absolute { destination, .. }, true) = (&head.target, to_proxy) {
+        out.extend_from_slice(b"http://");
+        write_authority(destination, false, out);
+    }
     let (target, host): (&str, _) = match &head.target {
-        Target::Absolute { destination, .. } if head.asks_whole_server => ("*", Ok(destination)),
+        // Only the last proxy makes an asterisk of it (RFC 9112 §3.2.4).
+        Target::Absolute { destination, .. } if head.asks_whole_server => {
+            (if to_proxy { "" } else { "*" }, Ok(destination))
+        }
         Target::Absolute { destination, path_and_query } => (path_and_query, Ok(destination)),
         Target::Authority(destination) => ("", Ok(destination)),
         Target::Origin { path_and_query } => (path_and_query, Err(head.field("host"))),
         Target::Asterisk => ("*", Err(head.field("host"))),
     };
-    push(out, &[head.method.as_bytes(), b" ", target.as_bytes()]);
+    out.extend_from_slice(target.as_bytes());
     if let Target::Authority(destination) = &head.target {
         print(out, format_args!("{destination}"));
     }
-    out.extend_from_slice(b" HTTP/1.1\r\n");
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
     match host {
-        Ok(destination) => write_host(destination, head.is_connect(), out),
-        Err(received) => push(out, &[b"Host: ", received.unwrap_or_default(), b"\r\n"]),
+        Ok(destination) => write_authority(destination, head.is_connect(), out),
+        Err(received) => out.extend_from_slice(received.unwrap_or_default()),
     }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// All fields but `Host`.
+fn write_fields(head: &RequestHead<'_>, hop: &OriginHop<'_>, out: &mut Vec<u8>) {
     let has_trailers = head.framing == BodyFraming::Chunked;
     write_passing(&head.block, head.nominates, has_trailers, out);
     match head.framing {
@@ -62,7 +97,6 @@ pub fn write_request(head: &RequestHead<'_>, hop: &OriginHop<'_>, out: &mut Vec<
     } else if !hop.keep_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a `Via` field names this instance: the request has been here before.
@@ -142,11 +176,11 @@ fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, ou
 }
 
 /// The default port is left out (RFC 9110 §4.2.1), as every client does; a CONNECT always has its port.
-fn write_host(destination: &Destination, with_port: bool, out: &mut Vec<u8>) {
+fn write_authority(destination: &Destination, with_port: bool, out: &mut Vec<u8>) {
     if destination.port() == Port::HTTP && !with_port {
-        print(out, format_args!("Host: {}\r\n", destination.host()));
+        print(out, format_args!("{}", destination.host()));
     } else {
-        print(out, format_args!("Host: {destination}\r\n"));
+        print(out, format_args!("{destination}"));
     }
 }
 
@@ -223,6 +257,32 @@ mod tests {
             assert_eq!(request(line), format!("{sent}|Via: 1.1 outgate-1"), "{line}");
         }
         assert_eq!(request("GET http://h.test/ HTTP/1.0"), "GET / HTTP/1.1|Host: h.test|Via: 1.0 outgate-1");
+    }
+
+    #[test]
+    fn another_proxy_gets_the_absolute_form_and_our_own_credentials() {
+        let to_proxy = |authorization, text: &str| {
+            let text = format!("{text}||").replace('|', "\r\n");
+            let (head, _) = read_request(text.as_bytes(), &HeadLimits::default()).unwrap().unwrap();
+            let mut out = Vec::new();
+            write_request_to_proxy(&head, &HOP, authorization, &mut out);
+            String::from_utf8(out).unwrap().strip_suffix("\r\n\r\n").unwrap().replace("\r\n", "|")
+        };
+        for (line, sent) in [
+            ("GET http://h.test/a?b HTTP/1.1|Host: evil.test", "GET http://h.test/a?b HTTP/1.1|Host: h.test"),
+            ("GET http://H.test:80?b HTTP/1.1|Host:", "GET http://h.test/?b HTTP/1.1|Host: h.test"),
+            ("GET http://h.test.:81 HTTP/1.1|Host: x", "GET http://h.test:81/ HTTP/1.1|Host: h.test:81"),
+            ("GET http://[::1]/ HTTP/1.1|Host: x", "GET http://[::1]/ HTTP/1.1|Host: [::1]"),
+            ("OPTIONS http://h.test HTTP/1.1|Host: h.test", "OPTIONS http://h.test HTTP/1.1|Host: h.test"),
+            ("OPTIONS http://h.test/ HTTP/1.1|Host: h.test", "OPTIONS http://h.test/ HTTP/1.1|Host: h.test"),
+            ("CONNECT h.test:80 HTTP/1.1|Host: x", "CONNECT h.test:80 HTTP/1.1|Host: h.test:80"),
+        ] {
+            assert_eq!(to_proxy(None, line), format!("{sent}|Via: 1.1 outgate-1"), "{line}");
+        }
+        let secret = "GET http://h.test/ HTTP/1.1|Host: h.test|Proxy-Authorization: Basic Y2xpZW50|A: b";
+        let sent = "GET http://h.test/ HTTP/1.1|Host: h.test|A: b|Via: 1.1 outgate-1";
+        assert_eq!(to_proxy(None, secret), sent);
+        assert_eq!(to_proxy(Some("Basic b3Vycw=="), secret), format!("{sent}|Proxy-Authorization: Basic b3Vycw=="));
     }
 
     #[test]

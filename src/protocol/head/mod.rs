@@ -33,7 +33,7 @@ mod trailers;
 pub use body::{BodyReader, BodyWriter, Step};
 pub use error::{BodyError, HeadError};
 pub use fields::{Field, Fields};
-pub use forward::{OriginHop, names_instance, write_request, write_response};
+pub use forward::{OriginHop, names_instance, write_request, write_request_to_proxy, write_response};
 pub use framing::{BodyFraming, ResponseFraming};
 pub use hop::Upgrade;
 pub use request::{RequestHead, read_request};
