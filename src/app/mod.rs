@@ -21,7 +21,7 @@ use crate::admin;
 use crate::config::{Config, ListenProtocol, ParentConfig};
 use crate::dial::{self, DnsSettings, ParentProxy, Resolver};
 use crate::enforce;
-use crate::facts::{Host, OwnAddresses};
+use crate::facts::{Destination, Host, OwnAddresses};
 use crate::listen::{self, AcceptLimits};
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder, Terminal};
@@ -39,6 +39,8 @@ pub struct Running {
     pub listeners: Vec<Listening>,
     /// Where the admin listener is, and its token.
     pub admin: Option<admin::Link>,
+    /// The parent proxy's host and port, if there is one on the way out.
+    pub parent: Option<Destination>,
     /// The policy in force.
     pub store: Arc<Store>,
     /// The account of what happens.
@@ -190,7 +192,8 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     addresses::watch(&shared, &keep).map_err(system("cannot watch this machine's addresses"))?;
     renew_certificates(&listeners, &keep).map_err(system("cannot watch the certificates"))?;
     let listeners = names(&listeners);
-    Ok(Running { listeners, admin, store, recorder, reloads, shutdown, threads, keep })
+    let parent = config.parent.as_ref().map(|parent| parent.address.clone());
+    Ok(Running { listeners, admin, parent, store, recorder, reloads, shutdown, threads, keep })
 }
 
 impl Running {

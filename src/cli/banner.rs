@@ -38,6 +38,9 @@ pub(super) fn print(running: &Running) {
     if let Some(admin) = &running.admin {
         say(&format!("  admin   {}    dashboard, metrics", admin.url));
     }
+    if let Some(parent) = &running.parent {
+        say(&format!("  parent  http://{parent}    on the way out"));
+    }
     if let Some(first) = running.listeners.first() {
         say(&format!("  try     curl -x {} https://example.com", url(first)));
     }

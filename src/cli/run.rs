@@ -171,5 +171,8 @@ fn announce(running: &Running) {
     if let Some(admin) = &running.admin {
         info!(address = %admin.address, "admin");
     }
+    if let Some(parent) = &running.parent {
+        info!(address = %parent, "parent proxy");
+    }
     info!(name = policy.name(), revision = policy.revision(), rules = policy.rule_count(), "policy in force");
 }

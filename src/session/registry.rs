@@ -340,7 +340,7 @@ mod tests {
         let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, client);
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
-        registry.enter(pending, permit, facts, [192, 0, 2, 1].into())
+        registry.enter(pending, permit, facts, Reached::Direct([192, 0, 2, 1].into()))
     }
 
     /// Kind and bytes of each line, once all are there.

@@ -35,7 +35,7 @@ fn a_bad_configuration_is_refused_with_the_place_and_binds_nothing() {
         (config(&port, "[limits]\nhead-timout = \"1s\"\n"), &["outgate.toml:8:1", "`head-timeout`"]),
         (config(&port, "[limits]\nhead-timeout = 10\n"), &["outgate.toml:8:16", "10"]),
         (config(&port, "[limits]\nhead-timeout = \"ten\"\n"), &["outgate.toml:8:16", "ten"]),
-        (config(&port, "[parent]\nurl = \"http://proxy.example:3128\"\n"), &["outgate.toml:7:", "not supported"]),
+        (config(&port, "[parent]\nurl = \"https://proxy.example:3128\"\n"), &["outgate.toml:8:7", "not supported"]),
         (config(&port, "[record\n"), &["outgate.toml:7:"]),
         (config(&port, "").replace("127.0.0.1:", "0.0.0.0:"), &["outgate.toml:2:11", "open = true"]),
         (config(&port, "").replace("127.0.0.1:", "localhost:"), &["outgate.toml:2:11"]),

@@ -35,6 +35,7 @@ mod layering;
 mod malformed;
 mod observe;
 mod own_paths;
+mod parent;
 mod records;
 mod reload;
 mod revoke;
