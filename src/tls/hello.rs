@@ -526,6 +526,9 @@ mod tests {
             fixture!("node20"),
             fixture!("java17"),
             fixture!("rustls"),
+            fixture!("chromium156-early"),
+            fixture!("chromium156-middle"),
+            fixture!("chromium156-late"),
         ] {
             assert_eq!(read(bytes), named("client.example.test"));
             assert_eq!(read(&bytes[..bytes.len() - 1]), MORE);
