@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{Encoder, Gauge, GaugeVec, IntCounterVec, IntGauge, Opts, TextEncoder};
 
 use super::process;
+use super::selftest::SelfTest;
 use crate::record;
 use crate::store::Store;
 
@@ -16,6 +17,7 @@ pub struct Registry {
     rules: IntGauge,
     loaded: Gauge,
     reloads: IntCounterVec,
+    selftest: IntGauge,
 }
 
 impl Registry {
@@ -33,6 +35,10 @@ impl Registry {
         let rules = IntGauge::new("outgate_policy_rules", "Rules of the policy in force; a list counts as one.")?;
         let loaded = Gauge::new("outgate_policy_loaded_timestamp_seconds", "When the policy in force was loaded.")?;
         let reloads = IntCounterVec::new(Opts::new("outgate_policy_reloads_total", "Reloads by result."), &["result"])?;
+        let selftest = IntGauge::new(
+            "outgate_selftest_ok",
+            "Whether every listener denied, when it was last asked, what it must always deny: 1 or 0.",
+        )?;
         let build = GaugeVec::new(Opts::new("outgate_build_info", "The program; always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         for collector in [
@@ -40,16 +46,18 @@ impl Registry {
             Box::new(rules.clone()),
             Box::new(loaded.clone()),
             Box::new(reloads.clone()),
+            Box::new(selftest.clone()),
             Box::new(build),
         ] {
             registry.register(collector)?;
         }
-        Ok(Self { registry, info, rules, loaded, reloads })
+        Ok(Self { registry, info, rules, loaded, reloads, selftest })
     }
 
     /// The text that a scraper gets.
-    pub(super) fn text(&self, store: &Store) -> Vec<u8> {
+    pub(super) fn text(&self, store: &Store, selftest: &SelfTest) -> Vec<u8> {
         self.refresh(store);
+        self.selftest.set(i64::from(selftest.is_ok()));
         let mut families = self.registry.gather();
         families.extend(process::families());
         let mut out = Vec::new();

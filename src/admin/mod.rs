@@ -11,6 +11,7 @@ mod metrics;
 pub mod page;
 mod process;
 mod routes;
+mod selftest;
 mod server;
 mod stall;
 mod stream;
@@ -19,5 +20,6 @@ mod view;
 
 pub use metrics::Registry;
 pub use routes::{Admin, Link};
+pub use selftest::{SelfTest, Tested};
 pub use server::run;
 pub use token::Token;

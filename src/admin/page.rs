@@ -75,6 +75,17 @@ pub struct PolicyView {
     pub error: Option<String>,
     /// How many rules it has.
     pub rules: u64,
+    /// Whether the proxy still denies what it must, if it has been asked yet.
+    pub selftest: Option<SelfTestView>,
+}
+
+/// What the proxy found when it last asked itself.
+#[derive(Clone, Debug)]
+pub struct SelfTestView {
+    /// Whether everything was denied that had to be.
+    pub ok: bool,
+    /// What was asked, or what is wrong.
+    pub detail: String,
 }
 
 /// Requests by decision, since the start.
@@ -154,6 +165,7 @@ pub fn render(view: &View) -> String {
     parts::header(&mut html, view);
     html.raw("<main>\n");
     parts::problem(&mut html, &view.policy);
+    parts::unenforced(&mut html, &view.policy);
     html.raw("<div class=\"pair\">\n");
     parts::state(&mut html, &view.policy);
     parts::check(&mut html);

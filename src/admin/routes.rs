@@ -12,6 +12,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
+use super::selftest::SelfTest;
 use super::token::Token;
 use super::{metrics, page, stream, view};
 use crate::enforce::{self, Circumstances, Shared};
@@ -43,6 +44,8 @@ pub struct Admin {
     pub reloads: Reloads,
     /// The metrics registry.
     pub metrics: metrics::Registry,
+    /// What the self-test found last.
+    pub selftest: Arc<SelfTest>,
     /// The proxy's listeners: name, address, whether TLS.
     pub listeners: Vec<(String, SocketAddr, bool)>,
 }
@@ -177,7 +180,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<Body> {
-        content("text/plain; version=0.0.4; charset=utf-8", self.metrics.text(&self.shared.store))
+        content("text/plain; version=0.0.4; charset=utf-8", self.metrics.text(&self.shared.store, &self.selftest))
     }
 
     /// The PAC names the first listener, as the one on its own port does.
@@ -205,6 +208,11 @@ impl Admin {
             "layers": [{ "source": status.source, "revision": policy.revision() }],
             "loaded": view::rfc3339(status.loaded),
             "error": status.error,
+            "selftest": self.selftest.last().map(|tested| json!({
+                "ok": tested.ok,
+                "at": view::rfc3339(tested.at),
+                "detail": tested.detail,
+            })),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::page::{DenialRow, ListenerRow, PolicyView, RecordRow, Totals, View};
+use super::page::{DenialRow, ListenerRow, PolicyView, RecordRow, SelfTestView, Totals, View};
 use super::routes::Admin;
 use crate::record::{Kind, RecentFilter, RecordLine};
 
@@ -69,6 +69,7 @@ fn policy(admin: &Admin, now: SystemTime) -> PolicyView {
         source: status.source,
         error: status.error,
         rules: policy.rule_count() as u64,
+        selftest: admin.selftest.last().map(|tested| SelfTestView { ok: tested.ok, detail: tested.detail }),
     }
 }
 

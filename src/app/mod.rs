@@ -4,6 +4,8 @@
 //! accepted, what is under way may finish within the drain time, and every record is written.
 
 mod addresses;
+pub mod canary;
+mod selftest;
 mod worker;
 
 use std::io;
@@ -49,6 +51,8 @@ pub struct Running {
     shutdown: watch::Sender<bool>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     keep: Arc<AtomicBool>,
+    /// Ends the self-test by being dropped.
+    testing: std::sync::mpsc::Sender<()>,
 }
 
 /// A listener that is up.
@@ -180,9 +184,13 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker::run(plan));
         threads.push(thread.map_err(system("cannot start a worker"))?);
     }
+    let selftest = Arc::new(admin::SelfTest::default());
+    // Before the admin listener answers: who finds the proxy ready finds it tested, too.
+    let testing = selftest::start(selftest::Subject::new(&shared, &listeners, &selftest))
+        .map_err(system("cannot start the self-test"))?;
     let admin = match admin_socket {
         Some(socket) => {
-            let (link, thread) = start_admin(config, socket, &shared, &reloads, &listeners, &down)?;
+            let (link, thread) = start_admin(config, socket, &shared, &reloads, selftest, &listeners, &down)?;
             threads.push(thread);
             Some(link)
         }
@@ -193,7 +201,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     renew_certificates(&listeners, &keep).map_err(system("cannot watch the certificates"))?;
     let listeners = names(&listeners);
     let parent = config.parent.as_ref().map(|parent| parent.address.clone());
-    Ok(Running { listeners, admin, parent, store, recorder, reloads, shutdown, threads, keep })
+    Ok(Running { listeners, admin, parent, store, recorder, reloads, shutdown, threads, keep, testing })
 }
 
 impl Running {
@@ -205,6 +213,7 @@ impl Running {
     /// Stops accepting, lets what is under way finish within the drain time, and writes every record.
     pub fn shutdown(self) {
         self.keep.store(false, Ordering::Relaxed);
+        drop(self.testing);
         // Workers that are gone already have nothing left to drain.
         let _gone = self.shutdown.send(true);
         for thread in self.threads {
@@ -251,6 +260,7 @@ fn start_admin(
     socket: TcpListener,
     shared: &Arc<enforce::Shared>,
     reloads: &Reloads,
+    selftest: Arc<admin::SelfTest>,
     listeners: &[Listener],
     down: &watch::Receiver<bool>,
 ) -> Result<(admin::Link, JoinHandle<io::Result<()>>), StartError> {
@@ -273,6 +283,7 @@ fn start_admin(
         shared: Arc::clone(shared),
         reloads: reloads.clone(),
         metrics: metrics.map_err(|error| system(io::Error::other(error)))?,
+        selftest,
         listeners: names(listeners)
             .into_iter()
             .map(|listening| (listening.name, listening.address, listening.tls))

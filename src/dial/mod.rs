@@ -8,6 +8,7 @@
 //! Deliberately not here: judging addresses. What a look-up returns is not vetted yet.
 
 mod connect;
+mod local;
 mod machine;
 mod parent;
 mod resolve;
@@ -15,6 +16,7 @@ mod servers;
 mod system;
 
 pub use connect::{DialError, Dialled, Peer, connect};
+pub use local::to_own_listener;
 pub use machine::machine_addresses;
 pub use parent::{ParentFault, ParentProxy, connect_by_parent};
-pub use resolve::{Addresses, DnsSettings, ResolveError, Resolver, SetUpError};
+pub use resolve::{Addresses, CANARY_ZONE, DnsSettings, ResolveError, Resolver, SetUpError};

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -20,6 +21,10 @@ use tokio::time;
 use super::servers::Servers;
 use super::system::System;
 use crate::facts::{DomainName, Host};
+
+/// The names that the self-test asks for end in this. No name of the real world does (RFC 6761 §6.4), so that a look-up of
+/// one is a look-up of a name that had to be denied first.
+pub const CANARY_ZONE: &str = ".outgate.invalid";
 
 /// What a host resolved to, in the resolver's order.
 pub type Addresses = SmallVec<[IpAddr; 4]>;
@@ -51,6 +56,8 @@ struct Shared {
     hosts: HashMap<DomainName, Addresses, RandomState>,
     timeout: Duration,
     in_flight: Arc<Semaphore>,
+    /// Look-ups of names under [`CANARY_ZONE`].
+    canaries: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -93,7 +100,7 @@ impl Resolver {
         let DnsSettings { servers, hosts, timeout, max_in_flight } = settings;
         let hosts = hosts.into_iter().map(|(name, addresses)| (name, addresses.into())).collect();
         let in_flight = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
-        let shared = Arc::new(Shared { servers, hosts, timeout, in_flight });
+        let shared = Arc::new(Shared { servers, hosts, timeout, in_flight, canaries: AtomicU64::new(0) });
         let source = if shared.servers.is_empty() {
             Source::System(Arc::new(System::new(max_in_flight)))
         } else {
@@ -124,6 +131,9 @@ impl Resolver {
             Host::Ip(ip) => return Ok(smallvec![*ip]),
             Host::Name(name) => name,
         };
+        if name.as_str().ends_with(CANARY_ZONE) {
+            self.shared.canaries.fetch_add(1, Ordering::SeqCst);
+        }
         let answer = match self.shared.hosts.get(name) {
             Some(fixed) => fixed.clone(),
             None => {
@@ -131,6 +141,11 @@ impl Resolver {
             }
         };
         if answer.is_empty() { Err(ResolveError::NoAddresses) } else { Ok(answer) }
+    }
+
+    /// How often names under [`CANARY_ZONE`] were to be resolved, by all workers together.
+    pub fn canaries(&self) -> u64 {
+        self.shared.canaries.load(Ordering::SeqCst)
     }
 
     async fn look_up(&self, name: &DomainName) -> Result<Addresses, ResolveError> {
@@ -144,5 +159,30 @@ impl Resolver {
 impl Shared {
     fn servers(&self) -> Result<Servers, SetUpError> {
         Ok(Servers::new(&self.servers, self.timeout, Arc::clone(&self.in_flight))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn look_ups_of_the_self_tests_names_are_counted_by_all_workers_together_and_no_others() {
+        let names = ["a.outgate.invalid", "outgate.invalid", "a.xoutgate.invalid", "a.outgate.invalid.test"];
+        let name = |text: &str| DomainName::parse(text.as_bytes()).unwrap();
+        let resolver = Resolver::new(DnsSettings {
+            servers: Vec::new(),
+            hosts: names.map(|text| (name(text), vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])).into(),
+            timeout: Duration::from_secs(5),
+            max_in_flight: 1,
+        })
+        .unwrap();
+        let worker = resolver.for_worker().unwrap();
+        for (text, expected) in names.into_iter().zip([1, 1, 1, 1]) {
+            worker.resolve(&Host::Name(name(text))).await.unwrap();
+            assert_eq!(resolver.canaries(), expected, "{text}");
+        }
     }
 }

@@ -17,6 +17,8 @@
 //!   in memory; per worker 1,024 denied destinations between merges (at most 0.8 MiB, as long as names can be) and one
 //!   table of `max_destinations` rows with half as many collapsed ones (at most 3 MiB for 2,000, usually a quarter of
 //!   that). Text from the network is cut to the lengths named at [`Record`] when it enters.
+//! - Every request is counted and recorded but one kind: this process's own test of itself that was denied as it had to
+//!   be ([`Probe`]).
 //!
 //! Deliberately not done: the path's query, header values and bodies are never seen here. Nothing is written to a disk
 //! unless [`Settings::jsonl`] names a file. A disk that is full makes lines be dropped and counted, never requests
@@ -30,6 +32,7 @@ mod histogram;
 mod jsonl;
 mod line;
 mod metrics;
+mod probe;
 mod recorder;
 mod ring;
 mod sightings;
@@ -45,6 +48,7 @@ pub use destinations::{Denials, DeniedDestination};
 pub use entry::{ConnectionResult, HelloResult, Kind, Outcome, Record, RequestId, Verdict};
 pub use line::RecordLine;
 pub use metrics::Metrics;
+pub use probe::Probe;
 pub use recorder::{Followed, Follower, Jsonl, Recorder, Settings, Terminal, Totals};
 pub use ring::{MAX_RING_TEXT, RecentFilter};
 pub use worker::WorkerRecorder;

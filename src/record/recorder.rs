@@ -1,6 +1,7 @@
 //! The room's door: what starts it, asks it and stops it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,9 +16,11 @@ use super::counts::{Counts, Sums};
 use super::destinations::{Delta, Table};
 use super::entry::Verdict;
 use super::line::RecordLine;
+use super::probe::{Probe, Probes};
 use super::ring::Ring;
 use super::writer::{Signal, Writer};
 use super::{Denials, Metrics, RecentFilter, WorkerRecorder, lock};
+use crate::facts::Destination;
 
 /// Lines that a follower may be behind before it loses some.
 const FOLLOWER_LAG: usize = 1024;
@@ -85,6 +88,7 @@ pub(super) struct Shared {
     /// Weak, so that followers end when the writer, who has the strong one, does.
     pub(super) follow: broadcast::WeakSender<Arc<RecordLine>>,
     pub(super) lost: Lost,
+    pub(super) probes: Probes,
 }
 
 /// One worker's own.
@@ -145,6 +149,7 @@ impl Recorder {
             signal: Signal::default(),
             follow: follow.downgrade(),
             lost: Lost::default(),
+            probes: Probes::default(),
         });
         let writer = Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.terminal)?;
         let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
@@ -159,6 +164,11 @@ impl Recorder {
     /// The end of one worker thread.
     pub fn worker(&self, index: usize) -> WorkerRecorder {
         WorkerRecorder::new(&self.shared, index)
+    }
+
+    /// Announces a request that this process makes of itself, from the socket address `client`, for `destination`.
+    pub fn probe(&self, client: SocketAddr, destination: Destination) -> Probe {
+        Probe::begin(&self.shared, client, destination)
     }
 
     /// The `limit` most denied destinations, exact at this moment.

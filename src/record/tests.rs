@@ -36,6 +36,33 @@ fn deny(worker: &WorkerRecorder, to: &str, reason: DenyReason) {
     worker.emit(Record { id: worker.next_id(), verdict, ..denied(0, to) });
 }
 
+#[test]
+fn a_probe_that_is_denied_leaves_no_trace_and_nobody_hides_behind_it() {
+    let recorder = Recorder::start(settings()).unwrap();
+    let worker = recorder.worker(0);
+    let record = |client: &str, to: &str| Record { client: client.parse().unwrap(), ..denied(0, to) };
+    let canary = Destination::parse(b"canary.invalid:443", None).unwrap();
+    let ours = record("127.0.0.1:5000", "canary.invalid:443");
+    assert!(!worker.is_expected(&ours), "nothing was announced");
+    let probe = recorder.probe("127.0.0.1:5000".parse().unwrap(), canary);
+    for (other, what) in [
+        (record("127.0.0.1:5001", "canary.invalid:443"), "another client"),
+        (record("127.0.0.1:5000", "other.invalid:443"), "another destination"),
+        (record("127.0.0.1:5000", "canary.invalid:80"), "another port"),
+        (Record { verdict: Verdict::Allow, ..ours.clone() }, "allowed"),
+        (Record { verdict: Verdict::Observe(DenyReason::HostNotAllowed), ..ours.clone() }, "observed"),
+        (Record { outcome: Outcome::Unresolvable, ..ours.clone() }, "not denied"),
+    ] {
+        assert!(!worker.is_expected(&other), "{what}");
+        assert_eq!(probe.denied(), None, "{what}");
+    }
+    assert!(worker.is_expected(&ours));
+    assert_eq!(probe.denied(), Some(DenyReason::HostNotAllowed));
+    assert!(!worker.is_expected(&ours), "one record at most");
+    drop(probe);
+    assert!(!worker.is_expected(&ours), "it is over");
+}
+
 fn allow(worker: &WorkerRecorder) {
     worker.count(1, Some(Protocol::Http), &Verdict::Allow, None, Some("r"), Duration::from_nanos(300));
     worker.emit(Record { id: worker.next_id(), verdict: Verdict::Allow, ..denied(0, "ok.test:80") });

@@ -64,6 +64,12 @@ impl WorkerRecorder {
         shard.counts.request(listener, protocol, verdict, decide);
     }
 
+    /// Whether this record is that of a test of ourselves that was denied as it had to be. Such a one is neither counted
+    /// nor handed in; whoever made it is told.
+    pub fn is_expected(&self, record: &Record) -> bool {
+        self.shared.probes.takes(record)
+    }
+
     /// Hands in a record: exactly one `end` per request, at its end. If the buffer is full it is dropped, which is
     /// counted and recorded as a `gap`.
     pub fn emit(&self, record: Record) {

@@ -232,9 +232,15 @@ impl Pending {
     }
 
     fn emit(&mut self, outcome: Outcome) {
+        let Some(record) = &mut self.record else { return };
+        record.outcome = outcome;
+        // Our own test of ourselves: nobody's request while it is denied, somebody's business as soon as it is not.
+        if !self.counted && self.worker.is_expected(record) {
+            self.record = None;
+            return;
+        }
         self.count();
         if let Some(mut record) = self.record.take() {
-            record.outcome = outcome;
             record.duration = self.began.elapsed();
             self.worker.emit(*record);
         }

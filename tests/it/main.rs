@@ -42,5 +42,6 @@ mod records;
 mod reload;
 mod revoke;
 mod scripted_names;
+mod selftest;
 mod source_text;
 mod tls_listener;

@@ -122,6 +122,11 @@ function showPolicy(policy) {
   loaded.title = inert(policy.loaded);
   loaded.textContent = age(policy.loaded);
   at("problem").hidden = !policy.error;
+  const tested = policy.selftest;
+  show("policy-selftest", tested ? (tested.ok ? "passed" : "failed") : "not yet");
+  at("policy-selftest").title = inert(tested?.detail);
+  at("unenforced").hidden = !tested || tested.ok;
+  show("unenforced-text", tested && !tested.ok ? inert(tested.detail) : "");
   show("problem-text", String(policy.error ?? "").split("\n").map(inert).join("\n"));
 }
 

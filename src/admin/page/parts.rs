@@ -118,6 +118,18 @@ pub(super) fn problem(html: &mut Html, policy: &PolicyView) {
     html.raw("</pre>\n<p>Mend the policy and save it: it is read again at once. <code>outgate policy validate</code> shows every error.</p>\n</section>\n");
 }
 
+/// A failed self-test, as loud as a failed reload; hidden while there is none.
+pub(super) fn unenforced(html: &mut Html, policy: &PolicyView) {
+    let failed = policy.selftest.as_ref().filter(|tested| !tested.ok);
+    html.raw("<section id=\"unenforced\" class=\"problem\" role=\"alert\"");
+    if failed.is_none() {
+        html.raw(" hidden");
+    }
+    html.raw(">\n<h2>The self-test failed.</h2>\n<pre id=\"unenforced-text\">");
+    html.text(failed.map_or("", |tested| &tested.detail));
+    html.raw("</pre>\n<p>Requests may pass that the policy denies, or clients may not be served. <code>outgate doctor</code> on this machine says more.</p>\n</section>\n");
+}
+
 /// What the policy does at the moment: a key for style and script, a heading, an explanation.
 const STATES: [(&str, &str, &str); 5] = [
     ("enforce", "In force: everything else is denied", "What no rule allows is refused, and counted below."),
@@ -170,6 +182,7 @@ pub(super) fn state(html: &mut Html, policy: &PolicyView) {
         html.text(&ago(policy.age));
         html.raw("</time>");
     });
+    fact(html, "Self-test", "policy-selftest", |html| html.raw(selftest_word(policy)));
     html.raw("</dl>\n<ul id=\"states\" hidden>\n");
     for (state, title, text) in STATES {
         html.raw("<li data-state=\"");
@@ -181,6 +194,14 @@ pub(super) fn state(html: &mut Html, policy: &PolicyView) {
         html.raw("</span></li>\n");
     }
     html.raw("</ul>\n</section>\n");
+}
+
+fn selftest_word(policy: &PolicyView) -> &'static str {
+    match &policy.selftest {
+        None => "not yet",
+        Some(tested) if tested.ok => "passed",
+        Some(_) => "failed",
+    }
 }
 
 fn fact(html: &mut Html, label: &'static str, id: &'static str, value: impl FnOnce(&mut Html)) {

@@ -16,6 +16,7 @@ fn view() -> View {
             age: Duration::from_secs(22 * 60),
             error: None,
             rules: 14,
+            selftest: Some(SelfTestView { ok: true, detail: "2 listeners".to_owned() }),
         },
         totals: Totals { requests: 12_904, allowed: 11_871, denied: 1021, observed: 0, other: 12 },
         denials: vec![
@@ -113,6 +114,26 @@ fn the_state_is_in_words_and_the_switches_come_before_observe_mode() {
     ] {
         assert!(page.contains(&format!("<h1 id=\"state-title\">{heading}</h1>")), "{heading}");
     }
+}
+
+#[test]
+fn a_failed_self_test_is_an_alert_and_a_good_one_a_word() {
+    let with = |tested: Option<(bool, &str)>| {
+        with_policy(|policy| {
+            policy.selftest = tested.map(|(ok, detail)| SelfTestView { ok, detail: detail.to_owned() });
+        })
+    };
+    for (tested, word, hidden) in [
+        (None, "not yet", true),
+        (Some((true, "1 listener denies")), "passed", true),
+        (Some((false, "listener <a>: answered 200")), "failed", false),
+    ] {
+        let page = with(tested);
+        assert!(page.contains(&format!("<dd id=\"policy-selftest\">{word}</dd>")), "{word}");
+        let alert = "<section id=\"unenforced\" class=\"problem\" role=\"alert\"";
+        assert!(page.contains(&format!("{alert}{}>", if hidden { " hidden" } else { "" })), "{word}");
+    }
+    assert!(with(Some((false, "listener <a>"))).contains("<pre id=\"unenforced-text\">listener &lt;a&gt;</pre>"));
 }
 
 #[test]

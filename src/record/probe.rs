@@ -1,0 +1,75 @@
+//! Requests that this process makes of itself to see whether it still denies.
+//!
+//! Guaranteed: a probe leaves no trace in counts and records if, and only if, it was denied as it had to be. One that got
+//! through, failed or met a fault is a request like any other: it is counted and has its record, since then somebody has
+//! to look at it. Nobody else can hide behind a probe: what counts is the peer address of a connection that is open at
+//! this moment from this very process, and the destination that only the probe asks for.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::entry::{Kind, Outcome, Record, Verdict};
+use super::lock;
+use super::recorder::Shared;
+use crate::facts::Destination;
+use crate::policy::DenyReason;
+
+/// The probes that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Probes {
+    /// How many, so that a request pays one load and no lock while there are none.
+    open: AtomicUsize,
+    entries: Mutex<Vec<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    client: SocketAddr,
+    destination: Destination,
+    denied: Option<DenyReason>,
+}
+
+/// A probe on its way, until it is dropped. It takes away one record at most.
+#[derive(Debug)]
+pub struct Probe {
+    shared: Arc<Shared>,
+    client: SocketAddr,
+}
+
+impl Probe {
+    pub(super) fn begin(shared: &Arc<Shared>, client: SocketAddr, destination: Destination) -> Self {
+        lock(&shared.probes.entries).push(Entry { client, destination, denied: None });
+        shared.probes.open.fetch_add(1, Ordering::SeqCst);
+        Self { shared: Arc::clone(shared), client }
+    }
+
+    /// Why this process denied it; none if it did not, or has not been asked. Known before the answer is sent.
+    pub fn denied(&self) -> Option<DenyReason> {
+        lock(&self.shared.probes.entries).iter().find(|entry| entry.client == self.client)?.denied
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.shared.probes.open.fetch_sub(1, Ordering::SeqCst);
+        lock(&self.shared.probes.entries).retain(|entry| entry.client != self.client);
+    }
+}
+
+impl Probes {
+    /// Whether this record is a probe's that was denied, as it had to be; the probe learns of it.
+    pub(super) fn takes(&self, record: &Record) -> bool {
+        if self.open.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let (Verdict::Deny(reason), Outcome::Denied, Kind::End) = (&record.verdict, record.outcome, record.kind) else {
+            return false;
+        };
+        let mut entries = lock(&self.entries);
+        let entry = entries
+            .iter_mut()
+            .find(|entry| entry.client == record.client && record.destination.as_ref() == Some(&entry.destination));
+        entry.is_some_and(|entry| entry.denied.replace(*reason).is_none())
+    }
+}
