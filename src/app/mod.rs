@@ -32,6 +32,7 @@ use crate::source::{self, PolicySource};
 use crate::store::{Reloads, Store};
 use crate::tls::{Reload, TlsAcceptor};
 
+pub(crate) use selftest::lets_unlisted_pass;
 use worker::{Listener, Plan};
 
 /// A proxy that is up.

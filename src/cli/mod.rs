@@ -5,6 +5,7 @@
 
 mod banner;
 mod check;
+mod doctor;
 mod pac;
 mod policy;
 mod run;
@@ -26,7 +27,7 @@ const FAILED: u8 = 2;
 const MAX_CONFIG: u64 = 1024 * 1024;
 
 /// Commands that the contract names and that this version does not have yet.
-const LATER: [&str; 8] = ["suggest", "report", "top", "doctor", "ca", "completions", "man", "service"];
+const LATER: [&str; 7] = ["suggest", "report", "top", "ca", "completions", "man", "service"];
 
 #[derive(Debug, Parser)]
 #[command(name = "outgate", version, about, long_about = LONG, disable_help_subcommand = true)]
@@ -54,6 +55,8 @@ enum Command {
         #[command(subcommand)]
         command: policy::Command,
     },
+    /// Say what is wrong with this machine's set-up, each with its mend: exit 1 if something is
+    Doctor(doctor::Args),
     /// Print the proxy auto-configuration script
     Pac,
     #[command(external_subcommand)]
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(config, args),
         Some(Command::Check(args)) => check::run(config, &args),
         Some(Command::Policy { command }) => policy::run(command),
+        Some(Command::Doctor(args)) => doctor::run(config, &args),
         Some(Command::Pac) => pac::run(config),
         Some(Command::Other(words)) => unknown(words.first().map_or("", String::as_str)),
     }

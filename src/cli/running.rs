@@ -45,7 +45,7 @@ pub(super) fn asker(
 }
 
 /// One GET of a JSON document. HTTP/1.0 keeps it to one message and the end of the connection: no client library for it.
-fn get(address: SocketAddr, path: &str, token: &Token) -> Result<serde_json::Value, String> {
+pub(super) fn get(address: SocketAddr, path: &str, token: &Token) -> Result<serde_json::Value, String> {
     let cannot = |error: std::io::Error| format!("cannot ask the proxy at {address}: {error}");
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(cannot)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(cannot)?;

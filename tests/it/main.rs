@@ -27,6 +27,7 @@ mod connect;
 mod counts;
 mod deploy;
 mod dns;
+mod doctor;
 mod drain;
 mod expectations;
 mod forward;

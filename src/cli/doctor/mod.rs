@@ -1,0 +1,186 @@
+//! `outgate doctor`: what is wrong with this machine's set-up, each with its mend.
+//!
+//! Guaranteed: nothing leaves the machine, and nothing on it is changed. Programs' own settings (git, npm, pip) are not
+//! read, and of an environment variable only host and port are shown.
+//!
+//! What it asks of the running proxy are requests like any others and have their records: for each listener one of the
+//! proxy's own paths, and one or two denied ones.
+
+mod environment;
+mod files;
+mod finding;
+mod listeners;
+mod macos;
+mod traffic;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Args as ClapArgs;
+use rustix::process::{Resource, getrlimit};
+
+use super::{configuration, running};
+use crate::admin::Token;
+use crate::app::{canary::Door, lets_unlisted_pass};
+use crate::config::{Config, ListenConfig, ListenProtocol};
+use crate::policy::Policy;
+use crate::source::PolicySource;
+
+use finding::{Finding, fail, ok, warn};
+use listeners::Expected;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
+    let mut findings = Vec::new();
+    let read = read_configuration(config, &mut findings);
+    let doors: Vec<Door> = read.iter().flat_map(|config| &config.listen).filter_map(door).collect();
+    if let Some(read) = &read {
+        let policy = read_policy(read, &mut findings);
+        ask_listeners(read, config, policy.as_ref(), &mut findings);
+        findings.extend(ask_admin(read));
+        findings.extend(files::judge(config, read));
+        findings.push(files::open_files(
+            getrlimit(Resource::Nofile).maximum,
+            read.limits.max_tunnels,
+            cfg!(target_os = "macos"),
+        ));
+    }
+    findings.push(files::clock(SystemTime::now()));
+    let shell = environment::judge(&|name| std::env::var(name).ok(), &doors);
+    findings.extend(shell.findings);
+    let system = macos::judge_this_machine(&doors);
+    let system_leads_here = system.as_ref().map(|system| system.leads_here);
+    findings.extend(system.into_iter().flat_map(|system| system.findings));
+    let rows = traffic::rows(shell.leads_here, system_leads_here);
+    let report = if args.json {
+        format!("{}\n", finding::json(&findings, &rows))
+    } else {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        finding::table(&findings, &rows, colour)
+    };
+    // A reader that has left wants no more of it; the exit code still says what was found.
+    let _left = std::io::stdout().write_all(report.as_bytes());
+    if findings.iter().any(Finding::is_failure) { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+fn read_configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Option<Config> {
+    let name = path.map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
+    match configuration(path) {
+        Ok((config, warnings)) => {
+            findings.push(ok("configuration", format!("{name}: valid, {}", plural(config.listen.len(), "listener"))));
+            let mend = "see the line that it names; `outgate run` starts all the same";
+            findings.extend(warnings.into_iter().map(|warning| warn("configuration", warning, mend)));
+            Some(config)
+        }
+        Err(error) => {
+            findings.push(fail("configuration", error, "mend the line that it names; nothing starts until then"));
+            None
+        }
+    }
+}
+
+fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Policy> {
+    let source = PolicySource::new(config.policy.source.first().cloned());
+    let compiled = match source.load().1 {
+        Ok(compiled) => compiled,
+        Err(lines) => {
+            let mend = "`outgate policy validate` shows the same; a proxy that runs keeps the policy before";
+            findings.push(fail("policy", lines.join("\n"), mend));
+            return None;
+        }
+    };
+    let policy = compiled.policy;
+    let rules = plural(policy.rule_count(), "rule");
+    findings.push(ok(
+        "policy",
+        format!("\"{}\" ({}), {rules}, revision {}", policy.name(), source.describe(), policy.revision()),
+    ));
+    let mend = "see the line that it names; the policy works as it stands";
+    findings.extend(compiled.warnings.into_iter().map(|warning| warn("policy", warning, mend)));
+    if let Some(why) = lets_unlisted_pass(&policy) {
+        let what = format!("what no rule lists passes: {why}");
+        findings.push(warn(
+            "policy",
+            what,
+            "`mode = \"enforce\"` and `egress = \"allowlist\"`, once the rules are complete",
+        ));
+    }
+    if !policy.enabled() {
+        findings.push(warn(
+            "policy",
+            "every request is denied: `enabled = false`".into(),
+            "`enabled = true` when that is over",
+        ));
+    }
+    Some(policy)
+}
+
+/// Whether each listener is ours, serves the policy that is written, and denies.
+fn ask_listeners(config: &Config, path: Option<&Path>, policy: Option<&Policy>, findings: &mut Vec<Finding>) {
+    let start =
+        path.map_or_else(|| "outgate run".to_owned(), |path| format!("outgate run --config {}", path.display()));
+    let expected = Expected {
+        revision: policy.map(Policy::revision),
+        unlisted_pass: policy.is_none_or(|policy| lets_unlisted_pass(policy).is_some()),
+        start: &start,
+    };
+    let mut instance = None;
+    for listen in &config.listen {
+        let name = &listen.name;
+        match door(listen) {
+            Some(door) if listen.protocols.contains(&ListenProtocol::Http) => {
+                findings.extend(listeners::ask(name, door, &expected, &mut instance));
+            }
+            Some(_) => findings.push(ok("listener", format!("{name}: speaks SOCKS5 alone, and was not asked"))),
+            None => findings.push(warn(
+                "listener",
+                format!("{name}: port 0 is another one at each start, so it cannot be asked"),
+                "give it a port of its own",
+            )),
+        }
+    }
+}
+
+fn ask_admin(config: &Config) -> Vec<Finding> {
+    const CHECK: &str = "admin";
+    let Some(address) = config.admin.address.filter(|address| address.port() != 0) else {
+        return vec![ok(CHECK, "off, or on a port that nobody can know: not asked".into())];
+    };
+    let is_alive = crate::app::canary::own_path(Door { address, tls: false }, "/healthz");
+    match is_alive {
+        Ok(answer) if answer.status == 200 && answer.body == "ok\n" => {}
+        Ok(answer) => {
+            let what = format!("{address} answers {}: it is no outgate admin listener", answer.status);
+            return vec![fail(CHECK, what, "stop the other program, or give `[admin] address` another port")];
+        }
+        Err(error) => {
+            let what = format!("{address} does not answer: {error}");
+            return vec![fail(CHECK, what, "start the proxy, or name the configuration that it runs with: --config")];
+        }
+    }
+    let Some(file) = &config.admin.token_file else {
+        return vec![ok(CHECK, format!("{address} answers; its token is new at each start, so it was asked no more"))];
+    };
+    let asked = Token::from_file(file).and_then(|token| running::get(address, "/v1/policy", &token));
+    match asked {
+        Ok(policy) => listeners::judge_health(address, &policy),
+        Err(error) => vec![fail(CHECK, error, "the file must hold the token that the proxy was started with")],
+    }
+}
+
+/// Where a listener is asked; none where its port is not known.
+fn door(listen: &ListenConfig) -> Option<Door> {
+    (listen.address.port() != 0).then_some(Door { address: listen.address, tls: listen.tls.is_some() })
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
