@@ -361,10 +361,16 @@ fn record_settings(config: &Config, listeners: &[Listener], workers: usize, term
         max_size: config.record.max_size,
         files: config.record.files,
     });
+    let sqlite = config.record.sqlite.clone().map(|path| record::Sqlite {
+        path,
+        keep: config.record.keep,
+        max_size: config.record.sqlite_max_size,
+    });
     record::Settings {
         listeners: listeners.iter().map(|listener| listener.name.clone()).collect(),
         workers,
         jsonl,
+        sqlite,
         max_destinations: config.record.max_destinations,
         terminal,
         ring: RING,

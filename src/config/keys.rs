@@ -140,9 +140,12 @@ pub(super) const MAX_SIZE: Key =
 pub(super) const FILES: Key =
     Key::new("files", Shape::Count(1, 1000), "How many files there are, the current one among them.").default("3");
 pub(super) const SQLITE: Key =
-    Key::new("sqlite", Shape::Text(MAX_PATH), "A database of records. Not built yet: a warning.");
+    Key::new("sqlite", Shape::Text(MAX_PATH), "A SQLite database of records, for `report` and `suggest`.");
+pub(super) const SQLITE_MAX_SIZE: Key =
+    Key::new("sqlite-max-size", Shape::Size(MIB, 1024 * GIB), "The size of the database; the oldest records go first.")
+        .default("\"2 GiB\"");
 pub(super) const KEEP: Key =
-    Key::new("keep", Shape::Duration(HOUR, YEARS), "For how long records are kept.").default("\"90d\"");
+    Key::new("keep", Shape::Duration(HOUR, YEARS), "For how long the database keeps records.").default("\"90d\"");
 pub(super) const MAX_DESTINATIONS: Key = Key::new(
     "max-destinations",
     Shape::Count(1, 100_000),
@@ -161,6 +164,7 @@ static RECORDS: Section = Section {
         MAX_SIZE,
         FILES,
         SQLITE,
+        SQLITE_MAX_SIZE,
         Key::later("otlp", "remove it: records go to the `jsonl` file, metrics to the admin listener"),
         KEEP,
         MAX_DESTINATIONS,

@@ -28,6 +28,8 @@ const POLL: Duration = Duration::from_secs(60);
 const MAX_RECORD_SIZE: u64 = 64 * 1024 * 1024;
 /// With [`MAX_RECORD_SIZE`] the records take at most 192 MiB of disk.
 const RECORD_FILES: usize = 3;
+/// A record takes about 400 bytes: some five million, or two months of a request a second.
+const MAX_DATABASE_SIZE: u64 = 2 * 1024 * 1024 * 1024;
 /// A quarter: what an audit usually asks for.
 const KEEP_RECORDS: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Each denied destination is a time series; Prometheus copes with a few thousand of one process.
@@ -118,7 +120,11 @@ pub struct RecordConfig {
     pub max_size: u64,
     /// How many files there are, the current one among them.
     pub files: usize,
-    /// For how long records are kept.
+    /// The database of records; none: there is none.
+    pub sqlite: Option<PathBuf>,
+    /// How many bytes of the database may be in use; the oldest records go first.
+    pub sqlite_max_size: u64,
+    /// For how long the database keeps records.
     pub keep: Duration,
     /// How many denied destinations are counted by name; the rest count under `other`.
     pub max_destinations: usize,
@@ -169,6 +175,8 @@ impl Config {
                 jsonl: None,
                 max_size: MAX_RECORD_SIZE,
                 files: RECORD_FILES,
+                sqlite: None,
+                sqlite_max_size: MAX_DATABASE_SIZE,
                 keep: KEEP_RECORDS,
                 max_destinations: MAX_DESTINATIONS,
                 required: false,

@@ -204,17 +204,20 @@ impl Reader<'_> {
 
     fn record(&mut self, fields: Fields<'_>, default: &RecordConfig) -> RecordConfig {
         self.refuse_true(fields, &keys::REQUIRED, "write false: what could not be written is counted");
-        if let Some(sqlite) = fields.text(&keys::SQLITE, &mut self.problems) {
-            let what = "`sqlite` is not supported in this version, and nothing is written there";
-            self.warnings.at(sqlite.span, what, "use `jsonl`");
-        }
         let problems = &mut self.problems;
         let max_size = fields.size(&keys::MAX_SIZE, problems).map_or(default.max_size, |size| size.value);
         let files = count(fields, &keys::FILES, default.files, problems);
         let keep = fields.duration(&keys::KEEP, problems).map_or(default.keep, |keep| keep.value);
         let max_destinations = count(fields, &keys::MAX_DESTINATIONS, default.max_destinations, problems);
+        let sqlite_max_size =
+            fields.size(&keys::SQLITE_MAX_SIZE, problems).map_or(default.sqlite_max_size, |size| size.value);
         let jsonl = self.path(fields, &keys::JSONL);
-        RecordConfig { jsonl, max_size, files, keep, max_destinations, required: false }
+        let sqlite = self.path(fields, &keys::SQLITE);
+        if let (Some(path), true, Some(node)) = (&sqlite, sqlite == jsonl, fields.node(&keys::SQLITE)) {
+            let what = format!("`jsonl` and `sqlite` are both {}", quote(&path.display().to_string()));
+            self.problems.at(node.span, what, "give each its own file");
+        }
+        RecordConfig { jsonl, max_size, files, sqlite, sqlite_max_size, keep, max_destinations, required: false }
     }
 
     fn limits(&mut self, fields: Fields<'_>, default: Limits) -> Limits {

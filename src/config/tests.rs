@@ -226,14 +226,21 @@ fn a_nat64_prefix_is_one_of_the_standard() {
 }
 
 #[test]
-fn sqlite_and_a_short_idle_limit_are_warnings() {
-    let (config, warnings) = parse("[record]\nsqlite = \"history.db\"\n[limits]\nidle-timeout = \"5m\"\n").unwrap();
+fn a_database_is_beside_the_configuration_and_is_no_file_of_lines() {
+    let record = parse("[record]\nsqlite = \"history.db\"\nsqlite-max-size = \"1 GiB\"\n").unwrap().0.record;
+    assert_eq!((record.sqlite, record.sqlite_max_size), (Some("/etc/outgate/history.db".into()), 1 << 30));
+    assert_eq!(parse("[record]\n").unwrap().0.record.sqlite_max_size, 2 << 30);
+    assert_eq!(errors("[record]\njsonl = \"r\"\nsqlite = \"r\"\n").len(), 1, "one file cannot be both");
+}
+
+#[test]
+fn a_short_idle_limit_is_a_warning() {
+    let (config, warnings) = parse("[limits]\nidle-timeout = \"5m\"\n").unwrap();
     assert_eq!(config.limits.idle_timeout, secs(300));
     assert_eq!(
         warnings,
         [
-            "outgate.toml:2:10: `sqlite` is not supported in this version, and nothing is written there; use `jsonl`",
-            "outgate.toml:4:16: `idle-timeout` cuts streams that Claude still waits for: its own watchdog fires at 300s; write more than \"5m\"",
+            "outgate.toml:2:16: `idle-timeout` cuts streams that Claude still waits for: its own watchdog fires at 300s; write more than \"5m\"",
         ]
     );
     assert_eq!(parse("[limits]\nidle-timeout = \"301s\"\n").unwrap().1, [""; 0]);

@@ -4,7 +4,9 @@
 //! `client` and `address` are `ip:port` (IPv6 in brackets). `time` is when the request began, UTC with milliseconds.
 //! `decide_us`, `dial_ms` and `duration_ms` have up to three decimals. `prev` is the first half of the SHA-256 of the
 //! line before, without its line feed, in hexadecimal; "" in a file's very first line, and everywhere while nothing
-//! writes lines (nobody could check it). A `gap` has one column more, `dropped`.
+//! writes lines (nobody could check it). A `gap` has one column more, `dropped`; its reason is `buffer_full` (a worker
+//! handed in more than was fetched), `write_failed` (missing in the file), `sqlite_failed` (missing in the database) or
+//! `restart` (see [`GapCause::Restart`]). A line that gave its place to another sink's gap is no loss.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -46,6 +48,11 @@ pub(super) enum GapCause {
     BufferFull,
     /// The file could not be written.
     WriteFailed,
+    /// The database could not take them.
+    SqliteFailed,
+    /// The process before this one ended without its last word: tunnels without an end, or lines that one sink has and
+    /// this one has not.
+    Restart,
 }
 
 impl GapCause {
@@ -53,6 +60,8 @@ impl GapCause {
         match self {
             Self::BufferFull => "buffer_full",
             Self::WriteFailed => "write_failed",
+            Self::SqliteFailed => "sqlite_failed",
+            Self::Restart => "restart",
         }
     }
 }
@@ -84,49 +93,8 @@ impl RecordLine {
         debug_assert!(written.is_ok(), "a Vec takes all, and no column fails");
     }
 
-    /// Bytes of text that this line holds in memory, beside its fixed size.
-    pub(super) fn text_len(&self) -> usize {
-        self.record().map_or(0, Record::text_len)
-    }
-}
-
-/// The columns, in the order of the contract.
-#[derive(Default, Serialize)]
-struct Columns<'a> {
-    seq: u64,
-    time: Shown<UtcTime>,
-    kind: &'a str,
-    id: Shown<super::RequestId>,
-    listener: &'a str,
-    protocol: &'a str,
-    tool: &'a str,
-    identity: &'a str,
-    client: Shown<std::net::SocketAddr>,
-    method: &'a str,
-    host: Shown<&'a Host>,
-    port: u16,
-    path: &'a str,
-    decision: &'a str,
-    reason: &'a str,
-    rule: &'a str,
-    layer: &'a str,
-    revision: &'a str,
-    address: Shown<std::net::SocketAddr>,
-    sni: &'a str,
-    outcome: &'a str,
-    status: u16,
-    bytes_up: u64,
-    bytes_down: u64,
-    decide_us: f64,
-    dial_ms: f64,
-    duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dropped: Option<u64>,
-    prev: Shown<LineHash>,
-}
-
-impl Serialize for RecordLine {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    /// The columns, with another `prev` than the line's own: each sink has a chain of its own.
+    pub(super) fn columns(&self, prev: Option<LineHash>) -> Columns<'_> {
         let columns = match &self.body {
             Body::Record(record) => Columns::of(record),
             Body::Gap(gap) => Columns {
@@ -138,7 +106,53 @@ impl Serialize for RecordLine {
                 ..Columns::default()
             },
         };
-        Columns { seq: self.seq, prev: Shown(self.prev), ..columns }.serialize(serializer)
+        Columns { seq: self.seq, prev: Shown(prev), ..columns }
+    }
+
+    /// Bytes of text that this line holds in memory, beside its fixed size.
+    pub(super) fn text_len(&self) -> usize {
+        self.record().map_or(0, Record::text_len)
+    }
+}
+
+/// The columns, in the order of the contract.
+#[derive(Default, Serialize)]
+pub(super) struct Columns<'a> {
+    pub(super) seq: u64,
+    pub(super) time: Shown<UtcTime>,
+    pub(super) kind: &'a str,
+    pub(super) id: Shown<super::RequestId>,
+    pub(super) listener: &'a str,
+    pub(super) protocol: &'a str,
+    pub(super) tool: &'a str,
+    pub(super) identity: &'a str,
+    pub(super) client: Shown<std::net::SocketAddr>,
+    pub(super) method: &'a str,
+    pub(super) host: Shown<&'a Host>,
+    pub(super) port: u16,
+    pub(super) path: &'a str,
+    pub(super) decision: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) rule: &'a str,
+    pub(super) layer: &'a str,
+    pub(super) revision: &'a str,
+    pub(super) address: Shown<std::net::SocketAddr>,
+    pub(super) sni: &'a str,
+    pub(super) outcome: &'a str,
+    pub(super) status: u16,
+    pub(super) bytes_up: u64,
+    pub(super) bytes_down: u64,
+    pub(super) decide_us: f64,
+    pub(super) dial_ms: f64,
+    pub(super) duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dropped: Option<u64>,
+    pub(super) prev: Shown<LineHash>,
+}
+
+impl Serialize for RecordLine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.columns(self.prev).serialize(serializer)
     }
 }
 
@@ -186,7 +200,14 @@ fn thousandths(duration: Duration, unit: Duration) -> f64 {
 }
 
 /// A value by its `Display`, or "".
-struct Shown<T>(Option<T>);
+pub(super) struct Shown<T>(pub(super) Option<T>);
+
+impl<T: fmt::Display> Shown<T> {
+    /// The text, as it is written.
+    pub(super) fn text(&self) -> String {
+        self.0.as_ref().map_or_else(String::new, ToString::to_string)
+    }
+}
 
 impl<T> Default for Shown<T> {
     fn default() -> Self {
@@ -206,6 +227,13 @@ impl<T: fmt::Display> Serialize for Shown<T> {
 /// A time as RFC 3339, UTC, with milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UtcTime(pub(super) SystemTime);
+
+impl UtcTime {
+    /// The same in milliseconds since 1970.
+    pub(super) fn millis(self) -> i64 {
+        Timestamp::try_from(self.0).unwrap_or_default().as_millisecond()
+    }
+}
 
 impl fmt::Display for UtcTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -102,6 +102,7 @@ impl Metrics {
             ("buffer", sums.dropped),
             ("followers", lost.followers.load(Ordering::Relaxed)),
             ("jsonl", lost.jsonl.load(Ordering::Relaxed)),
+            ("sqlite", lost.sqlite.load(Ordering::Relaxed)),
             ("terminal", lost.terminal.load(Ordering::Relaxed)),
         ];
         family(&DROPPED, MetricType::COUNTER, series.map(|(sink, count)| counter(&DROPPED, &[sink], count)).into())

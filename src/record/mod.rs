@@ -2,7 +2,7 @@
 //!
 //! A worker counts a request once, when its last check is done ([`WorkerRecorder::count`]), and hands in its [`Record`]
 //! once, at its end ([`WorkerRecorder::emit`]). One writer thread gives every line its `seq` and feeds the sinks: the
-//! last lines in memory, a file of JSON Lines, the terminal, and whoever follows.
+//! last lines in memory, a file of JSON Lines, a SQLite database, the terminal, and whoever follows.
 //!
 //! Guaranteed:
 //! - Counts do not depend on records: a record that is dropped is still counted, and counted as dropped.
@@ -12,16 +12,19 @@
 //! - A worker never waits for a disk, a terminal or a reader, and formats nothing. An allowed request takes no lock but
 //!   its worker's own and, if it is the first since the writer came by, the writer's bell; a denied one takes the shared
 //!   table's only when its worker's share of it is full.
+//! - `seq` goes on over restarts, from whichever of file and database is further; the one that is behind says so by a
+//!   `gap`. A tunnel that was open when the process was killed is reported by a `gap` at the next start.
 //! - Memory is bounded, whatever clients ask for: [`MAX_BUFFERED`] records and 8 MiB of text per worker that the writer
 //!   has not fetched yet, and as much again while it writes; `Settings::ring` lines and [`MAX_RING_TEXT`] bytes of text
 //!   in memory; per worker 1,024 denied destinations between merges (at most 0.8 MiB, as long as names can be) and one
 //!   table of `max_destinations` rows with half as many collapsed ones (at most 3 MiB for 2,000, usually a quarter of
-//!   that). Text from the network is cut to the lengths named at [`Record`] when it enters.
+//!   that); for the database 16,384 lines and 8 MiB of text that wait, and as much in the batch that is tried. Text from
+//!   the network is cut to the lengths named at [`Record`] when it enters.
 //! - Every request is counted and recorded but one kind: this process's own test of itself that was denied as it had to
 //!   be ([`Probe`]).
 //!
 //! Deliberately not done: the path's query, header values and bodies are never seen here. Nothing is written to a disk
-//! unless [`Settings::jsonl`] names a file. A disk that is full makes lines be dropped and counted, never requests
+//! unless [`Settings::jsonl`] or [`Settings::sqlite`] names a file. A disk that is full makes lines be dropped and counted, never requests
 //! fail.
 
 mod buffer;
@@ -29,13 +32,17 @@ mod counts;
 mod destinations;
 mod entry;
 mod histogram;
+mod history;
 mod jsonl;
 mod line;
+mod lost;
 mod metrics;
 mod probe;
 mod recorder;
 mod ring;
 mod sightings;
+mod signal;
+mod stored;
 mod tail;
 mod terminal;
 #[cfg(test)]
@@ -46,6 +53,7 @@ mod writer;
 pub use buffer::MAX_BUFFERED;
 pub use destinations::{Denials, DeniedDestination};
 pub use entry::{ConnectionResult, HelloResult, Kind, Outcome, Record, RequestId, Verdict};
+pub use history::Sqlite;
 pub use line::RecordLine;
 pub use metrics::Metrics;
 pub use probe::Probe;

@@ -18,8 +18,9 @@ use super::entry::Verdict;
 use super::line::RecordLine;
 use super::probe::{Probe, Probes};
 use super::ring::Ring;
-use super::writer::{Signal, Writer};
-use super::{Denials, Metrics, RecentFilter, WorkerRecorder, lock};
+use super::signal::Signal;
+use super::writer::Writer;
+use super::{Denials, Metrics, RecentFilter, Sqlite, WorkerRecorder, lock};
 use crate::facts::Destination;
 
 /// Lines that a follower may be behind before it loses some.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub workers: usize,
     /// The file, if any.
     pub jsonl: Option<Jsonl>,
+    /// The database, if any.
+    pub sqlite: Option<Sqlite>,
     /// Rows of denied destinations that have a name of their own; half as many whole domains beside them.
     pub max_destinations: usize,
     /// What standard error shows.
@@ -104,6 +107,7 @@ pub(super) struct Shard {
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     pub(super) jsonl: AtomicU64,
+    pub(super) sqlite: Arc<AtomicU64>,
     pub(super) terminal: AtomicU64,
     pub(super) followers: AtomicU64,
 }
@@ -134,10 +138,11 @@ pub struct Totals {
 }
 
 impl Recorder {
-    /// Opens the file, if there is one, and starts the writer.
+    /// Opens the file and the database, if there are any, and starts the writer.
     ///
     /// # Errors
-    /// The file cannot be opened, is written by another process or holds no records; no randomness; no thread.
+    /// The file cannot be opened, is written by another process or holds no records; the database is another program's;
+    /// no randomness; no thread.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let follow = broadcast::Sender::new(FOLLOWER_LAG);
         let shared = Arc::new(Shared {
@@ -151,7 +156,7 @@ impl Recorder {
             lost: Lost::default(),
             probes: Probes::default(),
         });
-        let writer = Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.terminal)?;
+        let writer = Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.sqlite, settings.terminal)?;
         let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
         Ok(Self { shared, writer: Mutex::new(Some(thread)) })
     }
@@ -238,7 +243,7 @@ impl Recorder {
     /// Blocks until everything that was handed in so far is in every sink, on the disk too. A file that failed is tried
     /// again.
     pub fn flush(&self) {
-        self.shared.signal.flush();
+        self.shared.signal.flush(Duration::MAX);
     }
 
     /// Writes what is left and stops the writer. Records that are handed in later are kept nowhere; counts go on.

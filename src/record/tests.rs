@@ -19,6 +19,7 @@ fn settings() -> Settings {
         listeners: vec!["browser".into(), "shell".into()],
         workers: 2,
         jsonl: None,
+        sqlite: None,
         max_destinations: 2000,
         terminal: Terminal::Off,
         ring: 10_000,
@@ -221,6 +222,102 @@ fn the_file_goes_on_over_rotation_and_restart_and_loses_only_a_torn_line() {
     assert_eq!(verified(&all()), (1..=15).collect::<Vec<_>>());
 }
 
+/// Both sinks in one folder.
+fn with_both(dir: &Path) -> Settings {
+    let sqlite = Sqlite { path: dir.join("history.db"), keep: Duration::from_secs(1 << 33), max_size: 1 << 40 };
+    Settings { sqlite: Some(sqlite), ..with_file(&dir.join("records.jsonl"), 1 << 30) }
+}
+
+/// Each row as it would be in the file of lines.
+fn rows(dir: &Path) -> Vec<String> {
+    let connection = rusqlite::Connection::open(dir.join("history.db")).unwrap();
+    let mut rows =
+        connection.prepare(&format!("SELECT {} FROM records ORDER BY seq", history::schema::COLUMNS)).unwrap();
+    let rows = rows.query_map([], history::schema::stored).unwrap();
+    rows.map(|row| serde_json::to_string(&row.unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn the_database_holds_what_the_file_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let recorder = Recorder::start(with_both(dir.path())).unwrap();
+        let worker = recorder.worker(0);
+        for n in 0..1500 {
+            if n % 3 == 0 {
+                allow(&worker)
+            } else {
+                deny(&worker, &format!("{n}.test:443"), DenyReason::HostNotAllowed)
+            }
+        }
+        recorder.shutdown();
+        assert_eq!(scrape(&recorder)["outgate_records_dropped_total{sink=\"sqlite\"}"], 0.0);
+    }
+    let lines = lines(&dir.path().join("records.jsonl"));
+    assert_eq!(verified(&lines), (1..=3000).collect::<Vec<_>>());
+    assert_eq!(rows(dir.path()), lines);
+}
+
+#[test]
+fn a_sink_that_is_behind_after_a_crash_says_so_and_goes_on_from_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.jsonl");
+    let run = |requests: usize| {
+        let recorder = Recorder::start(with_both(dir.path())).unwrap();
+        (0..requests).for_each(|_| deny(&recorder.worker(0), "a.test:443", DenyReason::HostNotAllowed));
+        recorder.shutdown();
+    };
+    run(10);
+    let connection = rusqlite::Connection::open(dir.path().join("history.db")).unwrap();
+    connection.execute("DELETE FROM records WHERE seq > 6", []).unwrap();
+    drop(connection);
+    run(2);
+    let rows = rows(dir.path());
+    assert_eq!(verified(&rows), [1, 2, 3, 4, 5, 6, 10, 11, 12]);
+    assert_eq!((field(&rows[6], "reason"), field(&rows[6], "dropped")), ("restart".into(), 4.into()));
+    assert_eq!(verified(&lines(&path)), (1..=12).collect::<Vec<_>>(), "the file has them");
+
+    let kept: String = lines(&path)[..9].iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(&path, kept).unwrap();
+    run(1);
+    let lines = lines(&path);
+    assert_eq!(verified(&lines), [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13]);
+    assert_eq!((field(&lines[9], "kind"), field(&lines[9], "dropped")), ("gap".into(), 3.into()));
+    assert_eq!(verified(&self::rows(dir.path())).last(), Some(&13));
+}
+
+#[test]
+fn a_tunnel_that_a_crash_cut_off_is_reported_as_lost_once() {
+    let kinds = |lines: &[String]| -> Vec<_> {
+        lines.iter().map(|line| field(line, "kind").as_str().unwrap().to_owned()).collect()
+    };
+    for both in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        let start = || {
+            let settings = if both { with_both(dir.path()) } else { with_file(&path, 1 << 30) };
+            Recorder::start(settings).unwrap()
+        };
+        let recorder = start();
+        let worker = recorder.worker(0);
+        let of = |kind, id| Record { kind, verdict: Verdict::Allow, ..denied(id, "ok.test:443") };
+        for (kind, id) in [(Kind::Open, 1), (Kind::Open, 2), (Kind::Progress, 1), (Kind::End, 2)] {
+            worker.emit(of(kind, id));
+            recorder.flush();
+        }
+        drop(recorder);
+        drop(start());
+        drop(start());
+        let lines = lines(&path);
+        assert_eq!(kinds(&lines), ["open", "open", "progress", "end", "gap"]);
+        assert_eq!((field(&lines[4], "reason"), field(&lines[4], "dropped")), ("restart".into(), 1.into()));
+        verified(&lines);
+        if both {
+            assert_eq!(rows(dir.path()), lines);
+        }
+    }
+}
+
 /// `/dev/full` is Linux's; `jsonl` has the same test with a disk of its own.
 #[cfg(target_os = "linux")]
 #[test]
@@ -304,6 +401,7 @@ fn the_exposition_names_every_metric_and_its_labels() {
         ("outgate_records_total", 3.0),
         (r#"outgate_records_dropped_total{sink="buffer"}"#, 0.0),
         (r#"outgate_records_dropped_total{sink="jsonl"}"#, 0.0),
+        (r#"outgate_records_dropped_total{sink="sqlite"}"#, 0.0),
     ] {
         assert_eq!(series.get(name), Some(&value), "{name} in {series:#?}");
     }

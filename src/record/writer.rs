@@ -3,145 +3,37 @@
 //! It sleeps while nobody hands anything in. The first record after a pause is fetched at once; under load there are
 //! [`PAUSE`]s between batches, so that its cost is per batch and not per record.
 
+use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 use super::entry::{Kind, Record};
+use super::history::{History, Opened, Sqlite};
 use super::jsonl::JsonlFile;
 use super::line::{Body, Gap, GapCause, LineHash, RecordLine};
-use super::lock;
 use super::recorder::{Jsonl, Shared, Terminal};
 use super::terminal::TerminalSink;
+use super::{lock, lost};
 
 /// Between two batches under load. People do not see it; a worker fills a tenth of its buffer at 30,000 requests a
 /// second.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How the writer is told what to do.
-#[derive(Debug, Default)]
-pub(super) struct Signal {
-    state: Mutex<State>,
-    wake: Condvar,
-    flushed: Condvar,
-    /// Up to which question the writer has caught up; [`u64::MAX`] once it is no more.
-    caught_up: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Something was handed in.
-    waiting: bool,
-    /// Some buffer is half full.
-    urgent: bool,
-    /// How many flushes were asked for, and up to which one they are done.
-    flush_asked: u64,
-    flush_done: u64,
-    /// How many have asked whether the writer has caught up, and how many of them know.
-    catch_up_asked: u64,
-    catch_up_done: u64,
-    stop: bool,
-    /// The writer is no more.
-    gone: bool,
-}
-
-impl Signal {
-    /// Says that something was handed in. Called once per worker and batch, so its lock is nobody's bottleneck.
-    pub(super) fn wake(&self, urgent: bool) {
-        let mut state = lock(&self.state);
-        state.waiting = true;
-        state.urgent |= urgent;
-        drop(state);
-        self.wake.notify_one();
-    }
-
-    pub(super) fn flush(&self) {
-        let mut state = lock(&self.state);
-        state.flush_asked += 1;
-        let asked = state.flush_asked;
-        self.wake.notify_one();
-        let done = |state: &mut State| state.flush_done < asked && !state.gone;
-        drop(self.flushed.wait_while(state, done).unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Ready once everything that was handed in before the call is in memory.
-    pub(super) fn caught_up(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut caught_up = self.caught_up.subscribe();
-        let mut state = lock(&self.state);
-        state.catch_up_asked += 1;
-        let asked = state.catch_up_asked;
-        drop(state);
-        self.wake.notify_one();
-        async move {
-            // The sender is gone with the room: nothing more will come.
-            let _gone = caught_up.wait_for(|done| *done >= asked).await;
-        }
-    }
-
-    pub(super) fn stop(&self) {
-        lock(&self.state).stop = true;
-        self.wake.notify_one();
-    }
-
-    /// Waits until there is something to do, or `until`. What to do then: the flush to answer, and whether to stop.
-    fn wait(&self, paused_until: Instant, until: Option<Instant>) -> Task {
-        let mut state = lock(&self.state);
-        loop {
-            let flush = (state.flush_asked > state.flush_done).then_some(state.flush_asked);
-            let catch_up = (state.catch_up_asked > state.catch_up_done).then_some(state.catch_up_asked);
-            let now = Instant::now();
-            let due = until.is_some_and(|until| until <= now);
-            let batch = state.urgent || (state.waiting && paused_until <= now);
-            if batch || due || flush.is_some() || catch_up.is_some() || state.stop {
-                state.waiting = false;
-                state.urgent = false;
-                return Task { flush, catch_up, stop: state.stop };
-            }
-            let next =
-                if state.waiting { Some(until.map_or(paused_until, |until| until.min(paused_until))) } else { until };
-            state = match next {
-                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(next) => {
-                    let timeout = next.saturating_duration_since(now);
-                    self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
-
-    fn catch_up_done(&self, asked: u64) {
-        lock(&self.state).catch_up_done = asked;
-        self.caught_up.send_replace(asked);
-    }
-
-    fn flush_done(&self, flush: u64) {
-        let mut state = lock(&self.state);
-        state.flush_done = state.flush_done.max(flush);
-        drop(state);
-        self.flushed.notify_all();
-    }
-}
-
-#[derive(Debug)]
-struct Task {
-    flush: Option<u64>,
-    catch_up: Option<u64>,
-    stop: bool,
-}
 
 /// Lets nobody wait for a writer that is no more, however it ended.
 struct Farewell(Arc<Shared>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        lock(&self.0.signal.state).gone = true;
-        self.0.signal.flushed.notify_all();
-        self.0.signal.caught_up.send_replace(u64::MAX);
+        self.0.signal.gone();
     }
 }
+
+/// Ids of lost tunnels that the log names; the gap has their number.
+const MAX_NAMED: usize = 10;
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -151,6 +43,9 @@ pub(super) struct Writer {
     seq: u64,
     prev: Option<LineHash>,
     jsonl: Option<JsonlFile>,
+    history: Option<History>,
+    /// Tunnels that were open when the process before this one ended without its last word.
+    torn_off: u64,
     terminal: Option<TerminalSink>,
     /// Reused for each line's JSON.
     json: Vec<u8>,
@@ -161,24 +56,74 @@ impl Writer {
         shared: Arc<Shared>,
         follow: broadcast::Sender<Arc<RecordLine>>,
         jsonl: Option<Jsonl>,
+        sqlite: Option<Sqlite>,
         terminal: Terminal,
     ) -> io::Result<Self> {
         let terminal = TerminalSink::stderr(terminal);
-        let mut writer = Self { shared, follow, seq: 0, prev: None, jsonl: None, terminal, json: Vec::new() };
+        let mut writer = Self {
+            shared,
+            follow,
+            seq: 0,
+            prev: None,
+            jsonl: None,
+            history: None,
+            torn_off: 0,
+            terminal,
+            json: Vec::new(),
+        };
+        let history = sqlite.map(Opened::open).transpose()?;
+        let mut open = HashSet::new();
+        if let Some((_, found)) = &history {
+            writer.seq = found.seq;
+            open.clone_from(&found.open);
+        }
         if let Some(settings) = jsonl {
             let path = settings.path.clone();
             let (file, tail) = JsonlFile::open(settings)
                 .map_err(|error| io::Error::new(error.kind(), format!("records file {}: {error}", path.display())))?;
             writer.jsonl = Some(file);
-            writer.seq = tail.seq;
             writer.prev = tail.hash;
+            if tail.seq > 0 && tail.seq < writer.seq {
+                writer.fall_behind(tail.seq);
+            }
+            writer.seq = writer.seq.max(tail.seq);
+            open = lost::open_tunnels(&path, open);
+        }
+        if let Some((opened, _)) = history {
+            open.retain(|id| !opened.has_end(id));
+            writer.history = Some(opened.start(writer.seq, Arc::clone(&writer.shared.lost.sqlite))?);
+        }
+        writer.torn_off = open.len() as u64;
+        if !open.is_empty() {
+            let some: Vec<_> = open.into_iter().take(MAX_NAMED).collect();
+            tracing::warn!(
+                tunnels = writer.torn_off,
+                ids = some.join(" "),
+                "open when outgate last ended; their end is not recorded"
+            );
         }
         Ok(writer)
+    }
+
+    /// The file lacks lines up to the present `seq`, which the database has. It says so in the place of the last of them.
+    fn fall_behind(&mut self, last: u64) {
+        let gap = Gap { at: SystemTime::now(), dropped: self.seq - last, cause: GapCause::Restart };
+        let line = RecordLine { seq: self.seq, prev: self.prev, body: Body::Gap(gap) };
+        self.json.clear();
+        line.write_json(&mut self.json);
+        let hash = LineHash::of(&self.json);
+        if let Some(jsonl) = &mut self.jsonl {
+            jsonl.append(&self.json, hash, false);
+            self.prev = Some(hash);
+        }
     }
 
     pub(super) fn run(mut self) {
         let farewell = Farewell(Arc::clone(&self.shared));
         let mut paused_until = Instant::now();
+        if self.torn_off > 0 {
+            self.gap(self.torn_off, GapCause::Restart);
+        }
         loop {
             let task = farewell.0.signal.wait(paused_until, self.due_at());
             self.batch(task.flush.is_some() || task.stop);
@@ -225,12 +170,16 @@ impl Writer {
         records.sort_by_key(Record::ended);
 
         self.mend(whole, now);
+        if let Some(floor) = self.history.as_ref().map(History::floor).filter(|floor| *floor > self.seq) {
+            // A database that could be opened only now has been further already. One place stays free for its own gap.
+            self.seq = floor + 1;
+            self.gap(0, GapCause::Restart);
+        }
         for record in records {
             self.line(Body::Record(Box::new(record)), now);
         }
         if dropped > 0 {
-            let gap = Gap { at: SystemTime::now(), dropped, cause: GapCause::BufferFull };
-            self.line(Body::Gap(gap), now);
+            self.gap(dropped, GapCause::BufferFull);
         }
         if let Some(jsonl) = &mut self.jsonl {
             add(&shared.lost.jsonl, jsonl.write_out());
@@ -238,10 +187,18 @@ impl Writer {
                 jsonl.sync();
             }
         }
+        if whole && let Some(history) = &self.history {
+            history.flush();
+        }
         if let Some(terminal) = &mut self.terminal {
             terminal.close_window(now);
             add(&shared.lost.terminal, terminal.write_out());
         }
+    }
+
+    /// Says that records are missing.
+    fn gap(&mut self, dropped: u64, cause: GapCause) {
+        self.line(Body::Gap(Gap { at: SystemTime::now(), dropped, cause }), Instant::now());
     }
 
     /// Gives a line its place and hands it to every sink.
@@ -267,6 +224,9 @@ impl Writer {
             terminal.line(&line, &self.json, now);
         }
         let line = Arc::new(line);
+        if let Some(history) = &self.history {
+            history.push(&line);
+        }
         if self.follow.receiver_count() > 0 {
             // Nobody follows any more: that is their business.
             let _ = self.follow.send(Arc::clone(&line));

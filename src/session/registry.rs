@@ -312,6 +312,7 @@ mod tests {
             listeners: vec!["browser".into()],
             workers: 1,
             jsonl: None,
+            sqlite: None,
             max_destinations: 10,
             terminal: Terminal::Off,
             ring: 100,

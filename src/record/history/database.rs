@@ -1,0 +1,330 @@
+//! The file: opening it, and what is done to it.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, OptionalExtension, TransactionBehavior};
+
+use super::queue::Item;
+use super::schema::{self, APPLICATION, COLUMNS, VERSION};
+use super::{Sqlite, Tail};
+use crate::record::entry::Kind;
+use crate::record::line::{Body, Gap, GapCause, LineHash, RecordLine};
+
+/// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
+/// queue.
+const BUSY: Duration = Duration::from_secs(1);
+/// Rows that one step of cleaning up removes: some ten milliseconds, between which new rows get their turn.
+const STEP: i64 = 5_000;
+/// The write-ahead log is cut back to this after a burst.
+const MAX_LOG: u32 = 64 * 1024 * 1024;
+/// How far back a tunnel that was open at a crash is looked for, in lines; the file of lines has the same bound in bytes.
+const LOOK_BACK: i64 = 200_000;
+
+/// An open database, and where its lines stop.
+#[derive(Debug)]
+pub(super) struct Database {
+    connection: Connection,
+    settings: Sqlite,
+    last: Tail,
+    /// Records that are missing from here on back to the last row, and since when.
+    missing: Option<Missing>,
+    /// Held as long as the connection; no other process writes meanwhile.
+    _lock: File,
+}
+
+/// Records that were lost, and whose gap has no row yet.
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    records: u64,
+    last_seq: u64,
+    cause: GapCause,
+}
+
+/// Why a database does not serve.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// It is not ours, and stays as it is.
+    #[error("{0}")]
+    Foreign(String),
+    /// Its content is broken.
+    #[error("{0}")]
+    Damaged(String),
+    /// Not now: locked, read-only, no room.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Database {
+    /// Opens it, or makes it (mode 0600), and brings it to this program's version.
+    pub(super) fn open(settings: &Sqlite) -> Result<Self, Fault> {
+        let path = &settings.path;
+        create(path)?;
+        let lock = lock_beside(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        let version = version(&connection)?;
+        if version == 0 {
+            // These count only before the first table.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
+        // A file system that cannot do it answers with the mode that it has, which serves as well, if slower.
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "journal_size_limit", MAX_LOG)?;
+        if version < VERSION {
+            schema::migrate(&mut connection, version)?;
+        }
+        let last = last(&connection)?;
+        Ok(Self { connection, settings: settings.clone(), last, missing: None, _lock: lock })
+    }
+
+    /// Where its lines stop.
+    pub(super) fn last(&self) -> Tail {
+        self.last
+    }
+
+    /// Reads every page. Seconds for a database of gigabytes.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let answer: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if answer == "ok" { Ok(()) } else { Err(Fault::Damaged(answer)) }
+    }
+
+    /// Adds these in one step, or none of them. Returns how many records were lost for want of a place: their `seq` is
+    /// taken already.
+    pub(super) fn insert(&mut self, items: &[Item]) -> Result<u64, Fault> {
+        let (mut last, mut missing, mut lost) = (self.last, self.missing, 0);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let add = |line: &RecordLine, last: &mut Tail| -> rusqlite::Result<()> {
+            let columns = line.columns(last.hash);
+            schema::insert(&transaction, &columns)?;
+            let json = serde_json::to_vec(&columns).unwrap_or_default();
+            *last = Tail { seq: line.seq, hash: Some(LineHash::of(&json)) };
+            Ok(())
+        };
+        for item in items {
+            match item {
+                Item::Line(line) if line.seq <= last.seq => {
+                    let is_record = line.record().is_some_and(|record| record.kind == Kind::End);
+                    lost += u64::from(is_record);
+                    merge(&mut missing, u64::from(is_record), line.seq, GapCause::SqliteFailed);
+                }
+                Item::Line(line) => {
+                    // A gap stands in the place of the last line that is missing.
+                    if let Some(gap) = missing
+                        && let place = gap.last_seq.max(last.seq + 1).min(line.seq - 1)
+                        && place > last.seq
+                    {
+                        add(&gap.line(place), &mut last)?;
+                        missing = None;
+                    }
+                    add(line, &mut last)?;
+                }
+                Item::Missing { records, last_seq, cause } => merge(&mut missing, *records, *last_seq, *cause),
+            }
+        }
+        if let Some(gap) = missing.filter(|gap| gap.last_seq > last.seq) {
+            add(&gap.line(gap.last_seq), &mut last)?;
+            missing = None;
+        }
+        transaction.commit()?;
+        (self.last, self.missing) = (last, missing);
+        Ok(lost)
+    }
+
+    /// Removes a step of what is too old or too much. Whether there is more.
+    pub(super) fn clean_up(&mut self, now: SystemTime) -> Result<bool, Fault> {
+        let oldest = now.checked_sub(self.settings.keep).and_then(|at| Timestamp::try_from(at).ok());
+        let oldest = oldest.map_or(i64::MIN, Timestamp::as_millisecond);
+        let (first, end): (Option<i64>, Option<i64>) =
+            self.connection
+                .query_row("SELECT min(seq), max(seq) FROM records", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (Some(first), Some(end)) = (first, end) else { return Ok(false) };
+        // Only ever a beginning of the sequence goes, so that what stays still hangs together.
+        let by_age = self.first_young(oldest)?.unwrap_or(end);
+        let by_size = if self.size()? > self.settings.max_size { first + (end - first) / 20 + 1 } else { first };
+        // The last line stays: the sequence goes on from it.
+        let keep_from = by_age.max(by_size).min(end);
+        if keep_from <= first {
+            return Ok(false);
+        }
+        let until = keep_from.min(first + STEP);
+        self.connection.execute("DELETE FROM records WHERE seq < ?1", [until])?;
+        // Gives a page back at each step.
+        let mut vacuum = self.connection.prepare("PRAGMA incremental_vacuum(2000)")?;
+        let mut pages = vacuum.query([])?;
+        while pages.next()?.is_some() {}
+        drop(pages);
+        drop(vacuum);
+        Ok(until < keep_from || self.size()? > self.settings.max_size)
+    }
+
+    /// The first line from `oldest` on, among as many as one step removes; the last of these if all are older, and none
+    /// if there is no younger one at all.
+    fn first_young(&self, oldest: i64) -> Result<Option<i64>, Fault> {
+        let mut lines = self.connection.prepare_cached("SELECT seq, ms FROM records ORDER BY seq LIMIT ?1")?;
+        let mut lines = lines.query([STEP + 1])?;
+        let (mut count, mut last) = (0, None);
+        while let Some(line) = lines.next()? {
+            let (seq, ms): (i64, i64) = (line.get(0)?, line.get(1)?);
+            if ms >= oldest {
+                return Ok(Some(seq));
+            }
+            (count, last) = (count + 1, Some(seq));
+        }
+        Ok(last.filter(|_| count > STEP))
+    }
+
+    /// Bytes that are in use.
+    fn size(&self) -> Result<u64, Fault> {
+        let pragma = |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
+        Ok(u64::try_from(pages.saturating_mul(pragma("page_size")?)).unwrap_or_default())
+    }
+
+    /// The ids of tunnels whose last line here says that they are open.
+    pub(super) fn open_tunnels(&self) -> Result<HashSet<String>, Fault> {
+        let since = i64::try_from(self.last.seq).unwrap_or(i64::MAX).saturating_sub(LOOK_BACK);
+        let mut statement = self.connection.prepare(
+            "SELECT DISTINCT id FROM records AS line WHERE seq > ?1 AND kind IN ('open', 'progress')
+             AND seq > coalesce((SELECT max(seq) FROM records WHERE seq > ?1 AND kind = 'gap' AND reason = 'restart'), 0)
+             AND NOT EXISTS (SELECT 1 FROM records WHERE id = line.id AND kind = 'end')",
+        )?;
+        let ids = statement.query_map([since], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// A way to end a [check](Self::check) from elsewhere.
+    pub(super) fn interrupt(&self) -> InterruptHandle {
+        self.connection.get_interrupt_handle()
+    }
+
+    /// Closes it. What is still to be noted as missing, for whoever opens it next.
+    pub(super) fn close(self) -> Option<Item> {
+        let Missing { records, last_seq, cause } = self.missing?;
+        Some(Item::Missing { records, last_seq, cause })
+    }
+
+    /// Whether a request's record is here.
+    pub(super) fn has_end(&self, id: &str) -> Result<bool, Fault> {
+        let ends = "SELECT EXISTS (SELECT 1 FROM records WHERE id = ?1 AND kind = 'end')";
+        Ok(self.connection.query_row(ends, [id], |row| row.get(0))?)
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl Missing {
+    fn line(self, seq: u64) -> RecordLine {
+        let gap = Gap { at: SystemTime::now(), dropped: self.records, cause: self.cause };
+        RecordLine { seq, prev: None, body: Body::Gap(gap) }
+    }
+}
+
+fn merge(missing: &mut Option<Missing>, records: u64, last_seq: u64, cause: GapCause) {
+    let before = missing.map_or(0, |missing| missing.records);
+    *missing = Some(Missing { records: before + records, last_seq, cause });
+}
+
+/// Renames a damaged database, with its log, so that somebody may still look at it. The new name.
+pub(super) fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
+    let stamp = Timestamp::try_from(now).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let name = |suffix: &str| {
+        let mut name: OsString = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let aside = (1..)
+        .map(|n| if n == 1 { format!(".damaged-{stamp}") } else { format!(".damaged-{stamp}-{n}") })
+        .find(|suffix| !name(suffix).exists())
+        .unwrap_or_default();
+    std::fs::rename(path, name(&aside))?;
+    for part in ["-wal", "-shm"] {
+        match std::fs::rename(name(part), name(&format!("{aside}{part}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(name(&aside))
+}
+
+/// Makes an empty file that only its owner may read; what SQLite puts beside it gets the same mode.
+fn create(path: &Path) -> Result<(), Fault> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::Foreign(error.to_string())),
+        Err(error) => Err(Fault::Unavailable(error.to_string())),
+    }
+}
+
+/// One process at a time writes. The lock is on a file beside the database: where SQLite's own locks and this kind know
+/// of each other, one on the very file would lock ourselves out.
+fn lock_beside(path: &Path) -> Result<File, Fault> {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(name).map_err(|error| Fault::Unavailable(error.to_string()))?;
+    // A file system that knows no locks is no reason to keep no records.
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(Fault::Unavailable("another process writes its records to this database".into()))
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
+
+/// The version that a database has; 0 for an empty one.
+fn version(connection: &Connection) -> Result<i32, Fault> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, version) {
+        _ if tables == 0 => Ok(0),
+        (APPLICATION, version) if version > VERSION => {
+            Err(Fault::Foreign(format!("a later outgate wrote it (version {version}; this one knows {VERSION})")))
+        }
+        (APPLICATION, version) => Ok(version),
+        _ => Err(Fault::Foreign("it is the database of another program".into())),
+    }
+}
+
+fn last(connection: &Connection) -> Result<Tail, Fault> {
+    let newest = format!("SELECT {COLUMNS} FROM records ORDER BY seq DESC LIMIT 1");
+    let line = connection.query_row(&newest, [], schema::stored).optional()?;
+    Ok(line.map_or(Tail { seq: 0, hash: None }, |line| Tail { seq: line.seq, hash: Some(line.hash()) }))
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, _)
+                if matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
+            {
+                Self::Damaged(error.to_string())
+            }
+            // A column that does not hold what it must is damage as well.
+            rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..) => Self::Damaged(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}

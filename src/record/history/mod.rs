@@ -1,0 +1,375 @@
+//! The history: every line in a SQLite database, for questions that reach back for months.
+//!
+//! A thread of its own writes it, fed by a bounded queue, so that a slow disk or a lock that somebody else holds delays
+//! neither requests nor the file of lines.
+//!
+//! Guaranteed:
+//! - Every line is one row of the table `records`, under its own `seq`, in the order of `seq`; or it is counted as lost
+//!   (`sink="sqlite"`), and a `gap` row with the number of records stands in the place of the last line lost.
+//! - A batch is in the database whole or not at all, within [`COMMIT_EVERY`] of its first line, and on the disk then.
+//! - `prev` is the hash of the row before, here in the database: its chain is checked without the file of lines.
+//! - A damaged database is renamed to `FILE.damaged-TIME` and a new one begun; it is never changed or deleted. One of
+//!   another program, or of a later version, is an error at the start.
+//! - A database that is locked, read-only or has no room is tried again, and the proxy goes on; what waits meanwhile is
+//!   bounded by the queue and one batch.
+//! - Rows older than [`Sqlite::keep`] go, and the oldest go first where the database is larger than
+//!   [`Sqlite::max_size`]; within a minute or two, a few thousand at a time.
+//!
+//! Deliberately not done: giving lines to the database that were lost to it but stand in the file of lines.
+
+mod database;
+mod queue;
+pub(super) mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::InterruptHandle;
+
+use self::database::{Database, Fault, set_aside};
+use self::queue::{Item, Queue, Queued};
+use super::line::{GapCause, LineHash, RecordLine};
+use super::lock;
+use super::signal::Signal;
+
+/// Between two batches under load; a crash loses at most this much. Each batch waits for the disk once.
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// The first wait before a database that failed is tried again; each further one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest such wait: somebody who made room wants to see it used.
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// Between two looks at age and size.
+const CLEAN_UP_EVERY: Duration = Duration::from_secs(60);
+/// Between two steps of cleaning up, so that new rows come between.
+const CLEAN_UP_STEP: Duration = Duration::from_millis(50);
+/// How long a flush, or the end of the process, waits for a database that hangs.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A database of records.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    /// The file; SQLite keeps its log beside it, with `-wal` and `-shm` behind the name, and we a lock, `-lock`.
+    pub path: PathBuf,
+    /// For how long records are kept.
+    pub keep: Duration,
+    /// How many bytes of the database may be in use.
+    pub max_size: u64,
+}
+
+/// Where the lines of a sink stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tail {
+    pub(super) seq: u64,
+    pub(super) hash: Option<LineHash>,
+}
+
+/// The writer's end of the history. Dropping it writes what waits.
+#[derive(Debug)]
+pub(super) struct History {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Queue,
+    signal: Signal,
+    /// The last `seq` of a database that could be opened only after the start; the sequence has to be beyond it.
+    floor: AtomicU64,
+    /// Records that are in no database.
+    lost: Arc<AtomicU64>,
+    /// Ends the first look at the whole database, while it goes on.
+    check: Mutex<Option<Check>>,
+}
+
+/// A look at the whole database that goes on.
+struct Check(InterruptHandle);
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Check")
+    }
+}
+
+/// What a history holds at the start.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Its last `seq`; 0 for none.
+    pub(super) seq: u64,
+    /// Tunnels whose last line says that they are open.
+    pub(super) open: HashSet<String>,
+}
+
+/// A database that was opened, and whose thread does not run yet.
+#[derive(Debug)]
+pub(super) struct Opened {
+    database: Option<Database>,
+    settings: Sqlite,
+}
+
+impl Opened {
+    /// Opens the database. One that is damaged is set aside; one that cannot be had now is tried again later.
+    ///
+    /// # Errors
+    /// It is another program's, or its folder does not exist.
+    pub(super) fn open(settings: Sqlite) -> io::Result<(Self, Found)> {
+        let path = settings.path.display();
+        let foreign = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("database {path}: {what}"));
+        let opened = match Database::open(&settings) {
+            Err(Fault::Damaged(what)) => {
+                put_aside(&settings, &what);
+                Database::open(&settings)
+            }
+            opened => opened,
+        };
+        let database = match opened {
+            Ok(database) => Some(database),
+            Err(Fault::Foreign(what)) => return Err(foreign(what)),
+            Err(Fault::Damaged(error) | Fault::Unavailable(error)) => {
+                tracing::warn!(%path, error, "the history cannot be opened; requests go on");
+                None
+            }
+        };
+        let found = database.as_ref().map_or_else(Found::default, |database| Found {
+            seq: database.last().seq,
+            // Nothing depends on it but one line that says so.
+            open: database.open_tunnels().unwrap_or_default(),
+        });
+        Ok((Self { database, settings }, found))
+    }
+
+    /// Whether the record of a request is in the database.
+    pub(super) fn has_end(&self, id: &str) -> bool {
+        self.database.as_ref().is_some_and(|database| database.has_end(id).unwrap_or_default())
+    }
+
+    /// Begins to write. `seq` is the last line's, of whatever sink; `lost` counts records that are in no database.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(super) fn start(self, seq: u64, lost: Arc<AtomicU64>) -> io::Result<History> {
+        let shared = Arc::new(Shared { lost, ..Shared::default() });
+        let last = self.database.as_ref().map_or(0, |database| database.last().seq);
+        if last > 0 && last < seq {
+            shared.queue.miss(seq - last, seq, GapCause::Restart);
+        }
+        let keeper = Keeper {
+            shared: Arc::clone(&shared),
+            checked: self.database.is_none(),
+            database: self.database,
+            settings: self.settings,
+            batch: Vec::new(),
+            retry_at: Instant::now(),
+            retry_wait: FIRST_RETRY,
+            failing: false,
+            clean_up_at: Instant::now(),
+        };
+        let thread = std::thread::Builder::new().name("history".into()).spawn(move || keeper.run())?;
+        Ok(History { shared, thread: Some(thread) })
+    }
+}
+
+impl History {
+    /// Hands in a line.
+    pub(super) fn push(&self, line: &Arc<RecordLine>) {
+        let queued = self.shared.queue.push(line);
+        if let Queued::Lost(records) = queued {
+            self.shared.lost.fetch_add(records, Ordering::Relaxed);
+        }
+        self.shared.signal.wake(queued == Queued::HalfFull);
+    }
+
+    /// Waits until everything that was handed in has been tried.
+    pub(super) fn flush(&self) {
+        self.shared.signal.flush(FLUSH_PATIENCE);
+    }
+
+    /// The `seq` that every further line must be beyond.
+    pub(super) fn floor(&self) -> u64 {
+        self.shared.floor.load(Ordering::Relaxed)
+    }
+
+    /// Writes what waits and ends the thread, if the database lets it.
+    fn close(&mut self) {
+        if let Some(check) = lock(&self.shared.check).as_ref() {
+            check.0.interrupt();
+        }
+        self.shared.signal.stop();
+        if let Some(thread) = self.thread.take()
+            && self.shared.signal.is_gone_within(FLUSH_PATIENCE)
+        {
+            // One that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The thread.
+#[derive(Debug)]
+struct Keeper {
+    shared: Arc<Shared>,
+    settings: Sqlite,
+    database: Option<Database>,
+    checked: bool,
+    /// What was fetched and is not written yet.
+    batch: Vec<Item>,
+    retry_at: Instant,
+    retry_wait: Duration,
+    /// Whether something was said that is not true any more once a batch is written.
+    failing: bool,
+    clean_up_at: Instant,
+}
+
+/// Lets nobody wait for a thread that is no more, however it ended.
+struct Farewell(Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.signal.gone();
+    }
+}
+
+impl Keeper {
+    fn run(mut self) {
+        let farewell = Farewell(Arc::clone(&self.shared));
+        self.check();
+        let mut paused_until = Instant::now();
+        loop {
+            let next = if self.database.is_some() { self.clean_up_at } else { self.retry_at };
+            let task = farewell.0.signal.wait(paused_until, Some(next));
+            let whole = task.flush.is_some() || task.stop;
+            self.write(whole);
+            self.clean_up();
+            if let Some(flush) = task.flush {
+                farewell.0.signal.flush_done(flush);
+            }
+            if task.stop {
+                break;
+            }
+            paused_until = Instant::now() + COMMIT_EVERY;
+        }
+        let left = self.batch.drain(..).chain(self.shared.queue.fetch());
+        let lost = left.map(|item| item.records()).sum();
+        self.shared.lost.fetch_add(lost, Ordering::Relaxed);
+        // Before those who wait for the end are told: the file is closed, and another process may have it.
+        drop(self);
+        drop(farewell);
+    }
+
+    /// Reads the whole database once, before anything is added to it.
+    fn check(&mut self) {
+        if std::mem::replace(&mut self.checked, true) {
+            return;
+        }
+        let Some(database) = &self.database else { return };
+        *lock(&self.shared.check) = Some(Check(database.interrupt()));
+        let checked = database.check();
+        *lock(&self.shared.check) = None;
+        if let Err(fault) = checked {
+            self.fail(fault);
+        }
+    }
+
+    /// Writes what waits. `whole`: a database that failed is tried again, whatever its time.
+    fn write(&mut self, whole: bool) {
+        if self.database.is_none() && !self.open_again(whole) {
+            return;
+        }
+        let mut damaged = false;
+        loop {
+            if self.batch.is_empty() {
+                self.batch = self.shared.queue.fetch();
+            }
+            let Some(database) = self.database.as_mut().filter(|_| !self.batch.is_empty()) else { return };
+            match database.insert(&self.batch) {
+                Ok(lost) => {
+                    self.shared.lost.fetch_add(lost, Ordering::Relaxed);
+                    self.batch.clear();
+                    self.retry_wait = FIRST_RETRY;
+                    if std::mem::replace(&mut self.failing, false) {
+                        tracing::info!(path = %self.settings.path.display(), "the history is written again");
+                    }
+                }
+                // A new one that is damaged at once is a disk that is broken.
+                Err(Fault::Damaged(what)) if std::mem::replace(&mut damaged, true) => {
+                    self.fail(Fault::Unavailable(what));
+                }
+                Err(fault) => self.fail(fault),
+            }
+        }
+    }
+
+    fn open_again(&mut self, whole: bool) -> bool {
+        if self.retry_at > Instant::now() && !whole {
+            return false;
+        }
+        match Database::open(&self.settings) {
+            Ok(database) => {
+                self.shared.floor.fetch_max(database.last().seq, Ordering::Relaxed);
+                self.database = Some(database);
+                self.check();
+            }
+            Err(fault) => self.fail(fault),
+        }
+        self.database.is_some()
+    }
+
+    /// Closes a database that failed. A damaged one gives its place to a new one at once.
+    fn fail(&mut self, fault: Fault) {
+        let (last, missing) =
+            self.database.take().map_or((0, None), |database| (database.last().seq, database.close()));
+        self.batch.splice(0..0, missing);
+        let path = self.settings.path.display();
+        match fault {
+            Fault::Damaged(what) => {
+                put_aside(&self.settings, &what);
+                self.shared.floor.fetch_max(last, Ordering::Relaxed);
+                match Database::open(&self.settings) {
+                    Ok(database) => return self.database = Some(database),
+                    Err(fault) => tracing::warn!(%path, error = %fault, "the history cannot be begun anew"),
+                }
+            }
+            Fault::Foreign(error) | Fault::Unavailable(error) => {
+                tracing::warn!(%path, error, "the history cannot be written; requests go on");
+            }
+        }
+        self.failing = true;
+        self.retry_at = Instant::now() + self.retry_wait;
+        self.retry_wait = (self.retry_wait * 2).min(LAST_RETRY);
+    }
+
+    fn clean_up(&mut self) {
+        if self.clean_up_at > Instant::now() {
+            return;
+        }
+        let Some(database) = &mut self.database else { return };
+        let more = match database.clean_up(SystemTime::now()) {
+            Ok(more) => more,
+            Err(fault) => return self.fail(fault),
+        };
+        self.clean_up_at = Instant::now() + if more { CLEAN_UP_STEP } else { CLEAN_UP_EVERY };
+    }
+}
+
+fn put_aside(settings: &Sqlite, what: &str) {
+    let path = settings.path.display();
+    match set_aside(&settings.path, SystemTime::now()) {
+        Ok(aside) => {
+            tracing::warn!(%path, what, aside = %aside.display(), "the history is damaged; it was set aside and a new one begun");
+        }
+        Err(error) => tracing::warn!(%path, what, %error, "the history is damaged and cannot be set aside"),
+    }
+}

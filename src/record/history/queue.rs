@@ -1,0 +1,96 @@
+//! What waits for the database.
+
+use std::sync::{Arc, Mutex};
+
+use crate::record::entry::Kind;
+use crate::record::line::{GapCause, RecordLine};
+use crate::record::lock;
+
+/// Lines that wait (some 7 MiB). A second of a busy machine has fewer; a database that is locked for a minute makes it
+/// overflow only there.
+pub(super) const MAX_QUEUED: usize = 16_384;
+/// Bytes of text in them, as for a worker's buffer.
+const MAX_TEXT: usize = 8 * 1024 * 1024;
+
+/// Bounded: what does not fit leaves its mark in its place.
+#[derive(Debug, Default)]
+pub(super) struct Queue(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    items: Vec<Item>,
+    text: usize,
+}
+
+/// What the database is handed.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    Line(Arc<RecordLine>),
+    /// Records that are missing here, and the last line among what is.
+    Missing {
+        records: u64,
+        last_seq: u64,
+        cause: GapCause,
+    },
+}
+
+impl Item {
+    /// Records in it that have not been counted as lost.
+    pub(super) fn records(&self) -> u64 {
+        match self {
+            Self::Line(line) => u64::from(is_record(line)),
+            Self::Missing { .. } => 0,
+        }
+    }
+}
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queued {
+    Waits,
+    /// It waits, and half of the room is taken.
+    HalfFull,
+    /// There was no room; so many records are lost by it.
+    Lost(u64),
+}
+
+impl Queue {
+    pub(super) fn push(&self, line: &Arc<RecordLine>) -> Queued {
+        let mut waiting = lock(&self.0);
+        let text = waiting.text + line.text_len();
+        if waiting.items.len() >= MAX_QUEUED || text > MAX_TEXT {
+            let lost = u64::from(is_record(line));
+            waiting.miss(lost, line.seq(), GapCause::SqliteFailed);
+            return Queued::Lost(lost);
+        }
+        waiting.text = text;
+        waiting.items.push(Item::Line(Arc::clone(line)));
+        if waiting.items.len() == MAX_QUEUED / 2 { Queued::HalfFull } else { Queued::Waits }
+    }
+
+    /// Notes that records up to this line are missing.
+    pub(super) fn miss(&self, records: u64, last_seq: u64, cause: GapCause) {
+        lock(&self.0).miss(records, last_seq, cause);
+    }
+
+    /// Everything that waits.
+    pub(super) fn fetch(&self) -> Vec<Item> {
+        std::mem::take(&mut *lock(&self.0)).items
+    }
+}
+
+impl Waiting {
+    fn miss(&mut self, records: u64, last_seq: u64, cause: GapCause) {
+        match self.items.last_mut() {
+            Some(Item::Missing { records: before, last_seq: last, .. }) => {
+                *before += records;
+                *last = last_seq;
+            }
+            _ => self.items.push(Item::Missing { records, last_seq, cause }),
+        }
+    }
+}
+
+fn is_record(line: &RecordLine) -> bool {
+    line.record().is_some_and(|record| record.kind == Kind::End)
+}

@@ -1,0 +1,136 @@
+//! The database's shape, and how an older one becomes it.
+
+use rusqlite::{Connection, Transaction, params};
+
+use crate::record::line::Columns;
+use crate::record::stored::StoredLine;
+
+/// Says in the file's header whose it is (`PRAGMA application_id`): "OTGT".
+pub(super) const APPLICATION: i32 = 0x4f54_4754;
+
+/// What makes version n of version n-1, in order; the count is the version of this program (`PRAGMA user_version`).
+///
+/// 1. One row a line; the columns of CONTRACT §6, and beside them `ms`, the column `time` in milliseconds since 1970,
+///    and `dropped`, which is null but in a `gap`.
+/// 2. Reports read an index alone, a seventh of the table; a request's lines are found by its id.
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "CREATE TABLE records (
+        seq INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, listener TEXT NOT NULL,
+        protocol TEXT NOT NULL, tool TEXT NOT NULL, identity TEXT NOT NULL, client TEXT NOT NULL, method TEXT NOT NULL,
+        host TEXT NOT NULL, port INTEGER NOT NULL, path TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL,
+        rule TEXT NOT NULL, layer TEXT NOT NULL, revision TEXT NOT NULL, address TEXT NOT NULL, sni TEXT NOT NULL,
+        outcome TEXT NOT NULL, status INTEGER NOT NULL, bytes_up INTEGER NOT NULL, bytes_down INTEGER NOT NULL,
+        decide_us REAL NOT NULL, dial_ms REAL NOT NULL, duration_ms REAL NOT NULL, prev TEXT NOT NULL,
+        ms INTEGER NOT NULL, dropped INTEGER
+    );",
+    "CREATE INDEX records_report ON records (ms, decision, host, port, reason, rule, tool, identity)
+        WHERE kind = 'end';
+    CREATE INDEX records_id ON records (id);",
+];
+
+/// What [`MIGRATIONS`] lead to.
+pub(super) const VERSION: i32 = {
+    assert!(MIGRATIONS.len() < 1000, "or the cast below would lie");
+    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "asserted")]
+    {
+        MIGRATIONS.len() as i32
+    }
+};
+
+const INSERT: &str = "INSERT INTO records (seq, time, kind, id, listener, protocol, tool, identity, client, method, host, \
+     port, path, decision, reason, rule, layer, revision, address, sni, outcome, status, bytes_up, bytes_down, decide_us, \
+     dial_ms, duration_ms, prev, ms, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+     ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
+
+/// Every column of a line, in the order of [`stored`].
+pub(in crate::record) const COLUMNS: &str = "seq, time, kind, id, listener, protocol, tool, identity, client, method, \
+     host, port, path, decision, reason, rule, layer, revision, address, sni, outcome, status, bytes_up, bytes_down, \
+     decide_us, dial_ms, duration_ms, prev, dropped";
+
+/// Brings an older database, or an empty one, to this program's version.
+pub(super) fn migrate(connection: &mut Connection, from: i32) -> rusqlite::Result<()> {
+    let done = usize::try_from(from).unwrap_or_default();
+    let transaction = connection.transaction()?;
+    for step in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Adds one line.
+pub(super) fn insert(transaction: &Transaction<'_>, line: &Columns<'_>) -> rusqlite::Result<()> {
+    // What a sum of bytes would have to be to not fit, no machine can move.
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let ms = line.time.0.map_or(0, |time| time.millis());
+    transaction.prepare_cached(INSERT)?.execute(params![
+        whole(line.seq),
+        line.time.text(),
+        line.kind,
+        line.id.text(),
+        line.listener,
+        line.protocol,
+        line.tool,
+        line.identity,
+        line.client.text(),
+        line.method,
+        line.host.text(),
+        line.port,
+        line.path,
+        line.decision,
+        line.reason,
+        line.rule,
+        line.layer,
+        line.revision,
+        line.address.text(),
+        line.sni,
+        line.outcome,
+        line.status,
+        whole(line.bytes_up),
+        whole(line.bytes_down),
+        line.decide_us,
+        line.dial_ms,
+        line.duration_ms,
+        line.prev.text(),
+        ms,
+        line.dropped.map(whole),
+    ])?;
+    Ok(())
+}
+
+/// A row of [`COLUMNS`].
+pub(in crate::record) fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredLine> {
+    let number = |place: usize| row.get::<_, i64>(place).map(|number| u64::try_from(number).unwrap_or_default());
+    Ok(StoredLine {
+        seq: number(0)?,
+        time: row.get(1)?,
+        kind: row.get(2)?,
+        id: row.get(3)?,
+        listener: row.get(4)?,
+        protocol: row.get(5)?,
+        tool: row.get(6)?,
+        identity: row.get(7)?,
+        client: row.get(8)?,
+        method: row.get(9)?,
+        host: row.get(10)?,
+        port: row.get(11)?,
+        path: row.get(12)?,
+        decision: row.get(13)?,
+        reason: row.get(14)?,
+        rule: row.get(15)?,
+        layer: row.get(16)?,
+        revision: row.get(17)?,
+        address: row.get(18)?,
+        sni: row.get(19)?,
+        outcome: row.get(20)?,
+        status: row.get(21)?,
+        bytes_up: number(22)?,
+        bytes_down: number(23)?,
+        decide_us: row.get(24)?,
+        dial_ms: row.get(25)?,
+        duration_ms: row.get(26)?,
+        prev: row.get(27)?,
+        dropped: row.get::<_, Option<i64>>(28)?.map(|dropped| u64::try_from(dropped).unwrap_or_default()),
+    })
+}

@@ -1,0 +1,347 @@
+//! The history as its owner sees it: with another connection to the same file.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema::{COLUMNS, stored};
+use super::*;
+use crate::record::line::tests::{denied, line};
+use crate::record::line::{Body, Gap};
+use crate::record::{Kind, Record, Verdict};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("history.db")
+    }
+
+    fn settings(&self) -> Sqlite {
+        Sqlite { path: self.path(), keep: 365 * 100 * DAY, max_size: 1 << 40 }
+    }
+
+    fn names(&self, part: &str) -> Vec<PathBuf> {
+        let all = std::fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut named: Vec<_> = all.filter(|path| path.to_str().unwrap().contains(part)).collect();
+        named.sort();
+        named
+    }
+}
+
+fn start(settings: Sqlite, seq: u64) -> (History, Arc<AtomicU64>, Found) {
+    let (opened, found) = Opened::open(settings).unwrap();
+    let lost = Arc::new(AtomicU64::new(0));
+    let history = opened.start(seq.max(found.seq), Arc::clone(&lost)).unwrap();
+    (history, lost, found)
+}
+
+fn hand_in(history: &History, seqs: impl IntoIterator<Item = u64>) {
+    seqs.into_iter().for_each(|seq| history.push(&Arc::new(line(seq, denied(seq, "a.test:443")))));
+}
+
+fn reader(path: &Path) -> Connection {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+}
+
+/// `seq`, `kind` and `dropped` of each row.
+fn rows(path: &Path) -> Vec<(i64, String, Option<i64>)> {
+    let connection = reader(path);
+    let mut rows = connection.prepare("SELECT seq, kind, dropped FROM records ORDER BY seq").unwrap();
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn ends(seqs: impl IntoIterator<Item = i64>) -> Vec<(i64, String, Option<i64>)> {
+    seqs.into_iter().map(|seq| (seq, "end".to_owned(), None)).collect()
+}
+
+/// Asserts that every `prev` is the hash of the row before.
+fn chained(path: &Path) {
+    let connection = reader(path);
+    let mut rows = connection.prepare(&format!("SELECT {COLUMNS} FROM records ORDER BY seq")).unwrap();
+    let rows: Vec<_> = rows.query_map([], stored).unwrap().map(Result::unwrap).collect();
+    for pair in rows.windows(2) {
+        assert_eq!(pair[1].prev, pair[0].hash().to_string(), "{:?}", pair[1]);
+    }
+}
+
+#[test]
+fn as_many_rows_as_lines_with_every_column_and_over_a_restart() {
+    let folder = Folder::new();
+    let (history, lost, found) = start(folder.settings(), 0);
+    assert_eq!(found.seq, 0);
+    let odd = Record {
+        path: Some("/a\"b".into()),
+        verdict: Verdict::Allow,
+        address: "[2001:db8::1]:80".parse().ok(),
+        sni: Some("x.test".into()),
+        dial: Some(Duration::from_micros(81)),
+        bytes_down: 1 << 60,
+        ..denied(1, "[2001:db8::1]:80")
+    };
+    let first = Arc::new(line(1, odd));
+    history.push(&first);
+    hand_in(&history, 2..=5000);
+    history.flush();
+    assert_eq!(rows(&folder.path()), ends(1..=5000));
+    drop(history);
+    let (history, _, found) = start(folder.settings(), 0);
+    assert_eq!(found.seq, 5000);
+    hand_in(&history, 5001..=5002);
+    drop(history);
+    assert_eq!(rows(&folder.path()), ends(1..=5002));
+    assert_eq!(lost.load(Ordering::Relaxed), 0);
+    chained(&folder.path());
+
+    let connection = reader(&folder.path());
+    let back = connection.query_row(&format!("SELECT {COLUMNS} FROM records WHERE seq = 1"), [], stored).unwrap();
+    assert_eq!(serde_json::to_string(&back).unwrap(), first.to_json());
+    let (ms, time): (i64, String) = connection
+        .query_row("SELECT ms, time FROM records WHERE seq = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!((ms, &*time), (1_795_442_531_042, "2026-11-23T14:02:11.042Z"));
+}
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let (history, ..) = start(folder.settings(), 0);
+    hand_in(&history, 1..=1);
+    history.flush();
+    let files = folder.names("history.db");
+    assert!(files.len() >= 3, "the log is there as well: {files:?}");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+#[test]
+fn a_damaged_database_is_set_aside_and_a_new_one_begun() {
+    let folder = Folder::new();
+    let (history, ..) = start(folder.settings(), 0);
+    hand_in(&history, 1..=2000);
+    drop(history);
+
+    // In the middle: it opens, and only a look at every page finds it.
+    let mut bytes = std::fs::read(folder.path()).unwrap();
+    let middle = bytes.len() / 8 * 4;
+    bytes[middle - 20_000..middle + 20_000].fill(0x5a);
+    std::fs::write(folder.path(), &bytes).unwrap();
+    let (history, _, found) = start(folder.settings(), 2000);
+    assert_eq!(found.seq, 2000);
+    hand_in(&history, 2001..=2003);
+    drop(history);
+    assert_eq!(rows(&folder.path()), ends(2001..=2003));
+    let aside = || {
+        let mut files = folder.names(".damaged-");
+        files.retain(|file| !["wal", "shm"].iter().any(|log| file.to_str().unwrap().ends_with(log)));
+        files
+    };
+    assert_eq!(std::fs::read(&aside()[0]).unwrap(), bytes, "not a byte of it was changed");
+
+    // At the very beginning: no database at all any more.
+    std::fs::write(folder.path(), "not a database").unwrap();
+    let (history, ..) = start(folder.settings(), 2003);
+    hand_in(&history, 2004..=2004);
+    drop(history);
+    assert_eq!(rows(&folder.path()), ends([2004]));
+    assert_eq!(aside().len(), 2);
+}
+
+#[test]
+fn the_database_of_another_program_or_of_a_later_version_is_an_error_and_stays_as_it_is() {
+    for (change, expected) in [
+        ("CREATE TABLE notes (text)", "it is the database of another program"),
+        (
+            "PRAGMA application_id = 1330923348; CREATE TABLE records (x); PRAGMA user_version = 99",
+            "a later outgate wrote it (version 99",
+        ),
+    ] {
+        let folder = Folder::new();
+        Connection::open(folder.path()).unwrap().execute_batch(change).unwrap();
+        let before = std::fs::read(folder.path()).unwrap();
+        let error = Opened::open(folder.settings()).unwrap_err().to_string();
+        assert!(error.starts_with("database ") && error.contains(expected), "{error}");
+        assert_eq!(std::fs::read(folder.path()).unwrap(), before);
+    }
+    let folder = Folder::new();
+    let nowhere = Sqlite { path: folder.path().join("nowhere/history.db"), ..folder.settings() };
+    assert!(Opened::open(nowhere).is_err());
+}
+
+#[test]
+fn an_older_database_becomes_a_present_one_with_all_its_rows() {
+    let folder = Folder::new();
+    let (history, ..) = start(folder.settings(), 0);
+    hand_in(&history, 1..=3);
+    drop(history);
+    // As version 1 left it.
+    let back = "DROP INDEX records_report; DROP INDEX records_id; PRAGMA user_version = 1";
+    Connection::open(folder.path()).unwrap().execute_batch(back).unwrap();
+
+    let (history, _, found) = start(folder.settings(), 0);
+    assert_eq!(found.seq, 3);
+    hand_in(&history, 4..=4);
+    drop(history);
+    assert_eq!(rows(&folder.path()), ends(1..=4));
+    let connection = reader(&folder.path());
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((pragma("user_version"), pragma("auto_vacuum")), (2, 2));
+    let indexes: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'index'", [], |row| row.get(0)).unwrap();
+    assert_eq!(indexes, 2);
+}
+
+#[test]
+fn a_locked_database_holds_nobody_up_and_loses_nothing_that_fits_the_queue() {
+    let folder = Folder::new();
+    let (history, lost, _) = start(folder.settings(), 0);
+    hand_in(&history, 1..=1);
+    history.flush();
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = Instant::now();
+    hand_in(&history, 2..=50);
+    assert!(began.elapsed() < BLINK, "handing in waited for the lock");
+    history.flush();
+    assert_eq!(rows(&folder.path()), ends(1..=1));
+    other.execute_batch("ROLLBACK").unwrap();
+    history.flush();
+    assert_eq!(rows(&folder.path()), ends(1..=50));
+    assert_eq!(lost.load(Ordering::Relaxed), 0);
+    chained(&folder.path());
+}
+
+/// Far shorter than anything that waits for a lock or a disk.
+const BLINK: Duration = Duration::from_millis(500);
+
+#[test]
+fn two_processes_never_write_one_database_and_the_second_goes_on_once_it_can() {
+    let folder = Folder::new();
+    let (first, ..) = start(folder.settings(), 0);
+    hand_in(&first, 1..=5);
+    first.flush();
+    let (second, lost, found) = start(folder.settings(), 0);
+    assert_eq!(found.seq, 0, "it could not be opened");
+    hand_in(&second, 1..=3);
+    second.flush();
+    assert_eq!(rows(&folder.path()), ends(1..=5));
+    drop(first);
+    second.flush();
+    assert_eq!(lost.load(Ordering::Relaxed), 3, "their places are taken");
+    assert_eq!(second.floor(), 5);
+    hand_in(&second, 7..=8);
+    drop(second);
+    let expected = [ends(1..=5), vec![(6, "gap".to_owned(), Some(3))], ends(7..=8)].concat();
+    assert_eq!(rows(&folder.path()), expected);
+    chained(&folder.path());
+}
+
+#[test]
+fn a_full_queue_drops_and_the_gap_stands_where_the_lines_are_missing() {
+    let folder = Folder::new();
+    let (history, lost, _) = start(folder.settings(), 0);
+    let other = Connection::open(folder.path()).unwrap();
+    history.flush();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let many = 3 * queue::MAX_QUEUED as u64;
+    hand_in(&history, 1..=many);
+    let dropped = lost.load(Ordering::Relaxed);
+    assert!(dropped >= many - 2 * queue::MAX_QUEUED as u64 && dropped < many, "{dropped}");
+    other.execute_batch("ROLLBACK").unwrap();
+    history.flush();
+    hand_in(&history, many + 1..=many + 2);
+    drop(history);
+    let rows = rows(&folder.path());
+    let missing: i64 = rows.iter().filter_map(|row| row.2).sum();
+    assert_eq!(missing as u64, dropped);
+    let written = rows.iter().filter(|row| row.1 == "end").count() as u64;
+    assert_eq!(written + dropped, many + 2);
+    assert_eq!(rows.last().unwrap().0 as u64, many + 2);
+    chained(&folder.path());
+}
+
+#[test]
+fn a_full_disk_takes_nothing_by_halves_and_says_later_what_is_missing() {
+    let folder = Folder::new();
+    let mut database = Database::open(&folder.settings()).unwrap();
+    let items = |seqs: std::ops::RangeInclusive<u64>| {
+        let line = |seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))));
+        seqs.map(line).collect::<Vec<_>>()
+    };
+    database.insert(&items(1..=10)).unwrap();
+    let pages: i64 = database.connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    database.connection().pragma_update(None, "max_page_count", pages).unwrap();
+    assert!(matches!(database.insert(&items(11..=500)), Err(Fault::Unavailable(what)) if what.contains("full")));
+    assert_eq!(rows(&folder.path()), ends(1..=10));
+    database.connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    let missing = Item::Missing { records: 490, last_seq: 500, cause: GapCause::SqliteFailed };
+    database.insert(&[&[missing][..], &items(501..=501)].concat()).unwrap();
+    assert_eq!(rows(&folder.path()), [ends(1..=10), vec![(500, "gap".into(), Some(490))], ends(501..=501)].concat());
+    chained(&folder.path());
+}
+
+#[test]
+fn what_is_too_old_goes_and_the_rest_still_hangs_together() {
+    let folder = Folder::new();
+    let mut database = Database::open(&Sqlite { keep: 30 * DAY, ..folder.settings() }).unwrap();
+    let now = SystemTime::UNIX_EPOCH + 20_000 * DAY;
+    let days =
+        |seq, ago| Item::Line(Arc::new(line(seq, Record { started: now - ago * DAY, ..denied(seq, "a.test:443") })));
+    // The fourth began long ago but ended after a younger one: a tunnel.
+    database.insert(&[days(1, 90), days(2, 31), days(3, 29), days(4, 80), days(5, 1)]).unwrap();
+    assert!(!database.clean_up(now).unwrap());
+    assert_eq!(rows(&folder.path()), ends(3..=5));
+    assert!(!database.clean_up(now).unwrap());
+    assert_eq!(rows(&folder.path()), ends(3..=5));
+    while database.clean_up(now + 100 * DAY).unwrap() {}
+    assert_eq!(rows(&folder.path()), ends([5]), "the sequence goes on from the last");
+    chained(&folder.path());
+}
+
+#[test]
+fn what_is_too_much_goes_oldest_first_and_the_file_gets_smaller() {
+    let folder = Folder::new();
+    let max_size = 1 << 20;
+    let mut database = Database::open(&Sqlite { max_size, ..folder.settings() }).unwrap();
+    let items: Vec<_> = (1..=12_000).map(|seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))))).collect();
+    database.insert(&items).unwrap();
+    while database.clean_up(SystemTime::now()).unwrap() {}
+    let rows = rows(&folder.path());
+    assert!(rows.len() > 1000 && rows.len() < 6000, "{}", rows.len());
+    assert_eq!(rows.last().unwrap().0, 12_000);
+    chained(&folder.path());
+    drop(database);
+    assert!(folder.path().metadata().unwrap().len() <= max_size + 64 * 4096);
+}
+
+#[test]
+fn tunnels_without_an_end_are_found_once() {
+    let folder = Folder::new();
+    let mut database = Database::open(&folder.settings()).unwrap();
+    let of = |seq, kind, id| Item::Line(Arc::new(line(seq, Record { kind, ..denied(id, "a.test:443") })));
+    let gap = |seq| {
+        let gap = Gap { at: SystemTime::now(), dropped: 1, cause: GapCause::Restart };
+        Item::Line(Arc::new(RecordLine { seq, prev: None, body: Body::Gap(gap) }))
+    };
+    let first = [of(1, Kind::Open, 1), of(2, Kind::Open, 2), of(3, Kind::Progress, 3), of(4, Kind::End, 2)];
+    database.insert(&first).unwrap();
+    let open = |database: &Database| {
+        let mut open: Vec<_> = database.open_tunnels().unwrap().into_iter().collect();
+        open.sort();
+        open
+    };
+    assert_eq!(open(&database), ["k3f9-1", "k3f9-3"]);
+    assert!(database.has_end("k3f9-2").unwrap() && !database.has_end("k3f9-1").unwrap());
+    database.insert(&[gap(5), of(6, Kind::Open, 6)]).unwrap();
+    assert_eq!(open(&database), ["k3f9-6"]);
+}

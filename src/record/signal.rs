@@ -1,0 +1,139 @@
+//! How a thread that feeds a sink is told what to do.
+//!
+//! It sleeps while nobody hands anything in. What comes first after a pause wakes it at once; after that it is left alone
+//! until its pause is over, unless a buffer fills or somebody waits.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::lock;
+
+/// How a thread that feeds a sink is told what to do.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    state: Mutex<State>,
+    wake: Condvar,
+    flushed: Condvar,
+    /// Up to which question the writer has caught up; [`u64::MAX`] once it is no more.
+    caught_up: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Something was handed in.
+    waiting: bool,
+    /// Some buffer is half full.
+    urgent: bool,
+    /// How many flushes were asked for, and up to which one they are done.
+    flush_asked: u64,
+    flush_done: u64,
+    /// How many have asked whether the writer has caught up, and how many of them know.
+    catch_up_asked: u64,
+    catch_up_done: u64,
+    stop: bool,
+    /// The thread is no more.
+    gone: bool,
+}
+
+impl Signal {
+    /// Says that something was handed in. Called once per worker and batch, so its lock is nobody's bottleneck.
+    pub(super) fn wake(&self, urgent: bool) {
+        let mut state = lock(&self.state);
+        state.waiting = true;
+        state.urgent |= urgent;
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Waits until a flush is done, or the thread is no more, or `patience` is over.
+    pub(super) fn flush(&self, patience: Duration) {
+        let mut state = lock(&self.state);
+        state.flush_asked += 1;
+        let asked = state.flush_asked;
+        self.wake.notify_one();
+        let open = |state: &mut State| state.flush_done < asked && !state.gone;
+        drop(self.flushed.wait_timeout_while(state, patience, open).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Ready once everything that was handed in before the call is in memory.
+    pub(super) fn caught_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut caught_up = self.caught_up.subscribe();
+        let mut state = lock(&self.state);
+        state.catch_up_asked += 1;
+        let asked = state.catch_up_asked;
+        drop(state);
+        self.wake.notify_one();
+        async move {
+            // The sender is gone with the room: nothing more will come.
+            let _gone = caught_up.wait_for(|done| *done >= asked).await;
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        lock(&self.state).stop = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until there is something to do, or `until`. What to do then: the flush to answer, and whether to stop.
+    pub(super) fn wait(&self, paused_until: Instant, until: Option<Instant>) -> Task {
+        let mut state = lock(&self.state);
+        loop {
+            let flush = (state.flush_asked > state.flush_done).then_some(state.flush_asked);
+            let catch_up = (state.catch_up_asked > state.catch_up_done).then_some(state.catch_up_asked);
+            let now = Instant::now();
+            let due = until.is_some_and(|until| until <= now);
+            let batch = state.urgent || (state.waiting && paused_until <= now);
+            if batch || due || flush.is_some() || catch_up.is_some() || state.stop {
+                state.waiting = false;
+                state.urgent = false;
+                return Task { flush, catch_up, stop: state.stop };
+            }
+            let next =
+                if state.waiting { Some(until.map_or(paused_until, |until| until.min(paused_until))) } else { until };
+            state = match next {
+                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(next) => {
+                    let timeout = next.saturating_duration_since(now);
+                    self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    pub(super) fn catch_up_done(&self, asked: u64) {
+        lock(&self.state).catch_up_done = asked;
+        self.caught_up.send_replace(asked);
+    }
+
+    /// Waits until the thread is no more, for `patience` at most; whether it is.
+    pub(super) fn is_gone_within(&self, patience: Duration) -> bool {
+        let there = |state: &mut State| !state.gone;
+        let waited = self.flushed.wait_timeout_while(lock(&self.state), patience, there);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.gone
+    }
+
+    /// Lets nobody wait for a thread that is no more.
+    pub(super) fn gone(&self) {
+        lock(&self.state).gone = true;
+        self.flushed.notify_all();
+        self.caught_up.send_replace(u64::MAX);
+    }
+
+    pub(super) fn flush_done(&self, flush: u64) {
+        let mut state = lock(&self.state);
+        state.flush_done = state.flush_done.max(flush);
+        drop(state);
+        self.flushed.notify_all();
+    }
+}
+
+/// What a thread that was woken is to do, beside what was handed in.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) flush: Option<u64>,
+    pub(super) catch_up: Option<u64>,
+    pub(super) stop: bool,
+}
