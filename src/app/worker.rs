@@ -100,11 +100,11 @@ async fn work(plan: Plan) -> std::io::Result<()> {
 /// Judges the open tunnels again whenever the answer may have changed, and ends the silent ones.
 async fn sweep(enforcer: &Rc<Enforcer>) {
     let mut changes = enforcer.shared().store.subscribe();
-    let mut judged = SystemTime::now();
+    let mut changed_at = SystemTime::now();
     loop {
         let tick = Instant::now() + TICK;
         let now = SystemTime::now();
-        let period = enforcer.snapshot().next_change_after(judged);
+        let period = enforcer.snapshot().next_change_after(changed_at);
         let due =
             period.and_then(|at| at.duration_since(now).ok()).map_or(tick, |wait| tick.min(Instant::now() + wait));
         let swapped = tokio::select! {
@@ -116,11 +116,11 @@ async fn sweep(enforcer: &Rc<Enforcer>) {
         let lapsed = period.is_some_and(|at| at <= now);
         let shared = enforcer.shared();
         let own = shared.own.load();
-        let policy = (swapped || lapsed).then_some(&snapshot);
-        let revoked = enforcer.registry().sweep(&Sweep { policy, own: &own, now, idle: shared.limits.idle });
         if swapped || lapsed {
-            judged = now;
+            changed_at = now;
         }
+        let idle = shared.limits.idle;
+        let revoked = enforcer.registry().sweep(&Sweep { policy: &snapshot, changed_at, own: &own, now, idle });
         if revoked > 0 {
             info!(revoked, revision = snapshot.revision(), "tunnels ended that the policy now denies");
         }

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use smallvec::SmallVec;
@@ -277,6 +278,11 @@ impl Permit {
         };
         let denial = self.denial(reason, self.rule(), Some(hint));
         if self.snapshot.mode() == Mode::Observe { Ok(Some(denial)) } else { Err(denial) }
+    }
+
+    /// Whether it was given by just this policy, and not by one before it.
+    pub fn is_by(&self, policy: &Snapshot) -> bool {
+        Arc::ptr_eq(self.snapshot.policy(), policy.policy())
     }
 
     /// The policy's handle, for judging something else by the same revision.

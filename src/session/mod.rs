@@ -47,6 +47,7 @@ pub struct Dialled {
 #[derive(Debug)]
 pub struct Cleared {
     origin: dial::Dialled,
+    first: FirstBytes,
 }
 
 /// The first bytes that a client sends into its way out, as far as a policy cares.
@@ -68,7 +69,6 @@ impl Session<Dialled> {
     ///
     /// # Errors
     /// The refusal to answer with, already recorded.
-    #[expect(clippy::needless_pass_by_value, reason = "the first bytes are judged once")]
     pub fn clear(mut self, first: FirstBytes) -> Result<Session<Cleared>, Refused> {
         if let FirstBytes::Tunnel(opening) = &first {
             let admitted = self.permit.admit(&self.facts, opening);
@@ -79,7 +79,7 @@ impl Session<Dialled> {
         }
         self.pending.count();
         let Self { pending, permit, facts, state: Dialled { origin } } = self;
-        Ok(Session { pending, permit, facts, state: Cleared { origin } })
+        Ok(Session { pending, permit, facts, state: Cleared { origin, first } })
     }
 
     /// Notes the status that the client is answered with.
@@ -153,8 +153,8 @@ impl Session<Cleared> {
 
     /// Enters the registry of open tunnels, where a policy change or silence can end it.
     pub fn enter(self, registry: &Rc<Registry>) -> (TcpStream, Open) {
-        let Self { pending, permit, facts, state: Cleared { origin } } = self;
-        let open = registry.enter(pending, permit, facts, origin.reached);
+        let Self { pending, permit, facts, state: Cleared { origin, first } } = self;
+        let open = registry.enter(pending, permit, facts, first, origin.reached);
         (origin.stream, open)
     }
 }

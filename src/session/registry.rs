@@ -1,8 +1,9 @@
 //! The open tunnels of one worker, and the one sweep that ends those which must end.
 //!
 //! Guaranteed: after a swap of the policy, and when a rule's period begins or ends, every open tunnel is judged again by
-//! the policy in force, its address too; those that it denies are cut with `revoked`, the others notice nothing. A tunnel
-//! that has been silent for longer than the limit is cut with `timeout`. One that stays open hands in an `open` record
+//! the policy in force, its address and its first bytes too; those that it denies are cut with `revoked`, the others
+//! notice nothing. So is one that was permitted before and began only afterwards, at the next sweep. A tunnel that has
+//! been silent for longer than the limit is cut with `timeout`. One that stays open hands in an `open` record
 //! after five seconds and a `progress` record every minute, with its bytes so far, so that a crash hides nothing.
 //!
 //! Deliberately not done: a timer or a watcher per tunnel. One sweep looks at all of them; ten thousand take a few
@@ -13,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Pending;
+use super::{FirstBytes, Pending};
 use crate::facts::{OwnAddresses, RequestFacts};
 use crate::policy::{Decision, Permit, Reached, Snapshot};
 use crate::record::{Kind, Outcome};
@@ -61,6 +62,7 @@ struct Entry {
     facts: RefCell<RequestFacts>,
     permit: RefCell<Permit>,
     pending: RefCell<Option<Pending>>,
+    first: FirstBytes,
     reached: Reached,
     /// Seconds of the registry's clock at the last byte.
     active: Cell<u32>,
@@ -85,8 +87,10 @@ pub struct Open {
 /// What a sweep judges by.
 #[derive(Debug)]
 pub struct Sweep<'a> {
-    /// The policy in force, if it may have changed since the last sweep.
-    pub policy: Option<&'a Snapshot>,
+    /// The policy in force.
+    pub policy: &'a Snapshot,
+    /// When one of its rules' periods last began or ended, as far as anybody noticed.
+    pub changed_at: SystemTime,
     /// Our own sockets.
     pub own: &'a OwnAddresses,
     /// The time to judge at.
@@ -112,6 +116,7 @@ impl Registry {
         pending: Pending,
         permit: Permit,
         facts: RequestFacts,
+        first: FirstBytes,
         reached: Reached,
     ) -> Open {
         pending.worker().tunnel_opened();
@@ -119,6 +124,7 @@ impl Registry {
             facts: RefCell::new(facts),
             permit: RefCell::new(permit),
             pending: RefCell::new(Some(pending)),
+            first,
             reached,
             active: Cell::new(self.seconds()),
             next: Cell::new((self.seconds().saturating_add(OPEN_AFTER), Kind::Open)),
@@ -164,7 +170,7 @@ impl Registry {
                 continue;
             }
             entry.account(now);
-            if sweep.policy.is_some_and(|policy| !entry.is_still_permitted(policy, sweep)) {
+            if !entry.is_judged(sweep) && !entry.is_still_permitted(sweep) {
                 revoked += 1;
                 entry.cut(Cut::Revoked);
             } else if now.saturating_sub(entry.active.get()) >= idle {
@@ -195,14 +201,25 @@ impl Registry {
 }
 
 impl Entry {
+    /// Whether the answer that it is open by is today's. A tunnel that waited for its addresses or its hello while the
+    /// policy changed was in no sweep then.
+    fn is_judged(&self, sweep: &Sweep<'_>) -> bool {
+        self.permit.borrow().is_by(sweep.policy) && self.facts.borrow().at >= sweep.changed_at
+    }
+
     /// Judges the tunnel by the policy in force; when it may stay, it stays by that policy, and the old one can go.
-    fn is_still_permitted(&self, policy: &Snapshot, sweep: &Sweep<'_>) -> bool {
+    fn is_still_permitted(&self, sweep: &Sweep<'_>) -> bool {
         let mut facts = self.facts.borrow_mut();
         facts.at = sweep.now;
-        let Decision::Allow(permit) = policy.decide(&facts) else {
+        let Decision::Allow(permit) = sweep.policy.decide(&facts) else {
             return false;
         };
         if !permit.reaches(&self.reached, sweep.own) {
+            return false;
+        }
+        if let FirstBytes::Tunnel(opening) = &self.first
+            && permit.admit(&facts, opening).is_err()
+        {
             return false;
         }
         *self.permit.borrow_mut() = permit;
@@ -341,7 +358,7 @@ mod tests {
         let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, client);
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
-        registry.enter(pending, permit, facts, Reached::Direct([192, 0, 2, 1].into()))
+        registry.enter(pending, permit, facts, FirstBytes::Request, Reached::Direct([192, 0, 2, 1].into()))
     }
 
     /// Kind and bytes of each line, once all are there.
