@@ -33,6 +33,7 @@ mod expectations;
 mod forward;
 mod forward_bodies;
 mod forward_faults;
+mod gate;
 mod layering;
 mod limits;
 mod malformed;
