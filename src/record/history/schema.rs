@@ -12,7 +12,7 @@ pub(super) const APPLICATION: i32 = 0x4f54_4754;
 ///
 /// 1. One row a line; the columns of CONTRACT §6, and beside them `ms`, the column `time` in milliseconds since 1970,
 ///    and `dropped`, which is null but in a `gap`.
-/// 2. Reports read an index alone, a seventh of the table; a request's lines are found by its id.
+/// 2. Reports read an index alone, a seventh of the table; a request's lines are found by its id, gaps at once.
 pub(super) const MIGRATIONS: [&str; 2] = [
     "CREATE TABLE records (
         seq INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, listener TEXT NOT NULL,
@@ -25,7 +25,8 @@ pub(super) const MIGRATIONS: [&str; 2] = [
     );",
     "CREATE INDEX records_report ON records (ms, decision, host, port, reason, rule, tool, identity)
         WHERE kind = 'end';
-    CREATE INDEX records_id ON records (id);",
+    CREATE INDEX records_id ON records (id);
+    CREATE INDEX records_gap ON records (seq) WHERE kind = 'gap';",
 ];
 
 /// What [`MIGRATIONS`] lead to.

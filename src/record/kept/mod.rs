@@ -1,0 +1,150 @@
+//! Records that were kept, read back: for reports, suggestions and the check of the chain.
+//!
+//! Guaranteed: nothing is written, and a proxy that runs is not held up. A file that is rotated meanwhile is read once and
+//! whole; of a database one moment is seen.
+
+mod jsonl;
+mod sqlite;
+mod verify;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+pub use verify::{Finding, Verified};
+
+/// Where records were kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A file of lines, with the rotated ones beside it.
+    Jsonl(PathBuf),
+    /// A database.
+    Sqlite(PathBuf),
+}
+
+/// Why kept records cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the records in {}: {what}", path.display())]
+pub struct KeptError {
+    path: PathBuf,
+    what: String,
+}
+
+/// One request that ended, as far as reports ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// When it began, in milliseconds since 1970.
+    pub ms: i64,
+    /// `allow`, `deny`, `observe` or `none`.
+    pub decision: &'a str,
+    /// The reason's token; empty where allowed.
+    pub reason: &'a str,
+    /// The rule's id, or empty.
+    pub rule: &'a str,
+    /// The listener's name.
+    pub tool: &'a str,
+    /// Who asked, where that is known.
+    pub identity: &'a str,
+    /// The host as it is matched; empty where none was understood.
+    pub host: &'a str,
+    /// The port; 0 where none was understood.
+    pub port: u16,
+    /// The address that was dialled, with its port; empty for none, and where [`Wanted::Report`] was asked for.
+    pub address: &'a str,
+}
+
+/// What somebody needs to know of each request. A database answers the first from an index alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All but the address.
+    Report,
+    /// The address as well.
+    Address,
+}
+
+/// What was found beside requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Records that are missing, by the reason of their `gap` lines.
+    pub missing: Vec<(String, u64)>,
+    /// Lines that are no records.
+    pub unreadable: u64,
+}
+
+impl Kept {
+    /// Records in a file; which kind it is, its first bytes say.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_file(path: PathBuf) -> Result<Self, KeptError> {
+        const MAGIC: &[u8] = b"SQLite format 3\0";
+        let mut first = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut first));
+        match read {
+            Err(error) => Err(KeptError::new(path, &error)),
+            Ok(_) if first == MAGIC => Ok(Self::Sqlite(path)),
+            Ok(_) => Ok(Self::Jsonl(path)),
+        }
+    }
+
+    /// The file, to name it.
+    pub fn path(&self) -> &PathBuf {
+        match self {
+            Self::Jsonl(path) | Self::Sqlite(path) => path,
+        }
+    }
+
+    /// Shows every request that began at `since` or later, in the order in which they ended.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds something else.
+    pub fn requests(
+        &self,
+        wanted: Wanted,
+        since: Option<SystemTime>,
+        mut each: impl FnMut(&Request<'_>),
+    ) -> Result<Beside, KeptError> {
+        let since = since.map_or(i64::MIN, |since| {
+            jiff::Timestamp::try_from(since).map_or(i64::MIN, jiff::Timestamp::as_millisecond)
+        });
+        match self {
+            Self::Jsonl(path) => jsonl::requests(path, since, &mut each).map_err(|error| self.error(&error)),
+            Self::Sqlite(path) => sqlite::requests(path, wanted, since, &mut each).map_err(|error| self.error(&error)),
+        }
+    }
+
+    /// Walks all lines in order and computes their hashes again.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn verify(&self) -> Result<Verified, KeptError> {
+        match self {
+            Self::Jsonl(path) => jsonl::verify(path).map_err(|error| self.error(&error)),
+            Self::Sqlite(path) => sqlite::verify(path).map_err(|error| self.error(&error)),
+        }
+    }
+
+    fn error(&self, what: &dyn std::fmt::Display) -> KeptError {
+        KeptError { path: self.path().clone(), what: what.to_string() }
+    }
+}
+
+impl KeptError {
+    fn new(path: PathBuf, what: &io::Error) -> Self {
+        Self { path, what: what.to_string() }
+    }
+}
+
+impl Beside {
+    fn gap(&mut self, reason: &str, dropped: u64) {
+        match self.missing.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, sum)) => *sum += dropped,
+            None if dropped > 0 => self.missing.push((reason.to_owned(), dropped)),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

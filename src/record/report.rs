@@ -1,0 +1,264 @@
+//! Requests and denials, added up for people.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+use super::kept::Request;
+
+/// What a report has a row for each of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// `host:port` as asked for.
+    Destination,
+    /// The registrable domain; an address is its own.
+    Domain,
+    /// The rule that decided.
+    Rule,
+    /// Who asked.
+    User,
+    /// The listener.
+    Tool,
+    /// The reason; allowed requests have none.
+    Reason,
+    /// The day, in UTC.
+    Day,
+}
+
+/// How many requests there were, and how many of them were denied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Count {
+    /// All.
+    pub requests: u64,
+    /// `decision = "deny"`.
+    pub denied: u64,
+}
+
+/// A sum in the making.
+#[derive(Debug)]
+pub struct Report {
+    by: By,
+    keys: HashMap<Box<str>, Count>,
+    total: Count,
+    hours: BTreeMap<i64, Count>,
+    denied: HashMap<Box<str>, u64>,
+    /// Reused for each key.
+    key: String,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ReportRow {
+    /// What it is about; empty for what has none.
+    pub key: Box<str>,
+    /// How often.
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+/// A report that is done.
+#[derive(Clone, Debug)]
+pub struct Summed {
+    /// The most denied first, then the most asked for; days in their order.
+    pub rows: Vec<ReportRow>,
+    /// All together.
+    pub total: Count,
+    /// By hour since 1970; hours without a request are not there.
+    pub hours: BTreeMap<i64, Count>,
+    /// Denied destinations, the most denied first.
+    pub denied: Vec<(Box<str>, u64)>,
+}
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+impl Report {
+    /// An empty one.
+    pub fn new(by: By) -> Self {
+        Self {
+            by,
+            keys: HashMap::new(),
+            total: Count::default(),
+            hours: BTreeMap::new(),
+            denied: HashMap::new(),
+            key: String::new(),
+        }
+    }
+
+    /// Adds one request.
+    pub fn add(&mut self, request: &Request<'_>) {
+        let denied = request.decision == "deny";
+        self.key.clear();
+        match self.by {
+            By::Destination => destination(&mut self.key, request),
+            By::Domain => self.key.push_str(domain(request.host)),
+            By::Rule => self.key.push_str(request.rule),
+            By::User => self.key.push_str(request.identity),
+            By::Tool => self.key.push_str(request.tool),
+            By::Reason => self.key.push_str(request.reason),
+            By::Day => self.key.push_str(&day(request.ms)),
+        }
+        match self.keys.get_mut(self.key.as_str()) {
+            Some(count) => count.add(denied),
+            None => {
+                let mut count = Count::default();
+                count.add(denied);
+                self.keys.insert(self.key.as_str().into(), count);
+            }
+        }
+        self.total.add(denied);
+        self.hours.entry(request.ms.div_euclid(HOUR_MS)).or_default().add(denied);
+        if denied {
+            self.key.clear();
+            destination(&mut self.key, request);
+            match self.denied.get_mut(self.key.as_str()) {
+                Some(count) => *count += 1,
+                None => _ = self.denied.insert(self.key.as_str().into(), 1),
+            }
+        }
+    }
+
+    /// The rows in their order.
+    pub fn finish(self) -> Summed {
+        let rows = self.keys.into_iter().map(|(key, count)| ReportRow { key, count });
+        let mut rows: Vec<_> = rows.collect();
+        match self.by {
+            By::Day => rows.sort_unstable_by(|a, b| a.key.cmp(&b.key)),
+            _ => rows.sort_unstable_by(|a, b| {
+                let order = |row: &ReportRow| (row.count.denied, row.count.requests);
+                order(b).cmp(&order(a)).then_with(|| a.key.cmp(&b.key))
+            }),
+        }
+        let mut denied: Vec<_> = self.denied.into_iter().collect();
+        denied.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Summed { rows, total: self.total, hours: self.hours, denied }
+    }
+}
+
+impl Count {
+    fn add(&mut self, denied: bool) {
+        self.requests += 1;
+        self.denied += u64::from(denied);
+    }
+}
+
+/// `host:port`; nothing where none was understood.
+fn destination(key: &mut String, request: &Request<'_>) {
+    if !request.host.is_empty() {
+        use std::fmt::Write;
+        // A String takes all.
+        let _ = write!(key, "{}:{}", request.host, request.port);
+    }
+}
+
+/// What one owner registered; addresses and single labels stand for themselves.
+fn domain(host: &str) -> &str {
+    let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
+    if is_address { host } else { psl::domain_str(host).unwrap_or(host) }
+}
+
+fn day(ms: i64) -> String {
+    let start = ms.div_euclid(DAY_MS) * DAY_MS;
+    let date = Offset::UTC.to_datetime(Timestamp::from_millisecond(start).unwrap_or_default()).date();
+    date.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two days of traffic, made by hand.
+    fn traffic() -> Vec<Request<'static>> {
+        let at = |day: i64, hour: i64| 1_795_392_000_000 + day * DAY_MS + hour * HOUR_MS; // 2026-11-23
+        let request = |ms, decision, reason, rule, host, port| Request {
+            ms,
+            decision,
+            reason,
+            rule,
+            tool: "browser",
+            identity: "",
+            host,
+            port,
+            address: "",
+        };
+        vec![
+            request(at(0, 0), "allow", "", "allow:*.example.com", "a.example.com", 443),
+            request(at(0, 1), "allow", "", "allow:*.example.com", "b.example.com", 443),
+            request(at(0, 1), "deny", "host_not_allowed", "", "example.com", 443),
+            request(at(0, 23), "deny", "host_not_allowed", "", "x.example.co.uk", 80),
+            request(at(1, 0), "deny", "host_denied", "deny:x.example.co.uk", "x.example.co.uk", 80),
+            request(at(1, 5), "observe", "host_not_allowed", "", "192.0.2.7", 8080),
+            request(at(1, 5), "none", "malformed_request", "", "", 0),
+            request(at(1, 5), "deny", "address_not_allowed", "", "[2001:db8::1]", 443),
+        ]
+    }
+
+    fn rows(by: By) -> Vec<(String, u64, u64)> {
+        let mut report = Report::new(by);
+        traffic().iter().for_each(|request| report.add(request));
+        let summed = report.finish();
+        assert_eq!(summed.total, Count { requests: 8, denied: 4 });
+        let sums = summed.rows.iter().fold((0, 0), |sum, row| (sum.0 + row.count.requests, sum.1 + row.count.denied));
+        assert_eq!(sums, (8, 4), "rows add up to the total");
+        summed.rows.into_iter().map(|row| (row.key.into(), row.count.requests, row.count.denied)).collect()
+    }
+
+    fn row(key: &str, requests: u64, denied: u64) -> (String, u64, u64) {
+        (key.to_owned(), requests, denied)
+    }
+
+    #[test]
+    fn each_way_to_add_up_has_its_rows() {
+        assert_eq!(
+            rows(By::Destination),
+            [
+                row("x.example.co.uk:80", 2, 2),
+                row("[2001:db8::1]:443", 1, 1),
+                row("example.com:443", 1, 1),
+                row("", 1, 0),
+                row("192.0.2.7:8080", 1, 0),
+                row("a.example.com:443", 1, 0),
+                row("b.example.com:443", 1, 0),
+            ]
+        );
+        assert_eq!(
+            rows(By::Domain),
+            [
+                row("example.co.uk", 2, 2),
+                row("example.com", 3, 1),
+                row("[2001:db8::1]", 1, 1),
+                row("", 1, 0),
+                row("192.0.2.7", 1, 0),
+            ]
+        );
+        assert_eq!(rows(By::Day), [row("2026-11-23", 4, 2), row("2026-11-24", 4, 2)]);
+        assert_eq!(
+            rows(By::Reason),
+            [
+                row("host_not_allowed", 3, 2),
+                row("address_not_allowed", 1, 1),
+                row("host_denied", 1, 1),
+                row("", 2, 0),
+                row("malformed_request", 1, 0),
+            ]
+        );
+        assert_eq!(
+            rows(By::Rule),
+            [row("", 5, 3), row("deny:x.example.co.uk", 1, 1), row("allow:*.example.com", 2, 0)]
+        );
+        assert_eq!(rows(By::Tool), [row("browser", 8, 4)]);
+        assert_eq!(rows(By::User), [row("", 8, 4)]);
+    }
+
+    #[test]
+    fn hours_and_the_most_denied_come_with_every_report() {
+        let mut report = Report::new(By::Tool);
+        traffic().iter().for_each(|request| report.add(request));
+        let summed = report.finish();
+        let hours: Vec<_> = summed.hours.values().map(|count| (count.requests, count.denied)).collect();
+        assert_eq!(hours, [(1, 0), (2, 1), (1, 1), (1, 1), (3, 1)]);
+        let denied: Vec<_> = summed.denied.iter().map(|(to, count)| (&**to, *count)).collect();
+        assert_eq!(denied, [("x.example.co.uk:80", 2), ("[2001:db8::1]:443", 1), ("example.com:443", 1)]);
+    }
+}
