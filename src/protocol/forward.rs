@@ -5,7 +5,7 @@
 //! request on it is judged, its address too. A parent proxy on the way gets the same head in absolute-form, and it alone
 //! gets the credentials for it.
 //!
-//! Measured before this shape was chosen: see `protocol` (the module's doc).
+//! What was measured before this shape was chosen stands in the doc of `protocol`.
 
 use std::fmt;
 use std::rc::Rc;

@@ -2,6 +2,15 @@
 //!
 //! Every protocol leads to the same place: `Enforcer::begin` at a request's first byte, `Attempt::open` for its way out.
 //! No room here dials, resolves, decides or records by itself.
+//!
+//! Why our own loop over the strict reader, and not hyper behind it. Both were tried for plain HTTP (`GET` of 128 bytes,
+//! 32 kept-alive connections, medians of four interleaved rounds, CPU time of the proxy a request, a proxy without policy
+//! or names: 11.1 µs). hyper's server and client with nothing around them, no gate, no policy, no record: 16.6 µs. This
+//! loop with all of that, records written: 21.5 µs. The gate has to read every head and every framing in any case, since
+//! hyper drops and repairs what a judge must see, so hyper would have cost its share on top, and a second reader of the
+//! same bytes is what request smuggling is made of. In code the loop is the smaller of the two as well: feeding vetted
+//! bytes to hyper one message at a time, and taking the socket back, needs what `exchange` does and more. hyper serves the
+//! admin listener alone; a test of the layering holds that, and so its own error answers are unreachable from a client.
 
 mod answer;
 mod connect;
