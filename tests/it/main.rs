@@ -40,6 +40,7 @@ mod malformed;
 mod observe;
 mod own_paths;
 mod parent;
+mod promises;
 mod records;
 mod reload;
 mod revoke;
