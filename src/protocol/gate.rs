@@ -125,8 +125,9 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
             };
         }
         let next = match whole_head(&door, &mut wire).await {
-            Ok(length) => request(&door, wire, &mut idle, attempt, length).await,
-            Err(why) => no_head(wire, attempt, why).await,
+            // Boxed: a connection that waits for its next request must not hold room for all that one can become.
+            Ok(length) => Box::pin(request(&door, wire, &mut idle, attempt, length)).await,
+            Err(why) => Box::pin(no_head(wire, attempt, why)).await,
         };
         wire = match next {
             Next::KeepAlive(mut wire) if !door.drain.is_draining() => {
@@ -135,7 +136,7 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
             }
             Next::KeepAlive(wire) | Next::Close(wire) => {
                 drop(idle);
-                return wire.close_gently().await;
+                return Box::pin(wire.close_gently()).await;
             }
             Next::Gone => return,
         };
