@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::harness::{Finished, Origin, Proxy, allow, finish};
 
 /// The command, or none with a printed reason where this machine has no such program. On CI that is a failure.
-fn tool(name: &str, probe: &[&str]) -> Option<Command> {
+pub fn tool(name: &str, probe: &[&str]) -> Option<Command> {
     let works = Command::new(name).args(probe).output().is_ok_and(|output| output.status.success());
     if !works {
         assert_ne!(std::env::var("CI_REQUIRE_TOOLS").as_deref(), Ok("1"), "{name} is required here");

@@ -46,5 +46,6 @@ mod reload;
 mod revoke;
 mod scripted_names;
 mod selftest;
+mod socks5;
 mod source_text;
 mod tls_listener;
