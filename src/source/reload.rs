@@ -2,7 +2,7 @@
 //!
 //! Guaranteed:
 //! - A change of the policy's files, of a list, or of a symlink on the way to one is in force within a second.
-//! - A file is loaded only after it looked the same twice in a row: whoever writes it slowly is not read half-way.
+//! - A file is loaded only after it has looked the same for [`SETTLED`]: whoever writes it slowly is not read half-way.
 //! - A policy that does not load never replaces the one in force; why is logged, counted and shown.
 //! - Requests to reload that come while one runs are answered together by the next.
 //!
@@ -11,16 +11,20 @@
 
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::{PolicySource, Watch};
 use crate::store::{Reload, ReloadOutcome, Reloads, Store};
 
-/// Between two looks at the files. Two looks must agree before a load, and a load of a million names takes about half a
-/// second: together within the second that the contract gives.
-const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks at the files.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long the files must have looked the same before they are loaded. A writer that pauses for longer in the middle of
+/// a file looks like one that has finished. With the look that finds the change, and a load of a million names in about
+/// half a second, a change is in force within the second that the contract gives.
+const SETTLED: Duration = Duration::from_millis(300);
 
 /// Starts the loader's thread for a policy that is already in force.
 ///
@@ -30,7 +34,7 @@ pub fn start(source: PolicySource, watch: Watch, store: Arc<Store>) -> std::io::
     let (reloads, requests) = Reloads::new();
     thread::Builder::new().name("policy".into()).spawn(move || {
         yield_to_requests();
-        Loader { source, seen: watch.clone(), loaded: watch, store }.run(&requests);
+        Loader { source, seen: watch.clone(), since: Instant::now(), loaded: watch, store }.run(&requests);
     })?;
     Ok(reloads)
 }
@@ -39,6 +43,8 @@ struct Loader {
     source: PolicySource,
     /// What the last look saw.
     seen: Watch,
+    /// Since when it has looked so.
+    since: Instant,
     /// What the last load, good or bad, was made of.
     loaded: Watch,
     store: Arc<Store>,
@@ -66,10 +72,11 @@ impl Loader {
     fn look(&mut self) {
         self.store.free_retired();
         let now = self.loaded.again();
-        let settled = now == self.seen;
-        let changed = now != self.loaded;
-        self.seen = now;
-        if changed && settled {
+        if now != self.seen {
+            self.seen = now;
+            self.since = Instant::now();
+        }
+        if self.seen != self.loaded && self.since.elapsed() >= SETTLED {
             // The outcome is logged; nobody waits for it.
             let _logged = self.load();
         }
