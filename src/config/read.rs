@@ -41,6 +41,8 @@ impl Reader<'_> {
         }
         if fields.node(&keys::LISTEN).is_some() {
             config.listen = self.listeners(fields, config.admin.address);
+        } else if let Some(node) = admin.and_then(|admin| admin.node(&keys::ADMIN_ADDRESS)) {
+            self.keep_from_listeners(&config, node);
         }
         if let Some(policy) = fields.table(&keys::POLICY, &mut self.problems) {
             config.policy = self.policy(policy, &config.policy);
@@ -170,6 +172,15 @@ impl Reader<'_> {
             token_file: self.path(fields, &keys::TOKEN_FILE),
             protect_metrics: fields.flag(&keys::PROTECT_METRICS, &mut self.problems).unwrap_or(default.protect_metrics),
             open,
+        }
+    }
+
+    /// The listeners that nobody wrote down want their address too.
+    fn keep_from_listeners(&mut self, config: &Config, written: &Node) {
+        let taken = config.admin.address.zip(config.listen.first());
+        if let Some((address, listener)) = taken.filter(|(address, listener)| collide(*address, listener.address)) {
+            let what = format!("{address} is taken by the listener {} already", quote(&listener.name));
+            self.problems.at(written.span, what, "choose another port");
         }
     }
 

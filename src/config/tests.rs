@@ -260,6 +260,12 @@ fn two_listeners_have_two_names_and_two_addresses() {
         ["outgate.toml:2:11: 127.0.0.1:3129 is taken by 127.0.0.1:3129 already; choose another port"],
         "the admin listener's"
     );
+    assert_eq!(
+        errors("[admin]\naddress = \"127.0.0.1:3128\"\n"),
+        ["outgate.toml:2:11: 127.0.0.1:3128 is taken by the listener \"default\" already; choose another port"],
+        "that of the listener which is there without a word"
+    );
+    assert_eq!(errors("[admin]\naddress = \"127.0.0.1:3130\"\n"), [""; 0]);
     assert_eq!(errors("[[listen]]\naddress = \"127.0.0.1:3129\"\n[admin]\naddress = \"off\"\n"), [""; 0]);
     assert_eq!(
         errors("listen = []\n"),
