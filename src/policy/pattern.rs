@@ -92,8 +92,7 @@ fn check_shape(text: &str) -> Result<(), Refusal> {
         let mend = if host.is_empty() { "write the host alone".to_owned() } else { format!("write `{host}`") };
         return Err(Refusal::new(format!("`{text}` is a URL"), mend));
     }
-    if let Some((host, _)) = text.split_once('@') {
-        let after = text.get(host.len() + 1..).unwrap_or_default();
+    if let Some((_, after)) = text.rsplit_once('@') {
         return Err(Refusal::new(format!("`{text}` has user information"), format!("write `{after}`")));
     }
     if let Some((host, _)) = text.split_once(['/', '?', '#'])
@@ -110,17 +109,17 @@ fn check_shape(text: &str) -> Result<(), Refusal> {
 /// Parts the host from its ports.
 fn split(text: &str) -> Result<(HostText<'_>, Option<&str>), Refusal> {
     if let Some(inside) = text.strip_prefix('[') {
+        let bare = |text: &str| match text.trim_start_matches('[') {
+            "" => "write a host such as `example.com`".to_owned(),
+            bare => format!("write `{bare}`"),
+        };
         let Some((host, rest)) = inside.split_once(']') else {
-            return Err(Refusal::new(
-                format!("`{text}` has a bracket that does not close"),
-                format!("write `{text}]`"),
-            ));
+            let mend = if inside.contains(':') { format!("write `{text}]`") } else { bare(inside) };
+            return Err(Refusal::new(format!("`{text}` has a bracket that does not close"), mend));
         };
         if !host.contains(':') {
-            return Err(Refusal::new(
-                format!("`{text}` has brackets around something else than IPv6"),
-                format!("write `{host}{rest}`"),
-            ));
+            let what = format!("`{text}` has brackets around something else than IPv6");
+            return Err(Refusal::new(what, bare(&format!("{host}{rest}"))));
         }
         return match rest.strip_prefix(':') {
             Some(ports) => Ok((HostText::Numeric(host), Some(ports))),
@@ -378,6 +377,7 @@ mod tests {
             ("example.com/a", "`example.com/a` has a path; write `example.com`"),
             ("example.com:443/", "`example.com:443/` has a path; write `example.com:443`"),
             ("u@example.com", "`u@example.com` has user information; write `example.com`"),
+            ("u@v@example.com", "`u@v@example.com` has user information; write `example.com`"),
             (
                 "10.0.0.1/8",
                 "`10.0.0.1/8` has bits set behind its length; write `10.0.0.0/8` for the block, or `10.0.0.1` for \
@@ -419,6 +419,8 @@ mod tests {
             ),
             ("::1:*", "`::1:*` is IPv6 with a port, without brackets; write `[::1]:*`"),
             ("[::1", "`[::1` has a bracket that does not close; write `[::1]`"),
+            ("[[a.test", "`[[a.test` has a bracket that does not close; write `a.test`"),
+            ("[]", "`[]` has brackets around something else than IPv6; write a host such as `example.com`"),
             ("[127.0.0.1]:80", "`[127.0.0.1]:80` has brackets around something else than IPv6; write `127.0.0.1:80`"),
             ("[::1]x", "`x` stands behind the brackets; write `[::1]`, or `[::1]:443` for one port"),
             ("fe80::1%lo", "`fe80::1%lo` has a zone; leave out `%` and what follows"),

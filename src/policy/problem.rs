@@ -1,6 +1,7 @@
 //! What is wrong with a policy, or looks wrong, and what to write instead.
 
 use super::Span;
+use super::text::is_visible;
 
 /// One mistake or one doubt. Whoever knows the files renders it as `file:line:column: what; mend`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +39,42 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what: what.into(), mend: mend.into() }
+        Self { what: shown(what.into()), mend: shown(mend.into()) }
     }
 
     pub(super) fn at(self, place: Place) -> Problem {
         Problem { place, what: self.what, mend: self.mend }
+    }
+}
+
+/// Most messages repeat what was written, and they end up on terminals: what would not be seen there, or would turn the
+/// direction of writing, is spelled out.
+fn shown(text: String) -> String {
+    if text.chars().all(is_visible) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        if is_visible(letter) {
+            shown.push(letter);
+        } else {
+            shown.extend(letter.escape_default());
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_message_repeats_is_seen() {
+        let refusal = Refusal::new("`a\u{202e}b.test` is a\tURL", "write `\u{feff}b`");
+        assert_eq!(
+            (refusal.what.as_str(), refusal.mend.as_str()),
+            (r"`a\u{202e}b.test` is a\tURL", r"write `\u{feff}b`")
+        );
+        assert_eq!(Refusal::new("`b\u{fc}cher`", "…").what, "`b\u{fc}cher`");
     }
 }
