@@ -252,6 +252,7 @@ mod tests {
             ("OPTIONS http://h.test HTTP/1.1|Host: h.test", "OPTIONS * HTTP/1.1|Host: h.test"),
             ("OPTIONS http://h.test/ HTTP/1.1|Host: h.test", "OPTIONS / HTTP/1.1|Host: h.test"),
             ("OPTIONS http://h.test?a HTTP/1.1|Host: h.test", "OPTIONS /?a HTTP/1.1|Host: h.test"),
+            ("OPTIONS http://h.test/h.test HTTP/1.1|Host: h.test", "OPTIONS /h.test HTTP/1.1|Host: h.test"),
             ("CONNECT h.test:80 HTTP/1.1|Host: x", "CONNECT h.test:80 HTTP/1.1|Host: h.test:80"),
         ] {
             assert_eq!(request(line), format!("{sent}|Via: 1.1 outgate-1"), "{line}");

@@ -57,8 +57,9 @@ pub fn read_request<'b>(buf: &'b [u8], limits: &HeadLimits) -> Result<Option<(Re
     let has_body = !matches!(framing, BodyFraming::None | BodyFraming::Length(0));
     let may_websocket = method == "GET" && version == Version::Http11 && framing == BodyFraming::None;
     let upgrade = said.hop.upgrade().map(|asked| if may_websocket { asked } else { Upgrade::Other });
-    let asks_whole_server = method == "OPTIONS"
-        && target.authority_in(target_text).is_some_and(|authority| target_text.ends_with(authority));
+    let behind_scheme = target_text.split_once("://").map(|(_, rest)| rest);
+    let asks_whole_server =
+        method == "OPTIONS" && behind_scheme.is_some() && target.authority_in(target_text) == behind_scheme;
     let head = RequestHead {
         method,
         target,

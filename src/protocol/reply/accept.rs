@@ -47,6 +47,10 @@ impl Wishes {
     fn note(&mut self, range: &[u8]) {
         let mut parts = range.split(|byte| *byte == b';');
         let media = parts.next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        // An empty element of a list is no element (RFC 9110 §5.6.1), and so no type that we do not have.
+        if media.is_empty() {
+            return;
+        }
         let weight = parts.find_map(weight).unwrap_or(Some(1000));
         // A weight that cannot be read says nothing about what is wanted.
         let Some(weight) = weight else { return };
@@ -162,6 +166,9 @@ mod tests {
             ("application/json;q=1.0000", Sentence),
             ("application/json;q=0.", Sentence),
             ("application/json;Q=0.5", Json),
+            ("text/html;q=0.9,", Html),
+            (", text/html;q=0.9", Html),
+            ("text/html;q=0.9, a", Sentence),
             ("application/json; q=0.001", Json),
             ("application/json;q=-1, text/html;q=high", Sentence),
         ] {
