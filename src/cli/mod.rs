@@ -6,10 +6,13 @@
 mod banner;
 mod check;
 mod doctor;
+mod kept;
 mod pac;
 mod policy;
+mod report;
 mod run;
 mod running;
+mod suggest;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -27,7 +30,7 @@ const FAILED: u8 = 2;
 const MAX_CONFIG: u64 = 1024 * 1024;
 
 /// Commands that the contract names and that this version does not have yet.
-const LATER: [&str; 7] = ["suggest", "report", "top", "ca", "completions", "man", "service"];
+const LATER: [&str; 5] = ["top", "ca", "completions", "man", "service"];
 
 #[derive(Debug, Parser)]
 #[command(name = "outgate", version, about, long_about = LONG, disable_help_subcommand = true)]
@@ -57,6 +60,10 @@ enum Command {
     },
     /// Say what is wrong with this machine's set-up, each with its mend: exit 1 if something is
     Doctor(doctor::Args),
+    /// Add up recorded requests and denials, or check the records' chain: exit 1 if one is missing or was changed
+    Report(report::Args),
+    /// Print the least policy that would have allowed what was recorded
+    Suggest(suggest::Args),
     /// Print the proxy auto-configuration script
     Pac,
     #[command(external_subcommand)]
@@ -80,6 +87,8 @@ pub fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(config, &args),
         Some(Command::Policy { command }) => policy::run(command),
         Some(Command::Doctor(args)) => doctor::run(config, &args),
+        Some(Command::Report(args)) => report::run(config, args),
+        Some(Command::Suggest(args)) => suggest::run(config, args),
         Some(Command::Pac) => pac::run(config),
         Some(Command::Other(words)) => unknown(words.first().map_or("", String::as_str)),
     }

@@ -124,6 +124,8 @@ impl Writer {
         if self.torn_off > 0 {
             self.gap(self.torn_off, GapCause::Restart);
         }
+        // What is known already does not wait for the first request.
+        self.batch(false);
         loop {
             let task = farewell.0.signal.wait(paused_until, self.due_at());
             self.batch(task.flush.is_some() || task.stop);

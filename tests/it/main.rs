@@ -34,6 +34,7 @@ mod forward;
 mod forward_bodies;
 mod forward_faults;
 mod gate;
+mod history;
 mod layering;
 mod limits;
 mod malformed;

@@ -108,7 +108,7 @@ impl Walk {
             // A tunnel that a crash cut off has its `open` line here; nothing is missing that was ever written.
             let fault = jumped || (reason != "restart" && dropped > 0);
             if dropped > 0 || jumped {
-                self.note(place, fault, format!("a gap: {dropped} records are missing ({reason})"));
+                self.note(place, fault, format!("a gap, of records that are missing: {dropped} ({reason})"));
             }
         }
         // What follows a line that is out of its place goes on from before it.

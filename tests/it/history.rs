@@ -1,0 +1,148 @@
+//! The account that lasts: the database, what a crash leaves of it, and the commands that read it.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Finished, Origin, Outgate, Proxy, Settings, allow, until};
+
+fn with_history(policy: String) -> Proxy {
+    Settings::with(policy).record("sqlite = \"history.db\"").start()
+}
+
+/// A command that reads this proxy's records.
+fn ask(proxy: &Proxy, arguments: &[&str]) -> Finished {
+    let config = proxy.path("outgate.toml");
+    Outgate::new().run(&[arguments, &["--config", config.to_str().unwrap()]].concat())
+}
+
+fn report(proxy: &Proxy, arguments: &[&str]) -> Value {
+    let finished = ask(proxy, &[&["report", "--format", "json"], arguments].concat());
+    assert_eq!((finished.code, &*finished.stderr), (Some(0), ""), "{finished:?}");
+    serde_json::from_str(&finished.stdout).unwrap()
+}
+
+#[test]
+fn the_report_counts_what_the_metrics_count_by_either_file() {
+    let origin = Origin::saying("hello");
+    let url = format!("http://ok.test:{}/", origin.port());
+    let proxy = with_history(allow(&["ok.test:*"]));
+    (0..3).for_each(|_| assert_eq!(proxy.get(&url).status(), 200));
+    (0..2).for_each(|_| assert_eq!(proxy.connect("a.corp.test:443").1.status(), 403));
+    assert_eq!(proxy.connect("b.corp.test:443").1.status(), 403);
+    proxy.raw("nonsense\r\n\r\n");
+    let total = json!({ "requests": 7, "denied": 3 });
+    until("all are in the database", || (report(&proxy, &[])["total"] == total).then_some(()));
+
+    let row = |key: &str, requests: u64, denied: u64| json!({ "key": key, "requests": requests, "denied": denied });
+    let destinations = [
+        row("a.corp.test:443", 2, 2),
+        row("b.corp.test:443", 1, 1),
+        row(&format!("ok.test:{}", origin.port()), 3, 0),
+        row("", 1, 0),
+    ];
+    assert_eq!(report(&proxy, &[])["rows"], json!(destinations));
+    let reasons = json!([row("host_not_allowed", 3, 3), row("", 3, 0), row("malformed_request", 1, 0)]);
+    assert_eq!(report(&proxy, &["--by", "reason"])["rows"], reasons);
+    let lines = proxy.path("records.jsonl");
+    assert_eq!(report(&proxy, &["--by", "reason", lines.to_str().unwrap()])["rows"], reasons);
+    assert_eq!(report(&proxy, &["--since", "1h"])["total"], total);
+    assert_eq!(report(&proxy, &["--since", "2999-01-01"])["total"], json!({ "requests": 0, "denied": 0 }));
+    assert_eq!(proxy.metrics().sum("outgate_requests_total", &[]), 7);
+    assert_eq!(proxy.metrics().sum("outgate_requests_total", &[("decision", "deny")]), 3);
+    let page = ask(&proxy, &["report", "--format", "html"]);
+    assert!(page.stdout.starts_with("<!doctype html>") && page.stdout.contains("a.corp.test:443"), "{page:?}");
+}
+
+#[test]
+fn a_killed_proxy_loses_nothing_that_is_a_second_old_and_reports_its_tunnel_as_lost() {
+    let origin = Origin::echo();
+    let mut proxy = with_history(allow(&["ok.test:*"]));
+    let mut tunnel = proxy.tunnel(&format!("ok.test:{}", origin.port()));
+    tunnel.send(b"ping");
+    assert_eq!(tunnel.read(4), b"ping");
+    let kinds = |proxy: &Proxy| -> Vec<String> {
+        let lines = proxy.record_lines();
+        let kind = |line: &String| serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().unwrap().to_owned();
+        lines.iter().map(kind).collect()
+    };
+    until("the tunnel is recorded as open", || (kinds(&proxy) == ["open"]).then_some(()));
+    assert_eq!(proxy.connect("no.corp.test:443").1.status(), 403);
+    proxy.records(1);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    proxy.kill();
+
+    let whole = |proxy: &Proxy| {
+        let verified = ask(proxy, &["report", "--verify"]);
+        assert_eq!(verified.code, Some(0), "{verified:?}");
+        verified.stdout
+    };
+    assert_eq!(whole(&proxy).matches("2 lines, seq 1 to 2: whole").count(), 2);
+    proxy.start_again();
+    until("what was lost is reported", || (kinds(&proxy) == ["open", "end", "gap"]).then_some(()));
+    let gap: Value = serde_json::from_str(&proxy.record_lines()[2]).unwrap();
+    assert_eq!((&gap["reason"], &gap["dropped"]), (&"restart".into(), &1.into()));
+    assert!(proxy.output().iter().any(|line| line.contains("open when outgate last ended")));
+    assert_eq!(proxy.stop(), Some(0));
+    assert_eq!(whole(&proxy).matches("3 lines, seq 1 to 3: whole").count(), 2);
+    let counted = ask(&proxy, &["report", "--format", "json"]);
+    assert!(counted.stdout.ends_with("\"total\":{\"requests\":1,\"denied\":1}}\n"), "{counted:?}");
+    assert!(counted.stderr.contains("cut off by a crash, and not counted: 1"), "{counted:?}");
+}
+
+#[test]
+fn verify_ends_with_1_where_a_line_was_changed_and_says_where() {
+    let mut proxy = Proxy::with(allow(&["ok.test:*"]));
+    (0..5).for_each(|n| assert_eq!(proxy.connect(&format!("n{n}.corp.test:443")).1.status(), 403));
+    proxy.records(5);
+    assert_eq!(proxy.stop(), Some(0));
+    let path = proxy.path("records.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let third = text.lines().nth(2).unwrap();
+    for (changed, place) in [
+        (third.replace("\"deny\"", "\"allow\""), ":4: its `prev`"),
+        (String::new(), ":3: the line before it is missing"),
+    ] {
+        let line = if changed.is_empty() { changed } else { format!("{changed}\n") };
+        fs::write(&path, text.replace(&format!("{third}\n"), &line)).unwrap();
+        let verified = ask(&proxy, &["report", "--verify"]);
+        assert_eq!(verified.code, Some(1), "{verified:?}");
+        assert!(verified.stdout.contains(&format!("records.jsonl{place}")), "{verified:?}");
+        let document: Value =
+            serde_json::from_str(&ask(&proxy, &["report", "--verify", "--format", "json"]).stdout).unwrap();
+        assert_eq!((&document["whole"], &document["sources"][0]["faults"]), (&false.into(), &1.into()));
+    }
+}
+
+#[test]
+fn what_suggest_prints_is_a_policy_that_allows_what_was_denied() {
+    let origin = Origin::saying("hello");
+    let url = format!("http://ok.test:{}/", origin.port());
+    let proxy = with_history(allow(&["also.test:*"]));
+    assert_eq!(proxy.get(&url).status(), 403);
+    until("it is in the database", || (report(&proxy, &[])["total"]["requests"] == 1).then_some(()));
+    let suggested = ask(&proxy, &["suggest"]);
+    assert_eq!((suggested.code, &*suggested.stderr), (Some(0), ""));
+    assert!(suggested.stdout.contains("# 1 request, 1 host_not_allowed"), "{}", suggested.stdout);
+    let folder = Outgate::new().file("policy.toml", &suggested.stdout);
+    let validated = folder.run(&["policy", "validate", "policy.toml"]);
+    assert_eq!((validated.code, &*validated.stderr), (Some(0), ""));
+    let destination = format!("ok.test:{}", origin.port());
+    assert_eq!(folder.run(&["check", "--policy", "policy.toml", &destination]).code, Some(0));
+    assert_eq!(folder.run(&["check", "--policy", "policy.toml", "ok.test:443"]).code, Some(1));
+}
+
+#[test]
+fn a_command_without_records_says_what_to_name() {
+    for (arguments, expected) in [
+        (&["report"][..], "name their file, or a configuration with --config"),
+        (&["suggest"], "name their file, or a configuration with --config"),
+        (&["report", "nothing.db"], "cannot read the records in nothing.db: "),
+        (&["report", "--since", "soon", "records.jsonl"], "--since: `soon` is neither"),
+        (&["report", "--format", "ocsf", "records.jsonl"], "`--format ocsf` is not supported in this version"),
+    ] {
+        let finished = Outgate::new().run(arguments);
+        assert_eq!((finished.code, &*finished.stdout), (Some(2), ""), "{arguments:?}");
+        assert!(finished.stderr.contains(expected), "{}", finished.stderr);
+    }
+}
