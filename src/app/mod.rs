@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin;
-use crate::config::{Config, ListenProtocol, ParentConfig};
+use crate::config::{Config, ListenProtocol, ParentConfig, Redacted};
 use crate::dial::{self, DnsSettings, ParentProxy, Resolver};
 use crate::enforce;
 use crate::facts::{Destination, Host, OwnAddresses};
@@ -371,6 +371,11 @@ fn record_settings(config: &Config, listeners: &[Listener], workers: usize, term
         workers,
         jsonl,
         sqlite,
+        redact: record::Redact {
+            client: config.record.redact.contains(&Redacted::Client),
+            path: config.record.redact.contains(&Redacted::Path),
+            key: config.record.redact_key.clone(),
+        },
         max_destinations: config.record.max_destinations,
         terminal,
         ring: RING,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ListenProtocol;
+use super::{ListenProtocol, Redacted};
 use crate::policy::text::{Key, Section, Shape, words};
 
 /// The longest path that Linux opens (`PATH_MAX`).
@@ -146,6 +146,15 @@ pub(super) const SQLITE_MAX_SIZE: Key =
         .default("\"2 GiB\"");
 pub(super) const KEEP: Key =
     Key::new("keep", Shape::Duration(HOUR, YEARS), "For how long the database keeps records.").default("\"90d\"");
+pub(super) const REDACTED: [(&str, Redacted); 2] = [("client", Redacted::Client), ("path", Redacted::Path)];
+pub(super) const REDACT: Key =
+    Key::new("redact", Shape::Choices(&words(&REDACTED)), "What records leave out: a client becomes a keyed hash.");
+pub(super) const REDACT_KEY: Key = Key::new(
+    "redact-key",
+    Shape::Text(MAX_PATH),
+    "The file that holds the key of that hash, so that it stays the same over restarts.",
+)
+.default("a random key at each start");
 pub(super) const MAX_DESTINATIONS: Key = Key::new(
     "max-destinations",
     Shape::Count(1, 100_000),
@@ -167,6 +176,8 @@ static RECORDS: Section = Section {
         SQLITE_MAX_SIZE,
         Key::later("otlp", "remove it: records go to the `jsonl` file, metrics to the admin listener"),
         KEEP,
+        REDACT,
+        REDACT_KEY,
         MAX_DESTINATIONS,
         REQUIRED,
         Key::later("chain-key", "remove it"),

@@ -126,10 +126,23 @@ pub struct RecordConfig {
     pub sqlite_max_size: u64,
     /// For how long the database keeps records.
     pub keep: Duration,
+    /// What is left out of records.
+    pub redact: Vec<Redacted>,
+    /// The file that holds the key for what is hashed; none: a random key at each start.
+    pub redact_key: Option<PathBuf>,
     /// How many denied destinations are counted by name; the rest count under `other`.
     pub max_destinations: usize,
     /// Whether requests are refused while they cannot be recorded; never in this version.
     pub required: bool,
+}
+
+/// A column that records can do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redacted {
+    /// The client's address: a keyed hash stands for it.
+    Client,
+    /// The path: empty.
+    Path,
 }
 
 /// `[dns]`.
@@ -178,6 +191,8 @@ impl Config {
                 sqlite: None,
                 sqlite_max_size: MAX_DATABASE_SIZE,
                 keep: KEEP_RECORDS,
+                redact: Vec::new(),
+                redact_key: None,
                 max_destinations: MAX_DESTINATIONS,
                 required: false,
             },

@@ -222,13 +222,26 @@ impl Reader<'_> {
         let max_destinations = count(fields, &keys::MAX_DESTINATIONS, default.max_destinations, problems);
         let sqlite_max_size =
             fields.size(&keys::SQLITE_MAX_SIZE, problems).map_or(default.sqlite_max_size, |size| size.value);
+        let redact = fields.choices(&keys::REDACT, &keys::REDACTED, problems).unwrap_or_default();
+        let redact_key = self.path(fields, &keys::REDACT_KEY);
         let jsonl = self.path(fields, &keys::JSONL);
         let sqlite = self.path(fields, &keys::SQLITE);
         if let (Some(path), true, Some(node)) = (&sqlite, sqlite == jsonl, fields.node(&keys::SQLITE)) {
             let what = format!("`jsonl` and `sqlite` are both {}", quote(&path.display().to_string()));
             self.problems.at(node.span, what, "give each its own file");
         }
-        RecordConfig { jsonl, max_size, files, sqlite, sqlite_max_size, keep, max_destinations, required: false }
+        RecordConfig {
+            jsonl,
+            max_size,
+            files,
+            sqlite,
+            sqlite_max_size,
+            keep,
+            redact,
+            redact_key,
+            max_destinations,
+            required: false,
+        }
     }
 
     fn limits(&mut self, fields: Fields<'_>, default: Limits) -> Limits {

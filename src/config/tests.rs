@@ -234,6 +234,14 @@ fn a_database_is_beside_the_configuration_and_is_no_file_of_lines() {
 }
 
 #[test]
+fn what_records_leave_out_is_named_and_its_key_is_a_file() {
+    let record = parse("[record]\nredact = [\"client\", \"path\"]\nredact-key = \"record.key\"\n").unwrap().0.record;
+    assert_eq!(record.redact, [Redacted::Client, Redacted::Path]);
+    assert_eq!(record.redact_key, Some("/etc/outgate/record.key".into()));
+    assert_eq!(errors("[record]\nredact = [\"host\"]\n").len(), 1, "without it there is no record worth keeping");
+}
+
+#[test]
 fn a_short_idle_limit_is_a_warning() {
     let (config, warnings) = parse("[limits]\nidle-timeout = \"5m\"\n").unwrap();
     assert_eq!(config.limits.idle_timeout, secs(300));

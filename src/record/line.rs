@@ -1,7 +1,7 @@
 //! One line: a record with its place in the sequence, as JSON.
 //!
 //! The columns are those of CONTRACT §6 in that order, each in every line: text that is not known is "", a number 0.
-//! `client` and `address` are `ip:port` (IPv6 in brackets). `time` is when the request began, UTC with milliseconds.
+//! `client` and `address` are `ip:port` (IPv6 in brackets); a hidden client is `hmac:` and 16 hexadecimal digits. `time` is when the request began, UTC with milliseconds.
 //! `decide_us`, `dial_ms` and `duration_ms` have up to three decimals. `prev` is the first half of the SHA-256 of the
 //! line before, without its line feed, in hexadecimal; "" in a file's very first line, and everywhere while nothing
 //! writes lines (nobody could check it). A `gap` has one column more, `dropped`; its reason is `buffer_full` (a worker
@@ -17,6 +17,7 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use super::entry::{Kind, Record};
+use super::redact::ClientHash;
 use crate::facts::{Destination, Host};
 
 /// One line of the record: what the file, the API and those who follow it show alike.
@@ -25,6 +26,8 @@ pub struct RecordLine {
     pub(super) seq: u64,
     pub(super) prev: Option<LineHash>,
     pub(super) body: Body,
+    /// What stands for the client in every sink, where its address is hidden.
+    pub(super) client: Option<ClientHash>,
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +99,7 @@ impl RecordLine {
     /// The columns, with another `prev` than the line's own: each sink has a chain of its own.
     pub(super) fn columns(&self, prev: Option<LineHash>) -> Columns<'_> {
         let columns = match &self.body {
-            Body::Record(record) => Columns::of(record),
+            Body::Record(record) => Columns::of(record, self.client),
             Body::Gap(gap) => Columns {
                 time: Shown(Some(UtcTime(gap.at))),
                 kind: "gap",
@@ -126,7 +129,7 @@ pub(super) struct Columns<'a> {
     pub(super) protocol: &'a str,
     pub(super) tool: &'a str,
     pub(super) identity: &'a str,
-    pub(super) client: Shown<std::net::SocketAddr>,
+    pub(super) client: Shown<ClientText>,
     pub(super) method: &'a str,
     pub(super) host: Shown<&'a Host>,
     pub(super) port: u16,
@@ -157,7 +160,7 @@ impl Serialize for RecordLine {
 }
 
 impl<'a> Columns<'a> {
-    fn of(record: &'a Record) -> Self {
+    fn of(record: &'a Record, hidden: Option<ClientHash>) -> Self {
         Self {
             seq: 0,
             time: Shown(Some(UtcTime(record.started))),
@@ -167,7 +170,7 @@ impl<'a> Columns<'a> {
             protocol: record.protocol.map_or("", |protocol| protocol.as_str()),
             tool: record.listener.as_str(),
             identity: "",
-            client: Shown(Some(record.client)),
+            client: Shown(Some(hidden.map_or(ClientText::Plain(record.client), ClientText::Hidden))),
             method: record.method.as_ref().map_or("", |method| method.as_str()),
             host: Shown(record.destination.as_ref().map(Destination::host)),
             port: record.destination.as_ref().map_or(0, |destination| destination.port().get()),
@@ -197,6 +200,22 @@ impl<'a> Columns<'a> {
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 units, which are centuries of microseconds")]
 fn thousandths(duration: Duration, unit: Duration) -> f64 {
     (duration.as_nanos() / unit.as_nanos()) as f64 / 1000.0
+}
+
+/// A client as a line names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ClientText {
+    Plain(std::net::SocketAddr),
+    Hidden(ClientHash),
+}
+
+impl fmt::Display for ClientText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(address) => address.fmt(f),
+            Self::Hidden(hash) => hash.fmt(f),
+        }
+    }
 }
 
 /// A value by its `Display`, or "".
@@ -300,7 +319,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::record) fn line(seq: u64, record: Record) -> RecordLine {
-        RecordLine { seq, prev: None, body: Body::Record(Box::new(record)) }
+        RecordLine { seq, prev: None, body: Body::Record(Box::new(record)), client: None }
     }
 
     #[test]
@@ -343,7 +362,7 @@ pub(super) mod tests {
     #[test]
     fn a_gap_says_how_many_and_why() {
         let gap = Gap { at: SystemTime::UNIX_EPOCH, dropped: 312, cause: GapCause::WriteFailed };
-        let line = RecordLine { seq: 9, prev: None, body: Body::Gap(gap) };
+        let line = RecordLine { seq: 9, prev: None, body: Body::Gap(gap), client: None };
         let json = line.to_json();
         assert!(json.starts_with(r#"{"seq":9,"time":"1970-01-01T00:00:00.000Z","kind":"gap","id":"","listener":"","#));
         assert!(json.contains(r#""decision":"none","reason":"write_failed","#), "{json}");

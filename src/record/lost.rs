@@ -85,7 +85,7 @@ mod tests {
         let of = |seq, kind, id| line(seq, Record { kind, ..denied(id, "a.test:443") }).to_json();
         let gap = |cause| {
             let gap = Gap { at: std::time::SystemTime::now(), dropped: 1, cause };
-            RecordLine { seq: 9, prev: None, body: Body::Gap(gap) }.to_json()
+            RecordLine { seq: 9, prev: None, body: Body::Gap(gap), client: None }.to_json()
         };
         let lines = [
             of(1, Kind::End, 1),

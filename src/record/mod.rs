@@ -40,6 +40,7 @@ mod lost;
 mod metrics;
 mod probe;
 mod recorder;
+mod redact;
 pub mod report;
 mod ring;
 mod sightings;
@@ -60,6 +61,7 @@ pub use line::RecordLine;
 pub use metrics::Metrics;
 pub use probe::Probe;
 pub use recorder::{Followed, Follower, Jsonl, Recorder, Settings, Terminal, Totals};
+pub use redact::Redact;
 pub use ring::{MAX_RING_TEXT, RecentFilter};
 pub use worker::WorkerRecorder;
 

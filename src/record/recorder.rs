@@ -17,10 +17,11 @@ use super::destinations::{Delta, Table};
 use super::entry::Verdict;
 use super::line::RecordLine;
 use super::probe::{Probe, Probes};
+use super::redact::Redaction;
 use super::ring::Ring;
 use super::signal::Signal;
 use super::writer::Writer;
-use super::{Denials, Metrics, RecentFilter, Sqlite, WorkerRecorder, lock};
+use super::{Denials, Metrics, RecentFilter, Redact, Sqlite, WorkerRecorder, lock};
 use crate::facts::Destination;
 
 /// Lines that a follower may be behind before it loses some.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub jsonl: Option<Jsonl>,
     /// The database, if any.
     pub sqlite: Option<Sqlite>,
+    /// What is left out of records.
+    pub redact: Redact,
     /// Rows of denied destinations that have a name of their own; half as many whole domains beside them.
     pub max_destinations: usize,
     /// What standard error shows.
@@ -142,6 +145,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The file cannot be opened, is written by another process or holds no records; the database is another program's;
+    /// the key of what is hidden cannot be read;
     /// no randomness; no thread.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let follow = broadcast::Sender::new(FOLLOWER_LAG);
@@ -156,7 +160,10 @@ impl Recorder {
             lost: Lost::default(),
             probes: Probes::default(),
         });
-        let writer = Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.sqlite, settings.terminal)?;
+        let hides = settings.redact.client || settings.redact.path;
+        let redaction = hides.then(|| Redaction::open(&settings.redact)).transpose()?;
+        let writer =
+            Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.sqlite, settings.terminal, redaction)?;
         let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
         Ok(Self { shared, writer: Mutex::new(Some(thread)) })
     }

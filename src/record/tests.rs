@@ -20,6 +20,7 @@ fn settings() -> Settings {
         workers: 2,
         jsonl: None,
         sqlite: None,
+        redact: Redact::default(),
         max_destinations: 2000,
         terminal: Terminal::Off,
         ring: 10_000,
@@ -256,6 +257,28 @@ fn the_database_holds_what_the_file_holds() {
     let lines = lines(&dir.path().join("records.jsonl"));
     assert_eq!(verified(&lines), (1..=3000).collect::<Vec<_>>());
     assert_eq!(rows(dir.path()), lines);
+}
+
+#[test]
+fn what_is_hidden_is_in_no_sink_and_a_client_still_finds_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let redact = Redact { client: true, path: true, key: None };
+    let recorder = Recorder::start(Settings { redact, ..with_both(dir.path()) }).unwrap();
+    for client in ["192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:3"] {
+        let (client, path) = (client.parse().unwrap(), Some("/secret".into()));
+        recorder.worker(0).emit(Record { client, path, ..denied(1, "a.test:80") });
+    }
+    recorder.flush();
+    let own = RecentFilter { client_ip: "192.0.2.1".parse().ok(), ..RecentFilter::newest(9) };
+    assert_eq!(recorder.recent(&own).len(), 2);
+    recorder.shutdown();
+    let lines = lines(&dir.path().join("records.jsonl"));
+    assert_eq!(rows(dir.path()), lines);
+    assert!(!lines.iter().any(|line| line.contains("secret") || line.contains("192.0.2.")), "{lines:?}");
+    let clients: Vec<_> = lines.iter().map(|line| field(line, "client")).collect();
+    assert!(clients[0] == clients[1] && clients[0] != clients[2], "{clients:?}");
+    assert!(clients[0].as_str().unwrap().starts_with("hmac:"));
+    verified(&lines);
 }
 
 #[test]

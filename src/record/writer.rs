@@ -16,6 +16,7 @@ use super::history::{History, Opened, Sqlite};
 use super::jsonl::JsonlFile;
 use super::line::{Body, Gap, GapCause, LineHash, RecordLine};
 use super::recorder::{Jsonl, Shared, Terminal};
+use super::redact::Redaction;
 use super::terminal::TerminalSink;
 use super::{lock, lost};
 
@@ -47,6 +48,7 @@ pub(super) struct Writer {
     /// Tunnels that were open when the process before this one ended without its last word.
     torn_off: u64,
     terminal: Option<TerminalSink>,
+    redaction: Option<Redaction>,
     /// Reused for each line's JSON.
     json: Vec<u8>,
 }
@@ -58,6 +60,7 @@ impl Writer {
         jsonl: Option<Jsonl>,
         sqlite: Option<Sqlite>,
         terminal: Terminal,
+        redaction: Option<Redaction>,
     ) -> io::Result<Self> {
         let terminal = TerminalSink::stderr(terminal);
         let mut writer = Self {
@@ -69,6 +72,7 @@ impl Writer {
             history: None,
             torn_off: 0,
             terminal,
+            redaction,
             json: Vec::new(),
         };
         let history = sqlite.map(Opened::open).transpose()?;
@@ -108,7 +112,7 @@ impl Writer {
     /// The file lacks lines up to the present `seq`, which the database has. It says so in the place of the last of them.
     fn fall_behind(&mut self, last: u64) {
         let gap = Gap { at: SystemTime::now(), dropped: self.seq - last, cause: GapCause::Restart };
-        let line = RecordLine { seq: self.seq, prev: self.prev, body: Body::Gap(gap) };
+        let line = RecordLine { seq: self.seq, prev: self.prev, body: Body::Gap(gap), client: None };
         self.json.clear();
         line.write_json(&mut self.json);
         let hash = LineHash::of(&self.json);
@@ -204,9 +208,13 @@ impl Writer {
     }
 
     /// Gives a line its place and hands it to every sink.
-    fn line(&mut self, body: Body, now: Instant) {
+    fn line(&mut self, mut body: Body, now: Instant) {
         self.seq += 1;
-        let line = RecordLine { seq: self.seq, prev: self.prev, body };
+        let client = match (&mut body, &self.redaction) {
+            (Body::Record(record), Some(redaction)) => redaction.apply(record),
+            _ => None,
+        };
+        let line = RecordLine { seq: self.seq, prev: self.prev, body, client };
         if self.jsonl.is_some() || self.terminal.as_ref().is_some_and(TerminalSink::wants_json) {
             self.json.clear();
             line.write_json(&mut self.json);
@@ -244,7 +252,7 @@ impl Writer {
         }
         let Some((dropped, prev)) = jsonl.mend() else { return };
         let gap = Gap { at: SystemTime::now(), dropped, cause: GapCause::WriteFailed };
-        let line = RecordLine { seq: self.seq + 1, prev, body: Body::Gap(gap) };
+        let line = RecordLine { seq: self.seq + 1, prev, body: Body::Gap(gap), client: None };
         self.json.clear();
         line.write_json(&mut self.json);
         let hash = LineHash::of(&self.json);

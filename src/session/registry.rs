@@ -330,6 +330,7 @@ mod tests {
             workers: 1,
             jsonl: None,
             sqlite: None,
+            redact: crate::record::Redact::default(),
             max_destinations: 10,
             terminal: Terminal::Off,
             ring: 100,

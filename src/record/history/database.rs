@@ -226,7 +226,7 @@ impl Database {
 impl Missing {
     fn line(self, seq: u64) -> RecordLine {
         let gap = Gap { at: SystemTime::now(), dropped: self.records, cause: self.cause };
-        RecordLine { seq, prev: None, body: Body::Gap(gap) }
+        RecordLine { seq, prev: None, body: Body::Gap(gap), client: None }
     }
 }
 

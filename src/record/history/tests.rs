@@ -331,7 +331,7 @@ fn tunnels_without_an_end_are_found_once() {
     let of = |seq, kind, id| Item::Line(Arc::new(line(seq, Record { kind, ..denied(id, "a.test:443") })));
     let gap = |seq| {
         let gap = Gap { at: SystemTime::now(), dropped: 1, cause: GapCause::Restart };
-        Item::Line(Arc::new(RecordLine { seq, prev: None, body: Body::Gap(gap) }))
+        Item::Line(Arc::new(RecordLine { seq, prev: None, body: Body::Gap(gap), client: None }))
     };
     let first = [of(1, Kind::Open, 1), of(2, Kind::Open, 2), of(3, Kind::Progress, 3), of(4, Kind::End, 2)];
     database.insert(&first).unwrap();

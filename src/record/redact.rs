@@ -1,0 +1,156 @@
+//! What records do not keep of who asked, and for what.
+//!
+//! A client's address becomes a keyed hash (HMAC-SHA256, RFC 2104), the same for all its requests, so that they can still
+//! be told apart and counted; its port goes. A path goes altogether. Both before a line gets its hash, so that the chain
+//! is over what is kept, and in every sink alike.
+//!
+//! Deliberately not done: hashing without a key. There are few addresses; whoever has the records could try them all.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+
+use super::entry::Record;
+
+/// A shorter key could be tried out.
+const MIN_KEY: usize = 16;
+/// The block of SHA-256, in bytes.
+const BLOCK: usize = 64;
+
+/// What is left out of records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redact {
+    /// The client's address.
+    pub client: bool,
+    /// The path.
+    pub path: bool,
+    /// The file that holds the key of the hash; none: a random key, so that nobody links one run's records to another's.
+    pub key: Option<PathBuf>,
+}
+
+/// The same with its key read.
+pub(super) struct Redaction {
+    client: bool,
+    path: bool,
+    key: Vec<u8>,
+}
+
+/// Stands for a client: half of what would be enough against accident among as many addresses as there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ClientHash([u8; 8]);
+
+impl Redaction {
+    /// Reads the key.
+    ///
+    /// # Errors
+    /// Its file cannot be read or holds less than 16 bytes; no randomness.
+    pub(super) fn open(redact: &Redact) -> io::Result<Self> {
+        let Redact { client, path, key } = redact;
+        let key = match key {
+            Some(file) => {
+                let wrong = |what: String| {
+                    io::Error::new(io::ErrorKind::InvalidInput, format!("redact-key {}: {what}", file.display()))
+                };
+                let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+                let key = text.trim_ascii().to_vec();
+                if key.len() < MIN_KEY {
+                    return Err(wrong(format!("it must hold at least {MIN_KEY} characters")));
+                }
+                key
+            }
+            None => {
+                let mut key = vec![0; 32];
+                getrandom::fill(&mut key).map_err(io::Error::other)?;
+                key
+            }
+        };
+        Ok(Self { client: *client, path: *path, key })
+    }
+
+    /// Takes out of a record what no sink is to have. What stands for its client, if that is hidden: the address itself
+    /// stays in memory, since a client may ask for its own denials.
+    pub(super) fn apply(&self, record: &mut Record) -> Option<ClientHash> {
+        if self.path {
+            record.path = None;
+        }
+        self.client.then(|| self.client(record.client.ip()))
+    }
+
+    fn client(&self, ip: IpAddr) -> ClientHash {
+        let mac = hmac(&self.key, ip.to_canonical().to_string().as_bytes());
+        let mut hash = [0; 8];
+        hash.iter_mut().zip(mac).for_each(|(to, byte)| *to = byte);
+        ClientHash(hash)
+    }
+}
+
+impl fmt::Display for ClientHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hmac:{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for Redaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redaction").field("client", &self.client).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn hmac(key: &[u8], text: &[u8]) -> impl IntoIterator<Item = u8> + use<> {
+    let mut block = [0; BLOCK];
+    let place = block.iter_mut();
+    if key.len() > BLOCK {
+        place.zip(Sha256::digest(key)).for_each(|(to, byte)| *to = byte);
+    } else {
+        place.zip(key).for_each(|(to, byte)| *to = *byte);
+    }
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text).finalize();
+    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::line::tests::denied;
+
+    #[test]
+    fn the_hash_is_the_standard_one() {
+        // RFC 4231, test cases 2 and 6.
+        let hex = |key: &[u8], text: &[u8]| {
+            hmac(key, text).into_iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        assert_eq!(hex(b"Jefe", b"what do ya want for nothing?"), "5bdcc146bf60754e");
+        assert_eq!(hex(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First"), "60e431591ee0b67f");
+    }
+
+    #[test]
+    fn a_client_is_the_same_whatever_its_port_and_only_under_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let with = |key: &str| {
+            let file = dir.path().join("key");
+            std::fs::write(&file, key).unwrap();
+            Redaction::open(&Redact { client: true, path: true, key: Some(file) })
+        };
+        let of = |redaction: &Redaction, client: &str| {
+            let mut record =
+                Record { client: client.parse().unwrap(), path: Some("/a".into()), ..denied(1, "a.test:80") };
+            let hash = redaction.apply(&mut record).unwrap().to_string();
+            assert_eq!(record.path, None);
+            hash
+        };
+        let one = with("0123456789abcdef\n").unwrap();
+        assert_eq!(of(&one, "192.0.2.1:1"), of(&one, "[::ffff:192.0.2.1]:2"));
+        assert_ne!(of(&one, "192.0.2.1:1"), of(&one, "192.0.2.2:1"));
+        assert_ne!(of(&one, "192.0.2.1:1"), of(&with("fedcba9876543210").unwrap(), "192.0.2.1:1"));
+        let random = || Redaction::open(&Redact { client: true, ..Redact::default() }).unwrap();
+        assert_ne!(of_client(&random()), of_client(&random()));
+        assert!(with("too short").unwrap_err().to_string().contains("must hold at least 16 characters"));
+    }
+
+    fn of_client(redaction: &Redaction) -> ClientHash {
+        redaction.client([192, 0, 2, 1].into())
+    }
+}
