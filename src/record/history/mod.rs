@@ -159,6 +159,7 @@ impl Opened {
         let last = self.database.as_ref().map_or(0, |database| database.last().seq);
         if last > 0 && last < seq {
             shared.queue.miss(seq - last, seq, GapCause::Restart);
+            shared.signal.wake(false);
         }
         let keeper = Keeper {
             shared: Arc::clone(&shared),
@@ -179,11 +180,12 @@ impl Opened {
 impl History {
     /// Hands in a line.
     pub(super) fn push(&self, line: &Arc<RecordLine>) {
-        let queued = self.shared.queue.push(line);
-        if let Queued::Lost(records) = queued {
-            self.shared.lost.fetch_add(records, Ordering::Relaxed);
+        match self.shared.queue.push(line) {
+            Queued::First => self.shared.signal.wake(false),
+            Queued::HalfFull => self.shared.signal.wake(true),
+            Queued::Waits => {}
+            Queued::Lost(records) => _ = self.shared.lost.fetch_add(records, Ordering::Relaxed),
         }
-        self.shared.signal.wake(queued == Queued::HalfFull);
     }
 
     /// Waits until everything that was handed in has been tried.

@@ -47,6 +47,8 @@ impl Item {
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Queued {
+    /// It is the first since the thread came by.
+    First,
     Waits,
     /// It waits, and half of the room is taken.
     HalfFull,
@@ -65,7 +67,11 @@ impl Queue {
         }
         waiting.text = text;
         waiting.items.push(Item::Line(Arc::clone(line)));
-        if waiting.items.len() == MAX_QUEUED / 2 { Queued::HalfFull } else { Queued::Waits }
+        match waiting.items.len() {
+            1 => Queued::First,
+            len if len == MAX_QUEUED / 2 => Queued::HalfFull,
+            _ => Queued::Waits,
+        }
     }
 
     /// Notes that records up to this line are missing.
