@@ -128,3 +128,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let _late = timeout(LINGER_TIME, drain).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_reads_ends_the_connection() {
+        let (ours, mut theirs) = duplex(16);
+        let began = Instant::now();
+        let mut wire = Wire::new(ours);
+        assert!(wire.send(&[b'x'; 16]).await.is_ok(), "what fits needs no reader");
+        let error = wire.send(&[b'x'; 17]).await.unwrap_err();
+        assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, SEND_TIME));
+        drop(wire);
+        let mut got = Vec::new();
+        theirs.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got.len(), 16);
+    }
+
+    #[tokio::test]
+    async fn a_wire_that_rests_holds_nothing_and_loses_nothing() {
+        let (ours, mut theirs) = duplex(4096);
+        let mut wire = Wire::new(ours);
+        theirs.write_all(&[b'x'; 3000]).await.unwrap();
+        wire.fill().await.unwrap();
+        wire.consume(2999);
+        wire.rest();
+        assert_eq!(wire.ahead(), b"x");
+        wire.consume(1);
+        wire.rest();
+        assert_eq!(wire.buffer.capacity(), 0);
+    }
+}
