@@ -264,7 +264,7 @@ fn write_in_time(to: &mut (impl Write + AsFd), bytes: &[u8], was_late: bool) -> 
         if !is_ready(to, deadline.saturating_duration_since(Instant::now())) {
             break;
         }
-        match to.write(rest.get(..CHUNK).unwrap_or(rest)) {
+        match to.write(chunk(rest)) {
             Ok(0) => break,
             Ok(n) => written += n,
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
@@ -272,6 +272,14 @@ fn write_in_time(to: &mut (impl Write + AsFd), bytes: &[u8], was_late: bool) -> 
         }
     }
     written
+}
+
+/// What is written at once: whole lines, where one fits. The program's messages go to the same place between two writes,
+/// and must not stand inside a line.
+fn chunk(rest: &[u8]) -> &[u8] {
+    let most = rest.get(..CHUNK).unwrap_or(rest);
+    let end = memchr::memrchr(b'\n', most).map_or(most.len(), |at| at + 1);
+    most.get(..end).unwrap_or(most)
 }
 
 /// Waits until a chunk is taken without blocking; whether it is.
@@ -375,6 +383,17 @@ mod tests {
     fn json_is_the_records_own_line_without_a_cap() {
         let mut sink = sink(Terminal::Json, true);
         assert_eq!(show(&mut sink, (0..30).map(|id| denied(id, "a.test:1")), Instant::now()), "{}\n".repeat(30));
+    }
+
+    #[test]
+    fn what_is_written_at_once_ends_with_a_line_where_one_fits() {
+        let lines = "x".repeat(CHUNK / 2 - 9) + "\n";
+        let three = lines.repeat(3);
+        assert_eq!(chunk(three.as_bytes()), lines.repeat(2).as_bytes());
+        assert_eq!(chunk(b"one\ntwo\n"), b"one\ntwo\n");
+        let long = "x".repeat(2 * CHUNK) + "\n";
+        assert_eq!(chunk(long.as_bytes()).len(), CHUNK, "longer than what a pipe takes: in pieces");
+        assert_eq!(chunk(&long.as_bytes()[CHUNK..]).len(), CHUNK);
     }
 
     #[test]
