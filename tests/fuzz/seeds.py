@@ -60,6 +60,20 @@ def answers():
         yield (lines + "||").replace("|", "\r\n").encode()
 
 
+def greetings():
+    """SOCKS5: the framings of raw.jsonl, a request for each name of names.jsonl, and one of each other address type."""
+    for case in cases("raw"):
+        if case["proto"] == "socks5":
+            sends = [case["bytes"]] if "bytes" in case else [send.get("b", "") for send in case["sends"]]
+            yield octets("".join(sends))
+    for case in cases("names"):
+        name = octets(case["target"]).rpartition(b":")[0][:255]
+        if case["kind"] == "socks5":
+            yield b"\x05\x01\0\x05\x01\0\x03" + bytes([len(name)]) + name + b"F\xa0"
+    yield b"\x05\x02\x02\0\x05\x01\0\x01\xc0\0\x02\x01\x01\xbbmore"
+    yield b"\x05\x01\0\x04 \x01\r\xb8" + bytes(11) + b"\x01\x01\xbb"
+
+
 def authorities():
     for case in cases("names"):
         yield octets(case["target"])
@@ -194,6 +208,9 @@ idle-timeout = "1h"
 max-head = "64 KiB"
 max-fields = 100
 max-tunnels = 1000
+[parent]
+url = "http://user:pass%20word@proxy.test:3128"
+except = ["*.a.test", "10.0.0.0/8"]
 [dns]
 servers = ["192.0.2.53", "[2001:db8::53]:5353"]
 hosts = { "a.test" = ["192.0.2.1", "2001:db8::1"] }
@@ -253,6 +270,7 @@ TARGETS = {
     "policy": policies,
     "request-head": streams,
     "response-head": answers,
+    "socks5": greetings,
 }
 
 

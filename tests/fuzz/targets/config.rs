@@ -46,13 +46,17 @@ fn check_config(config: &Config) {
         max_tunnels,
         max_tunnels_per_client,
         max_connections,
+        max_dials,
+        max_lookups,
+        max_handshakes,
     } = config.limits;
     for wait in
         [head_timeout, hello_timeout, body_timeout, keep_alive_timeout, connect_timeout, idle_timeout, dns_timeout]
     {
         assert!(!wait.is_zero(), "{:?}", config.limits);
     }
-    for most in [max_head, max_hello, max_fields, max_tunnels, max_tunnels_per_client, max_connections] {
+    let tunnels = [max_tunnels, max_tunnels_per_client, max_connections, max_dials, max_lookups, max_handshakes];
+    for most in [max_head, max_hello, max_fields].into_iter().chain(tunnels) {
         assert!(most > 0, "{:?}", config.limits);
     }
     for (_, addresses) in &config.dns.hosts {

@@ -1,6 +1,7 @@
 //! ClientHellos: the same answer however the bytes arrive, and the same name as rustls finds in them.
 
-use outgate::tls::{Hello, HelloError, HelloReader, Sni};
+use outgate::facts::ServerName;
+use outgate::tls::{Hello, HelloError, HelloReader};
 
 use super::pieces::ends;
 
@@ -57,8 +58,8 @@ fn agree(ours: Option<Hello>, mut input: &[u8]) {
         }
     };
     let ours = ours.map(|hello| match hello.sni {
-        Sni::Name(name) => Some(name.as_str().to_owned()),
-        Sni::Address(_) | Sni::Missing => None,
+        ServerName::Name(name) => Some(name.as_str().to_owned()),
+        ServerName::Address(_) | ServerName::Missing => None,
     });
     assert_eq!(ours, theirs);
 }

@@ -25,13 +25,14 @@ mod policy;
 mod problems;
 mod request_head;
 mod response_head;
+mod socks5;
 mod wire;
 
 /// Takes one input.
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub(crate) const TARGETS: [(&str, Target); 11] = [
+pub(crate) const TARGETS: [(&str, Target); 12] = [
     ("accept", accept::check),
     ("answer", answer::check),
     ("authority", authority::check),
@@ -43,4 +44,5 @@ pub(crate) const TARGETS: [(&str, Target); 11] = [
     ("policy", policy::check),
     ("request-head", request_head::check),
     ("response-head", response_head::check),
+    ("socks5", socks5::check),
 ];

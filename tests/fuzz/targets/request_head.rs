@@ -4,7 +4,7 @@
 use outgate::facts::{Destination, Port};
 use outgate::protocol::head::{
     BodyFraming, HeadError, HeadLimits, HeadScan, OriginHop, RequestHead, Target, Upgrade, Version, names_instance,
-    read_request, write_request,
+    read_request, write_request, write_request_to_proxy,
 };
 
 use super::pieces::ends;
@@ -15,6 +15,8 @@ const TIGHT: HeadLimits = HeadLimits { max_bytes: 160, max_fields: 4 };
 /// Longer inputs are not read byte by byte as well: the pieces have to do.
 const MOST_BYTES: usize = 300;
 const VIA: &str = "outgate-1";
+/// What we say to another proxy.
+const OURS: &str = "Basic b3Vycw==";
 
 pub(super) fn check(input: &[u8]) {
     let limits = HeadLimits::default();
@@ -26,7 +28,12 @@ pub(super) fn check(input: &[u8]) {
     assert_eq!(read_request(&input[..length - 1], &limits).map(|read| read.is_none()), Ok(true), "a byte too early");
     check_read(&head, &input[..length]);
     for (keep_alive, expect) in [(true, true), (false, false)] {
-        check_written(&head, OriginHop { via: VIA, keep_alive, expect });
+        let hop = OriginHop { via: VIA, keep_alive, expect };
+        let (mut to_origin, mut to_proxy) = (b"before".to_vec(), b"before".to_vec());
+        write_request(&head, &hop, &mut to_origin);
+        check_written(&head, hop, &to_origin, None);
+        write_request_to_proxy(&head, &hop, Some(OURS), &mut to_proxy);
+        check_written(&head, hop, &to_proxy, Some(OURS));
     }
 }
 
@@ -104,10 +111,8 @@ fn check_read(head: &RequestHead<'_>, text: &[u8]) {
     }
 }
 
-/// What goes to an origin is the same request.
-fn check_written(head: &RequestHead<'_>, hop: OriginHop<'_>) {
-    let mut out = b"before".to_vec();
-    write_request(head, &hop, &mut out);
+/// What goes to an origin, or with our own authorization to another proxy, is the same request.
+fn check_written(head: &RequestHead<'_>, hop: OriginHop<'_>, out: &[u8], authorization: Option<&str>) {
     let out = out.strip_prefix(b"before").expect("what was there stays");
     let limits = HeadLimits { max_bytes: usize::MAX, max_fields: 128 };
     let Ok(Some((again, length))) = read_request(out, &limits) else {
@@ -123,14 +128,16 @@ fn check_written(head: &RequestHead<'_>, hop: OriginHop<'_>) {
     assert_eq!(again.expect_continue, head.expect_continue && hop.expect);
     assert_eq!(again.max_forwards, head.max_forwards.map(|left| left.saturating_sub(1)));
     assert!(names_instance(&again, VIA));
-    check_target(head, &again);
+    check_target(head, &again, authorization.is_some());
 
     let lax = LaxHead::read(out);
     let framings = lax.all("content-length").len() + lax.all("transfer-encoding").len();
     assert_eq!(framings, usize::from(head.framing != BodyFraming::None));
     assert_eq!(lax.all("host").len(), 1);
     assert!(lax.all("connection").len() <= 1 && lax.all("upgrade").len() == usize::from(websocket));
-    assert!(!lax.has_prefix("proxy-"));
+    let ours: Vec<&[u8]> = authorization.map(str::as_bytes).into_iter().collect();
+    assert_eq!(lax.all("proxy-authorization"), ours, "the client's never passes");
+    assert_eq!(lax.count_prefix("proxy-"), ours.len());
     for hop in ["keep-alive", "te", "http2-settings"] {
         assert!(lax.all(hop).is_empty(), "{hop}");
     }
@@ -143,16 +150,17 @@ fn check_written(head: &RequestHead<'_>, hop: OriginHop<'_>) {
     }
 }
 
-fn check_target(head: &RequestHead<'_>, again: &RequestHead<'_>) {
+fn check_target(head: &RequestHead<'_>, again: &RequestHead<'_>, to_proxy: bool) {
     let host = again.field("host").expect("a Host");
     match (&head.target, &again.target) {
         (Target::Authority(asked), Target::Authority(sent)) => assert_eq!(asked, sent),
         (Target::Absolute { destination, path_and_query }, sent) => {
             assert_eq!(Destination::parse(host, Some(Port::HTTP)).as_ref(), Ok(destination));
             match sent {
-                Target::Asterisk => assert_eq!((head.method, path_and_query.as_ref()), ("OPTIONS", "/")),
-                Target::Origin { path_and_query: sent } => assert_eq!(path_and_query, sent),
-                Target::Authority(_) | Target::Absolute { .. } => panic!("{sent:?}"),
+                Target::Asterisk if !to_proxy => assert_eq!((head.method, path_and_query.as_ref()), ("OPTIONS", "/")),
+                Target::Origin { path_and_query: sent } if !to_proxy => assert_eq!(path_and_query, sent),
+                Target::Absolute { .. } if to_proxy => assert_eq!(sent, &head.target),
+                _ => panic!("{sent:?}"),
             }
         }
         (asked, sent) => {

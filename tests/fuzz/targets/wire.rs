@@ -37,8 +37,8 @@ impl LaxHead {
         self.fields.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_slice()).collect()
     }
 
-    /// Whether some field's name begins so.
-    pub(super) fn has_prefix(&self, prefix: &str) -> bool {
-        self.fields.iter().any(|(name, _)| name.starts_with(prefix))
+    /// How many fields' names begin so.
+    pub(super) fn count_prefix(&self, prefix: &str) -> usize {
+        self.fields.iter().filter(|(name, _)| name.starts_with(prefix)).count()
     }
 }
