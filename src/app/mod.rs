@@ -123,8 +123,8 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     let source = if observe { source.observing() } else { source };
     let (watch, loaded) = source.load();
     let compiled = loaded.map_err(StartError::Policy)?;
-    for warning in &compiled.warnings {
-        warn!("{warning}");
+    for notice in compiled.notices() {
+        warn!("{notice}");
     }
     let listeners = bind_all(config)?;
     let admin_socket = match config.admin.address {

@@ -71,6 +71,21 @@ impl PolicySource {
     }
 }
 
+impl Compiled {
+    /// What whoever runs it has to know of it, beside its warnings: one line each.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = self.warnings.clone();
+        if self.policy.mode() == Mode::Observe {
+            notices.push(
+                "observe mode: what no rule allows passes and is recorded, and names that no rule lists are resolved, so \
+                 that name servers learn of them"
+                    .into(),
+            );
+        }
+        notices
+    }
+}
+
 impl Watch {
     /// The same files in their present state.
     pub(super) fn again(&self) -> Self {

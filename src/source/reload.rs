@@ -90,8 +90,8 @@ impl Loader {
             Ok(compiled) => {
                 let revision = compiled.policy.revision().to_owned();
                 info!(revision, rules = compiled.policy.rule_count(), "policy in force");
-                for warning in &compiled.warnings {
-                    warn!("{warning}");
+                for notice in compiled.notices() {
+                    warn!("{notice}");
                 }
                 self.store.swap(compiled.policy);
                 Ok(revision)

@@ -59,3 +59,13 @@ fn the_flag_observes_whatever_the_policy_says_and_says_so_at_start() {
     proxy.set_policy(&policy("r2", ""));
     assert_failed(&proxy.connect("gone.test:443").1, 502, "dns_error");
 }
+
+#[test]
+fn whoever_starts_it_is_told_that_names_are_looked_up_and_else_is_not() {
+    let said = |mode: &str| {
+        let proxy = Proxy::with(policy("r1", &format!("mode = \"{mode}\"\n{}", rule("ok", &["ok.test:443"]))));
+        proxy.output().join("\n").contains("names that no rule lists are resolved")
+    };
+    assert!(said("observe"));
+    assert!(!said("enforce"));
+}
