@@ -117,15 +117,15 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
         requests += 1;
         patience = door.limits.keep_alive;
         let attempt = door.enforcer.begin(client, &door.listener);
+        // What follows is boxed: a connection that waits for its next request holds no room for all that it can become.
         // Only a connection's first byte says SOCKS: behind an HTTP request it is garbage.
         if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && door.speaks.socks5 {
-            return match socks5::serve(&door, wire, attempt).await {
-                Next::Close(wire) => wire.close_gently().await,
+            return match Box::pin(socks5::serve(&door, wire, attempt)).await {
+                Next::Close(wire) => Box::pin(wire.close_gently()).await,
                 Next::KeepAlive(_) | Next::Gone => {}
             };
         }
         let next = match whole_head(&door, &mut wire).await {
-            // Boxed: a connection that waits for its next request must not hold room for all that one can become.
             Ok(length) => Box::pin(request(&door, wire, &mut idle, attempt, length)).await,
             Err(why) => Box::pin(no_head(wire, attempt, why)).await,
         };

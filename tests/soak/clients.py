@@ -241,6 +241,49 @@ async def admin(world):
             expect((await conn.answer())[0] == 200, path)
 
 
+def client_hello(name):
+    """A ClientHello as small as one can be."""
+    name = name.encode()
+    entry = b"\0" + struct.pack(">H", len(name)) + name
+    names = struct.pack(">H", len(entry)) + entry
+    extensions = struct.pack(">HH", 0, len(names)) + names
+    body = b"\3\3" + b"r" * 32 + b"\0" + b"\0\2\x13\1" + b"\1\0" + struct.pack(">H", len(extensions)) + extensions
+    message = b"\1" + struct.pack(">I", len(body))[1:] + body
+    return b"\x16\3\1" + struct.pack(">H", len(message)) + message
+
+
+async def tls_tunnel(world):
+    """The rule for tls.test wants a greeting for just that name."""
+    async with await Conn().open(world) as conn:
+        expect((await tunnel(world, conn, "tls.test"))[0] == 200, "a tunnel was refused")
+        right = random.random() < 0.7
+        hello = client_hello("tls.test" if right else "no.test")
+        cut = random.randrange(len(hello))
+        await conn.send(hello[:cut])
+        await conn.send(hello[cut:])
+        if right:
+            expect(await conn.exactly(len(hello)) == hello, "a greeting did not pass as it was")
+        else:
+            alert = await conn.exactly(7)
+            expect(alert[:6] == b"\x15\3\3\0\2\2", f"no alert: {alert}")
+            expect(await conn.rest() == 0, "bytes behind an alert")
+
+
+async def socks(world):
+    async with await Conn().open(world) as conn:
+        name, code = random.choice((("ok.test", 0), ("no.test", 2)))
+        named = bytes([len(name)]) + name.encode() + struct.pack(">H", world.echo)
+        await conn.send(b"\5\1\0\5\1\0\3" + named)
+        expect(await conn.exactly(2) == b"\5\0", "a SOCKS method")
+        reply = await conn.exactly(10)
+        expect(reply[:2] == bytes([5, code]), f"a SOCKS reply for {name}: {reply}")
+        if code == 0:
+            await conn.send(b"hello")
+            expect(await conn.exactly(5) == b"hello", "an echo by SOCKS")
+        else:
+            expect(await conn.rest() == 0, "bytes behind a refusal")
+
+
 # ---------------------------------------------------------------- bad
 
 async def resets(world):
@@ -279,6 +322,38 @@ async def stalls_body(world):
         await conn.send(request(world, "/digest", "POST", fields="Content-Length: 100000\r\n") + BLOCK[:100])
         status, _ = await conn.answer("POST")
         expect(status == 408, f"a body that stalls: {status}")
+
+
+async def drips_greeting(world):
+    """A SOCKS greeting, or the beginning of a tunnel, that does not come to its end."""
+    async with await Conn().open(world) as conn:
+        if random.random() < 0.5:
+            await conn.send(b"\5\1\0")
+            await conn.exactly(2)
+            drops = b"\5\1\0\3\xff" + b"a" * 200
+        else:
+            await tunnel(world, conn, "tls.test")
+            drops = client_hello("tls.test" * 30)
+        try:
+            for byte in drops:
+                await conn.send(bytes([byte]))
+                await asyncio.sleep(0.2)
+        except OSError:
+            return
+        raise Wrong("a greeting that dripped for ever was not cut off")
+
+
+async def endless_hello(world):
+    async with await Conn().open(world) as conn:
+        await tunnel(world, conn, "tls.test")
+        record = b"\x16\3\1\x40\0"
+        try:
+            await conn.send(record + b"\1\xff\xff\xff" + b"f" * (0x4000 - 4))
+            for _ in range(100):
+                await conn.send(record + b"f" * 0x4000)
+        except OSError:
+            return
+        await conn.rest()
 
 
 async def garbage(world):
@@ -381,7 +456,7 @@ async def admin_stalls(world):
 
 # How many of each run at once, for every hundred.
 MIX = {
-    echo_tunnel: 14, bulk_tunnel: 3, gets: 10, chunks: 4, posts: 8, pipeline: 5, until_close: 3, websocket: 3, own_paths: 2,
+    tls_tunnel: 6, socks: 5, drips_greeting: 3, endless_hello: 2, echo_tunnel: 14, bulk_tunnel: 3, gets: 10, chunks: 4, posts: 8, pipeline: 5, until_close: 3, websocket: 3, own_paths: 2,
     denied: 8, moving: 3, unreachable: 2, unanswered_name: 1, admin: 2, resets: 8, drips_head: 4, stalls_body: 4, garbage: 4,
     endless: 3, stops_reading: 4, stops_reading_tunnel: 3, silent_tunnel: 6, bad_origin: 6, breaking_origin: 3, admin_stalls: 2,
 }
