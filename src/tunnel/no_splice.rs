@@ -1,0 +1,41 @@
+//! Where there is no splice(2): no direction ever has a shortcut, and all bytes are copied.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+/// As in `splice`, and never open.
+#[derive(Debug, Default)]
+pub(super) struct Shortcut;
+
+/// As in `splice`.
+pub(super) enum Spliced {
+    #[expect(dead_code, reason = "as in `splice`")]
+    Moved(usize),
+    Refused(Vec<u8>),
+}
+
+impl Shortcut {
+    pub(super) fn open(&mut self) {}
+
+    pub(super) fn is_open(&self) -> bool {
+        false
+    }
+
+    pub(super) fn holds_bytes(&self) -> bool {
+        false
+    }
+
+    pub(super) fn poll_fill(&mut self, _: &mut Context<'_>, _: &TcpStream) -> Poll<io::Result<Spliced>> {
+        Poll::Ready(Ok(Spliced::Refused(Vec::new())))
+    }
+
+    pub(super) fn poll_drain(&mut self, _: &mut Context<'_>, _: &TcpStream) -> Poll<io::Result<Spliced>> {
+        Poll::Ready(Ok(Spliced::Refused(Vec::new())))
+    }
+
+    pub(super) fn look(&mut self) {}
+
+    pub(super) fn give_back(&mut self) {}
+}
