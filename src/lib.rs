@@ -29,6 +29,8 @@
 //!
 //! The rooms stand in the order in which data flows through them; a room imports only from those above it.
 
+#![forbid(unsafe_code)]
+
 pub mod facts;
 
 pub mod policy;
