@@ -360,7 +360,9 @@ impl<'a> Download<'a> {
         origin: &mut Wire<&mut TcpStream>,
     ) -> Poll<Result<Done, Failed>> {
         loop {
-            if ready!(self.pump.poll_flush(context, client.stream())).is_err() {
+            // A head and the body bytes that came with it go out together: one system call, and one packet for most.
+            let more_at_hand = matches!(self.state, DownloadState::Body { .. }) && !origin.ahead().is_empty();
+            if !more_at_hand && ready!(self.pump.poll_flush(context, client.stream())).is_err() {
                 return Poll::Ready(Err(Failed::ClientGone));
             }
             match &mut self.state {
@@ -371,7 +373,13 @@ impl<'a> Download<'a> {
                     Ok(None) => self.fill_head(ready!(origin.poll_fill(context)).unwrap_or(0))?,
                     Err(_) => return Poll::Ready(Err(Failed::OriginNonsense { answered: self.answered() })),
                 },
-                DownloadState::Body { .. } if !origin.ahead().is_empty() => self.body_ahead(context, client, origin)?,
+                DownloadState::Body { .. } if more_at_hand => {
+                    if let Err(failed) = self.body_ahead(context, client, origin) {
+                        // What was in order reaches the client all the same, and breaks off there.
+                        let _gone = self.pump.poll_flush(context, client.stream());
+                        return Poll::Ready(Err(failed));
+                    }
+                }
                 DownloadState::Body { .. } => ready!(self.poll_body(context, client, origin))?,
             }
         }
