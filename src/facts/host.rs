@@ -13,6 +13,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 /// The longest name that DNS can carry, in its text form without the trailing dot (RFC 1035 §2.3.4), in bytes.
 pub const MAX_NAME: usize = 253;
@@ -28,9 +29,10 @@ pub enum Host {
     Name(DomainName),
 }
 
-/// A syntactically valid, lower-case domain name without its trailing dot.
+/// A syntactically valid, lower-case domain name without its trailing dot. Counted: a request's facts, its permit and its
+/// record all have it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct DomainName(Box<str>);
+pub struct DomainName(Arc<str>);
 
 /// A TCP port; zero is no port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,7 +121,8 @@ impl DomainName {
     pub fn parse(text: &[u8]) -> Result<Self, HostError> {
         let mut buffer = [0; MAX_NAME];
         let name = Self::parse_into(text, &mut buffer)?;
-        Ok(Self(name.iter().copied().map(char::from).collect::<String>().into_boxed_str()))
+        // It is ASCII by now; nothing else would be accepted here either.
+        std::str::from_utf8(name).map(|name| Self(name.into())).map_err(|_| HostError::Empty)
     }
 
     /// As [`DomainName::parse`], into a buffer of the caller's: lists have millions of names, and none of them needs a

@@ -1,5 +1,6 @@
 //! One request, as far as a policy can know it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -91,7 +92,10 @@ impl Protocol {
 /// A method as a rule names it: an HTTP method in its own spelling (methods are case-sensitive, RFC 9110 §9.1), or
 /// `WEBSOCKET` for an upgrade to one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Method(Box<str>);
+pub struct Method(Cow<'static, str>);
+
+/// Those that nearly every request has: they need no memory of their own.
+const USUAL: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", Method::WEBSOCKET];
 
 impl Method {
     /// What rules and records call an upgrade to a WebSocket.
@@ -99,7 +103,8 @@ impl Method {
 
     /// A method by its token. The caller has checked that it is one (RFC 9110 §5.6.2).
     pub fn new(token: &str) -> Self {
-        Self(token.into())
+        let usual = USUAL.into_iter().find(|usual| *usual == token);
+        Self(usual.map_or_else(|| Cow::Owned(token.to_owned()), Cow::Borrowed))
     }
 
     /// The token.

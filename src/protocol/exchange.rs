@@ -6,6 +6,7 @@
 //! - An answer whose head or framing is ambiguous never reaches the client; nor do bytes behind an answer's end.
 //! - An answer may come before the request is complete (RFC 9112 §9.3); then the client connection closes behind it.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -146,9 +147,9 @@ impl Patience {
 }
 
 /// Framed bytes on their way from one side to the other.
-struct Pump {
-    /// Bytes to be written, from `written` on.
-    out: Vec<u8>,
+struct Pump<'a> {
+    /// Bytes to be written, from `written` on. A request's head stays with its plan, which may need it again.
+    out: Cow<'a, [u8]>,
     written: usize,
     /// Whether the target may hold bytes of its own that it was given (TLS does).
     unflushed: bool,
@@ -156,8 +157,8 @@ struct Pump {
     moved: u64,
 }
 
-impl Pump {
-    fn new(out: Vec<u8>) -> Self {
+impl<'a> Pump<'a> {
+    fn new(out: Cow<'a, [u8]>) -> Self {
         Self { out, written: 0, unflushed: false, moved: 0 }
     }
 
@@ -176,7 +177,10 @@ impl Pump {
             self.moved += count as u64;
             self.unflushed = true;
         }
-        self.out.clear();
+        match &mut self.out {
+            Cow::Borrowed(all) => *all = b"",
+            Cow::Owned(all) => all.clear(),
+        }
         self.written = 0;
         if self.unflushed {
             ready!(Pin::new(target).poll_flush(context))?;
@@ -200,14 +204,14 @@ impl Pump {
         }
         self.moved += taken as u64;
         self.unflushed = true;
-        self.out.extend_from_slice(data.get(taken..).unwrap_or_default());
+        self.out.to_mut().extend_from_slice(data.get(taken..).unwrap_or_default());
         Ok(())
     }
 }
 
 /// The request on its way to the origin.
-struct Upload {
-    pump: Pump,
+struct Upload<'a> {
+    pump: Pump<'a>,
     reader: BodyReader,
     writer: BodyWriter,
     state: UploadState,
@@ -224,11 +228,11 @@ enum UploadState {
     Stopped,
 }
 
-impl Upload {
-    fn new(plan: &Plan, peer: Peer) -> Self {
+impl<'a> Upload<'a> {
+    fn new(plan: &'a Plan, peer: Peer) -> Self {
         let reader = BodyReader::from(plan.framing);
         let state = if reader.is_done() { UploadState::Flushing } else { UploadState::Reading };
-        Self { pump: Pump::new(plan.head_for(peer).to_vec()), reader, writer: plan.framing.into(), state }
+        Self { pump: Pump::new(Cow::Borrowed(plan.head_for(peer))), reader, writer: plan.framing.into(), state }
     }
 
     fn is_done(&self) -> bool {
@@ -277,7 +281,7 @@ impl Upload {
         let mut done = false;
         while let Some(input) = client.ahead().get(consumed..).filter(|input| !input.is_empty() && !done) {
             let step = self.reader.read(input)?;
-            self.writer.write(step.data, &mut self.pump.out);
+            self.writer.write(step.data, self.pump.out.to_mut());
             consumed += step.consumed;
             done = step.done;
         }
@@ -289,7 +293,7 @@ impl Upload {
     }
 
     fn end(&mut self) {
-        self.writer.end(self.reader.trailers(), &mut self.pump.out);
+        self.writer.end(self.reader.trailers(), self.pump.out.to_mut());
         self.state = UploadState::Flushing;
     }
 }
@@ -299,7 +303,7 @@ struct Download<'a> {
     plan: &'a Plan,
     peer: Peer,
     limits: HeadLimits,
-    pump: Pump,
+    pump: Pump<'a>,
     state: DownloadState,
     interim: usize,
     /// Bytes that came from the origin; progress, even before a head is whole.
@@ -338,7 +342,7 @@ impl<'a> Download<'a> {
             plan,
             peer,
             limits,
-            pump: Pump::new(Vec::new()),
+            pump: Pump::new(Cow::Owned(Vec::new())),
             state,
             interim: 0,
             received: 0,
@@ -419,7 +423,7 @@ impl<'a> Download<'a> {
             if !(self.plan.websocket && head.upgrade_websocket) {
                 return Err(nonsense);
             }
-            head::write_response(&head, via, Version::Http11, true, ResponseFraming::None, &mut self.pump.out);
+            head::write_response(&head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
             self.status = Some(101);
             self.state = DownloadState::Switching;
         } else if head.status < 200 {
@@ -429,14 +433,21 @@ impl<'a> Download<'a> {
             }
             // HTTP/1.0 clients know no interim answers (RFC 9110 §15.2).
             if self.plan.client_version == Version::Http11 {
-                head::write_response(&head, via, Version::Http11, true, ResponseFraming::None, &mut self.pump.out);
+                head::write_response(&head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
             }
             self.state = DownloadState::Head(HeadScan::response());
         } else {
             let framing = head.framing_toward(self.plan.client_version);
             self.client_stays &= framing != ResponseFraming::UntilClose;
             let reusable = head.keep_alive && head.framing != ResponseFraming::UntilClose;
-            head::write_response(&head, via, self.plan.client_version, self.client_stays, framing, &mut self.pump.out);
+            head::write_response(
+                &head,
+                via,
+                self.plan.client_version,
+                self.client_stays,
+                framing,
+                self.pump.out.to_mut(),
+            );
             self.status = Some(head.status);
             let (reader, writer) = (BodyReader::from(head.framing), BodyWriter::from(framing));
             self.state = if reader.is_done() {
@@ -508,10 +519,10 @@ impl<'a> Download<'a> {
             if *passes {
                 self.pump.pass(context, client.stream(), step.data).map_err(|_| Failed::ClientGone)?;
             } else {
-                writer.write(step.data, &mut self.pump.out);
+                writer.write(step.data, self.pump.out.to_mut());
             }
             if step.done {
-                writer.end(reader.trailers(), &mut self.pump.out);
+                writer.end(reader.trailers(), self.pump.out.to_mut());
                 self.state = DownloadState::Flushing { reusable: *reusable };
                 return Ok(consumed);
             }
@@ -523,7 +534,7 @@ impl<'a> Download<'a> {
             return Ok(());
         };
         reader.finish().map_err(|_| Failed::OriginGone { answered: true })?;
-        writer.end(reader.trailers(), &mut self.pump.out);
+        writer.end(reader.trailers(), self.pump.out.to_mut());
         self.state = DownloadState::Flushing { reusable: false };
         Ok(())
     }

@@ -76,8 +76,8 @@ impl Record {
         self.cited.revision()
     }
 
-    /// The same record with its text cut to what is kept.
-    pub(super) fn bounded(mut self) -> Self {
+    /// Cuts its text to what is kept.
+    pub(super) fn bound(&mut self) {
         cut(&mut self.path, MAX_PATH);
         cut(&mut self.sni, MAX_SNI);
         cut(&mut self.hint, MAX_HINT);
@@ -86,7 +86,6 @@ impl Record {
         {
             self.method = Some(Method::new(&shortened(method.as_str(), MAX_METHOD)));
         }
-        self
     }
 
     /// Bytes of text from the network, which are what makes one record heavier than another.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::broadcast;
 
-use super::entry::{Kind, Record};
+use super::entry::Kind;
 use super::history::{History, Opened, Sqlite};
 use super::jsonl::JsonlFile;
 use super::line::{Body, Gap, GapCause, LineHash, RecordLine};
@@ -164,7 +164,7 @@ impl Writer {
     fn batch(&mut self, whole: bool) {
         let now = Instant::now();
         let shared = Arc::clone(&self.shared);
-        let mut records: Vec<Record> = Vec::new();
+        let mut records = Vec::new();
         let mut dropped = 0;
         for shard in &shared.shards {
             shared.merge(shard);
@@ -173,7 +173,7 @@ impl Writer {
             if records.is_empty() { records = fetched.records } else { records.extend(fetched.records) }
         }
         // Workers' buffers are in order by themselves; among workers the end of a request is what people go by.
-        records.sort_by_key(Record::ended);
+        records.sort_by_key(|record| record.ended());
 
         self.mend(whole, now);
         if let Some(floor) = self.history.as_ref().map(History::floor).filter(|floor| *floor > self.seq) {
@@ -182,7 +182,7 @@ impl Writer {
             self.gap(0, GapCause::Restart);
         }
         for record in records {
-            self.line(Body::Record(Box::new(record)), now);
+            self.line(Body::Record(record), now);
         }
         if dropped > 0 {
             self.gap(dropped, GapCause::BufferFull);
