@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::answer::{self, Manner};
-use super::gate::{Door, Next};
+use super::door::{Door, Next};
 use super::reply::Form;
 use super::tunnelled;
 use super::wire::Wire;

@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::door::GateLimits;
 use super::forward::Plan;
-use super::gate::GateLimits;
 use super::head::{self, BodyError, BodyReader, BodyWriter, HeadLimits, HeadScan, ResponseFraming, Version};
 use super::wire::Wire;
 use crate::dial::Peer;

@@ -11,8 +11,8 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::answer::{self, Manner};
+use super::door::{Door, Next};
 use super::exchange::{self, Ended, Failed};
-use super::gate::{Door, Next};
 use super::head::{self, BodyFraming, OriginHop, RequestHead, Target, Upgrade, Version};
 use super::reply::Form;
 use super::wire::Wire;

@@ -14,79 +14,22 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::head::{self, HeadError, HeadLimits, HeadScan, Target};
+use super::door::{Door, Next};
+use super::head::{self, HeadError, HeadScan, Target};
+use super::reply::Form;
 use super::wire::Wire;
 use super::{answer, connect, forward, own, socks5};
-use crate::enforce::{Attempt, Enforcer, Idle};
+use crate::enforce::{Attempt, Idle};
 use crate::facts::{Client, Protocol};
 use crate::record::ConnectionResult;
-use crate::session::{ListenerId, Malformed, Refusal};
+use crate::session::{Malformed, Refusal};
 use crate::tls::ClientStream;
-
-use super::drain::Drain;
-use super::reply::Form;
 
 /// The first byte of a SOCKS5 greeting (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.
 const SOCKS: [u8; 2] = [5, 4];
 
 /// How long a connection that has asked for nothing yet may still ask once the drain has begun.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
-
-/// What every connection of one listener needs.
-#[derive(Debug)]
-pub struct Door {
-    /// The worker's enforcement point.
-    pub enforcer: Rc<Enforcer>,
-    /// Which listener.
-    pub listener: ListenerId,
-    /// What the proxy's own paths need.
-    pub own: own::OwnPaths,
-    /// How much and how long.
-    pub limits: GateLimits,
-    /// Our token in `Via`.
-    pub via: Rc<str>,
-    /// What is spoken here.
-    pub speaks: Speaks,
-    /// Tells of shutdown.
-    pub drain: Rc<Drain>,
-}
-
-/// What a listener speaks; told apart by a connection's first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Speaks {
-    /// HTTP/1: `CONNECT` and absolute-form.
-    pub http: bool,
-    /// SOCKS5.
-    pub socks5: bool,
-}
-
-/// The limits of this room. Reasons are with the configuration keys.
-#[derive(Clone, Copy, Debug)]
-pub struct GateLimits {
-    /// `head-timeout`: a whole head, from the connection's or its own first byte; an origin's too.
-    pub head_timeout: Duration,
-    /// `hello-timeout`: a whole ClientHello, from the moment that the tunnel stands.
-    pub hello_timeout: Duration,
-    /// `max-hello`: bytes of a ClientHello on the wire.
-    pub max_hello: usize,
-    /// `keep-alive-timeout`: between two requests.
-    pub keep_alive: Duration,
-    /// `body-timeout`: between bytes of a body, either way, and until an answer begins.
-    pub body_timeout: Duration,
-    /// `max-head` and the number of fields.
-    pub head: HeadLimits,
-}
-
-/// What becomes of the client connection after a request.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// Another request may come.
-    KeepAlive(Wire<ClientStream>),
-    /// It is closed, gently: an answer has been sent.
-    Close(Wire<ClientStream>),
-    /// It is gone, or belongs to a tunnel now.
-    Gone,
-}
 
 /// Why no head came.
 enum NoHead {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::answer::{self, Manner};
-use super::gate::{Door, Next};
+use super::door::{Door, Next};
 use super::head::{BodyFraming, RequestHead, Target};
 use super::pac;
 use super::reply::{self, Delivery, Form, Page};

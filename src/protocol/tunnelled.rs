@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-use super::gate::{Door, Next};
+use super::door::{Door, Next};
 use super::wire::Wire;
 use crate::facts::Opening;
 use crate::record::Outcome;
