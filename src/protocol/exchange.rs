@@ -28,6 +28,9 @@ use crate::tunnel::with_scratch;
 /// An interim answer costs the origin nothing; more than this many before a final one is an attack or a defect.
 const MAX_INTERIM: usize = 32;
 
+/// What our own fields add to a head at most, in the usual case.
+const ROOM: usize = 128;
+
 /// How an exchange went well.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -418,6 +421,9 @@ impl<'a> Download<'a> {
             });
         }
         self.head_began = None;
+        // Room for the head as we write it, and for what came with it: one allocation instead of one per doubling.
+        let room = origin.ahead().len() + ROOM;
+        self.pump.out.to_mut().reserve(room);
         let via = &self.plan.via;
         if head.status == 101 {
             if !(self.plan.websocket && head.upgrade_websocket) {

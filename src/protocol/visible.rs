@@ -18,6 +18,21 @@ const ELLIPSIS: char = '…';
 
 /// The text without its invisible characters; every run of blanks is one space, none at the ends.
 pub fn reduced(text: &str) -> String {
+    if is_reduced(text) { text.to_owned() } else { reduced_by_letters(text) }
+}
+
+/// Whether there is plainly nothing to do: visible ASCII in single blanks, as nearly every text is.
+fn is_reduced(text: &str) -> bool {
+    let mut before = b' ';
+    let single = text.bytes().all(|byte| {
+        let fits = byte.is_ascii_graphic() || byte == b' ' && before != b' ';
+        before = byte;
+        fits
+    });
+    single && (before != b' ' || text.is_empty())
+}
+
+fn reduced_by_letters(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_whitespace() {
@@ -49,7 +64,11 @@ pub fn escaped(text: &str) -> String {
 
 /// [`reduced`], with `?` for everything beyond ASCII: for header fields and the status line.
 pub fn ascii(text: &str) -> String {
-    reduced(text).chars().map(|character| if character.is_ascii() { character } else { '?' }).collect()
+    let shown = reduced(text);
+    if shown.is_ascii() {
+        return shown;
+    }
+    shown.chars().map(|character| if character.is_ascii() { character } else { '?' }).collect()
 }
 
 /// The text in at most `max` characters: its middle makes way for an ellipsis.
@@ -164,6 +183,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn text_in_which_nothing_is_to_be_done_is_the_same_by_letters(text in "[ -~]{0,12}|[ a]{0,4}|[ \\ta\u{e9}]{0,4}") {
+            prop_assert_eq!(reduced(&text), reduced_by_letters(&text));
+        }
+
         #[test]
         fn limits_hold_whatever_comes_in(text in "\\PC{0,150}|.{0,150}", max in 0usize..120) {
             prop_assert!(elided(&text, max.max(1)).chars().count() <= max.max(1));
