@@ -7,7 +7,6 @@ use super::{Enforcer, Parent};
 use crate::dial::{self, DialError, Dialled as Connection, ParentFault, Peer, ResolveError};
 use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
 use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Route};
-use crate::record::RequestId;
 use crate::session::{Busy, Cleared, Dialled, Pending, Refusal, Refused, Session};
 
 /// A request that has begun and has no answer yet. Dropped, it is recorded as `internal`.
@@ -37,11 +36,6 @@ pub struct Asked {
 impl Attempt {
     pub(super) fn new(enforcer: Rc<Enforcer>, pending: Pending, client: Client, tool: Tool) -> Self {
         Self { enforcer, pending, client, tool }
-    }
-
-    /// The request's id.
-    pub fn id(&self) -> RequestId {
-        self.pending.id()
     }
 
     /// Who asks.

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use crate::dial;
 use crate::facts::{Opening, RequestFacts};
 use crate::policy::{Permit, Tls};
-use crate::record::{Outcome, RequestId};
+use crate::record::Outcome;
 
 pub use pending::{ListenerId, Pending};
 pub use places::{Place, Places, TunnelPlace, TunnelPlaces};
@@ -105,24 +105,9 @@ impl Session<Dialled> {
 }
 
 impl Session<Cleared> {
-    /// The request's id.
-    pub fn id(&self) -> RequestId {
-        self.pending.id()
-    }
-
-    /// The connection to the origin.
-    pub fn origin(&mut self) -> &mut TcpStream {
-        &mut self.state.origin.stream
-    }
-
     /// Who is at the other end of that connection.
     pub fn peer(&self) -> dial::Peer {
         self.state.origin.peer
-    }
-
-    /// The pending record, to note status and bytes in.
-    pub fn pending(&mut self) -> &mut Pending {
-        &mut self.pending
     }
 
     /// Both at once, for whoever moves bytes and counts them.

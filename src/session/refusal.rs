@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::dial::{DialError, ParentFault, ResolveError};
-use crate::policy::{Denial, DenyReason};
+use crate::policy::Denial;
 use crate::record::{Outcome, RequestId};
 
 /// Why a request got no way out.
@@ -154,19 +154,6 @@ impl Refusal {
             Self::Failed(OriginFault::Stalled) => Outcome::Timeout,
             Self::Failed(OriginFault::Terminated | OriginFault::Nonsense) => Outcome::OriginClosed,
             Self::Internal => Outcome::Internal,
-        }
-    }
-
-    /// The deny reason, if the policy denied it.
-    pub fn deny_reason(&self) -> Option<DenyReason> {
-        match self {
-            Self::Denied(denial) => Some(denial.reason()),
-            Self::Malformed(_)
-            | Self::Unresolvable(_)
-            | Self::Unreachable(_)
-            | Self::Failed(_)
-            | Self::Busy(_)
-            | Self::Internal => None,
         }
     }
 }

@@ -88,11 +88,6 @@ impl Store {
         state.status.failures += 1;
     }
 
-    /// The loader looked and what is in force is what is written: a failure that was mended by hand is over.
-    pub fn confirmed(&self) {
-        self.lock().status.error = None;
-    }
-
     /// How the policy in force came about.
     pub fn status(&self) -> Status {
         self.lock().status.clone()
