@@ -29,7 +29,10 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     let mut tree = Tree { text: body, shift: text.len() - body.len(), problems };
     match parse_to_ast(body, &CollectOptions::default(), &STRICT) {
         Ok(result) => match result.value {
-            Some(value) => Some(tree.convert(value)),
+            Some(value) => {
+                tree.refuse_other_whitespace();
+                Some(tree.convert(value))
+            }
             None => {
                 tree.problems.at(tree.span(Range::new(0, 0)), "there is no JSON value here", "write an object: { … }");
                 None
@@ -101,6 +104,25 @@ impl Tree<'_> {
             }
         }
         Value::Table(entries)
+    }
+
+    /// RFC 8259 §2 names four; between values the parser takes for blank whatever Unicode or C take for it.
+    fn refuse_other_whitespace(&mut self) {
+        let (mut in_string, mut escaped) = (false, false);
+        for (start, letter) in self.text.char_indices() {
+            match letter {
+                _ if escaped => escaped = false,
+                '\\' => escaped = in_string,
+                '"' => in_string = !in_string,
+                ' ' | '\t' | '\n' | '\r' => {}
+                _ if !in_string && (letter.is_whitespace() || letter.is_control() || !letter.is_ascii()) => {
+                    let at = self.span(Range::new(start, start + letter.len_utf8()));
+                    let what = format!("JSON knows no {} between values", letter.escape_unicode());
+                    return self.problems.at(at, what, "use spaces, tabs and line breaks");
+                }
+                _ => {}
+            }
+        }
     }
 
     /// RFC 8259 §7; the parser lets them through.

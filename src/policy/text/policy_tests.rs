@@ -486,6 +486,16 @@ fn syntax_errors_are_shown_where_they_are() {
         ),
         (
             Format::Json,
+            "{\"version\": 1}\x0c",
+            "p.json:1:15: JSON knows no \\u{c} between values; use spaces, tabs and line breaks",
+        ),
+        (
+            Format::Json,
+            "{\"version\":\u{a0}1}",
+            "p.json:1:12: JSON knows no \\u{a0} between values; use spaces, tabs and line breaks",
+        ),
+        (
+            Format::Json,
             "{\"version\": 1, \"name\": null}",
             "p.json:1:24: `name` is null, but must be a text; put it in quotation marks",
         ),
@@ -519,6 +529,7 @@ fn a_duplicate_key_does_not_hide_the_other_mistakes() {
 fn a_byte_order_mark_is_no_mistake() {
     assert_eq!(lines("\u{feff}version = 1\n", Format::Toml), [""; 0]);
     assert_eq!(lines("\u{feff}{\"version\": 1}", Format::Json), [""; 0]);
+    assert_eq!(lines("\r\n{\t\"version\" : 1, \"name\": \"\\\"\u{a0}\\\\\"}\n", Format::Json), [""; 0]);
     assert_eq!(
         lines("\u{feff}{\"version\": 1, \"alow\": []}", Format::Json),
         ["p.json:1:16: the policy has no key \"alow\"; did you mean `allow`?"]
