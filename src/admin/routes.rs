@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
+use tracing::info;
 
 use super::selftest::SelfTest;
 use super::token::Token;
@@ -19,11 +20,13 @@ use crate::enforce::{self, Circumstances, Shared};
 use crate::facts::{self, Destination, Host, Port, Question, Tool};
 use crate::policy::Snapshot;
 use crate::protocol::pac;
-use crate::record::RecentFilter;
+use crate::record::{RecentFilter, RequestId};
 use crate::store::Reloads;
 
 /// How many denied destinations are shown unless `limit` says otherwise.
 const DENIALS: usize = 100;
+/// How many open tunnels are shown unless `limit` says otherwise.
+const TUNNELS: usize = 100;
 /// How many records are shown unless `limit` says otherwise.
 const RECORDS: usize = 100;
 /// The cookie that the banner's link sets.
@@ -119,6 +122,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
             Err(answer) => *answer,
         },
         ("/v1/records", "GET" | "HEAD") => admin.records(&query).await,
+        ("/v1/tunnels", "GET" | "HEAD") => admin.tunnels(&query).await,
         ("/v1/policy/reload", "POST") => admin.reload(&request).await,
         (
             "/"
@@ -129,13 +133,18 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
             | "/v1/check"
             | "/v1/denials"
             | "/v1/records"
+            | "/v1/tunnels"
             | "/v1/policy/reload"
             | "/healthz"
             | "/readyz"
             | "/proxy.pac",
             _,
         ) => problem(StatusCode::METHOD_NOT_ALLOWED, "this path has another method"),
-        _ => problem(StatusCode::NOT_FOUND, "there is no such path"),
+        (path, method) => match (path.strip_prefix("/v1/tunnels/"), method) {
+            (Some(id), "DELETE") => admin.end_tunnel(id, &request).await,
+            (Some(_), _) => problem(StatusCode::METHOD_NOT_ALLOWED, "this path has another method"),
+            (None, _) => problem(StatusCode::NOT_FOUND, "there is no such path"),
+        },
     }
 }
 
@@ -253,9 +262,37 @@ impl Admin {
         content("application/json", format!("{{\"records\":[{}]}}", records.join(",")))
     }
 
+    async fn tunnels(&self, query: &Query) -> Response<Body> {
+        let limit = match query.number("limit", TUNNELS) {
+            Ok(limit) => limit,
+            Err(answer) => return *answer,
+        };
+        match self.shared.roll.list(limit).await {
+            Ok(listed) => json_of(&view::tunnels(&listed, &self.shared.recorder)),
+            Err(unanswered) => problem(StatusCode::SERVICE_UNAVAILABLE, &unanswered.to_string()),
+        }
+    }
+
+    async fn end_tunnel(&self, id: &str, request: &Request<Incoming>) -> Response<Body> {
+        if self.is_foreign(request) {
+            return problem(StatusCode::FORBIDDEN, "not for other sites");
+        }
+        let revoked = match RequestId::parse(id) {
+            Some(id) => self.shared.roll.revoke(id).await,
+            None => Ok(false),
+        };
+        match revoked {
+            Ok(true) => {
+                info!(id, "tunnel ended by request of the admin API");
+                text(StatusCode::NO_CONTENT, "")
+            }
+            Ok(false) => problem(StatusCode::NOT_FOUND, "no tunnel with this id is open"),
+            Err(unanswered) => problem(StatusCode::SERVICE_UNAVAILABLE, &unanswered.to_string()),
+        }
+    }
+
     async fn reload(&self, request: &Request<Incoming>) -> Response<Body> {
-        // A form on another site can post here with the cookie only where SameSite is not honoured; it cannot hide that.
-        if request.headers().contains_key(header::ORIGIN) && !self.is_same_origin(request) {
+        if self.is_foreign(request) {
             return problem(StatusCode::FORBIDDEN, "not for other sites");
         }
         match self.reloads.reload().await {
@@ -268,10 +305,12 @@ impl Admin {
         }
     }
 
-    fn is_same_origin(&self, request: &Request<Incoming>) -> bool {
-        let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    /// Whether a page of another site sent this. A form there can post here with the cookie only where SameSite is not
+    /// honoured; it cannot hide that.
+    fn is_foreign(&self, request: &Request<Incoming>) -> bool {
+        let Some(origin) = request.headers().get(header::ORIGIN) else { return false };
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        matches!((origin, host), (Some(origin), Some(host)) if origin == format!("http://{host}"))
+        !matches!((origin.to_str(), host), (Ok(origin), Some(host)) if origin == format!("http://{host}"))
     }
 }
 

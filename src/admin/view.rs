@@ -2,9 +2,12 @@
 
 use std::time::SystemTime;
 
+use serde_json::json;
+
 use super::page::{DenialRow, ListenerRow, PolicyView, RecordRow, SelfTestView, Totals, View};
 use super::routes::Admin;
-use crate::record::{Kind, RecentFilter, RecordLine};
+use crate::record::{Kind, RecentFilter, Record, RecordLine, Recorder};
+use crate::session::Listed;
 
 /// Rows of each table: what fits a screen or two.
 const ROWS: usize = 50;
@@ -83,6 +86,26 @@ fn record(line: &RecordLine) -> Option<RecordRow> {
         id: record.id.to_string(),
         tool: record.listener.as_str().to_owned(),
     })
+}
+
+/// Open tunnels as the API shows them: names, ids and clients are those of their records.
+pub(super) fn tunnels(listed: &Listed, recorder: &Recorder) -> serde_json::Value {
+    let tunnel = |tunnel: &Record| {
+        json!({
+            "id": tunnel.id.to_string(),
+            "destination": tunnel.destination.as_ref().map(ToString::to_string).unwrap_or_default(),
+            "address": tunnel.address.map(|address| address.to_string()).unwrap_or_default(),
+            "listener": tunnel.listener.as_str(),
+            "protocol": tunnel.protocol.map(|protocol| protocol.as_str()).unwrap_or_default(),
+            "tool": tunnel.listener.as_str(),
+            "client": recorder.client(tunnel.client).to_string(),
+            "rule": tunnel.rule(),
+            "started": rfc3339(tunnel.started),
+            "bytes_up": tunnel.bytes_up,
+            "bytes_down": tunnel.bytes_down,
+        })
+    };
+    json!({ "total": listed.total, "tunnels": listed.tunnels.iter().map(tunnel).collect::<Vec<_>>() })
 }
 
 /// A time as records have it.

@@ -27,7 +27,7 @@ use crate::facts::{Destination, Host, OwnAddresses};
 use crate::listen::{self, AcceptLimits};
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder, Terminal};
-use crate::session::{Places, TunnelPlaces};
+use crate::session::{Places, Roll, TunnelPlaces};
 use crate::source::{self, PolicySource};
 use crate::store::{Reloads, Store};
 use crate::tls::{Reload, TlsAcceptor};
@@ -152,12 +152,14 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     })
     .map_err(|error| system("cannot resolve names")(io::Error::other(error)))?;
     let via = format!("outgate-{}", recorder.instance());
+    let (roll, roll_calls) = Roll::new(workers);
     let shared = Arc::new(enforce::Shared {
         store: Arc::clone(&store),
         recorder: Arc::clone(&recorder),
         resolver,
         parent: parent(config, &via),
         own: ArcSwap::from_pointee(own),
+        roll,
         limits: enforce::Limits {
             connect: config.limits.connect_timeout,
             idle: config.limits.idle_timeout,
@@ -172,13 +174,14 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         handshakes: Places::new(config.limits.max_handshakes),
     };
     let mut threads = Vec::new();
-    for index in 0..workers {
+    for (index, roll_call) in roll_calls.into_iter().enumerate() {
         let plan = Plan {
             index,
             shared: Arc::clone(&shared),
             listeners: share(&listeners).map_err(system("cannot share a listening socket"))?,
             limits: gate_limits(config),
             accept: accept.clone(),
+            roll_call,
             drain_timeout: config.limits.drain_timeout,
             shutdown: down.clone(),
         };

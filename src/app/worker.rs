@@ -15,7 +15,7 @@ use crate::enforce::{Enforcer, Shared};
 use crate::facts::Tool;
 use crate::listen::{AcceptLimits, Acceptor, Connections};
 use crate::protocol::{Door, Drain, GateLimits, OwnPaths, Speaks};
-use crate::session::{Cut, ListenerId, Sweep};
+use crate::session::{Cut, ListenerId, RollCall, Sweep};
 use crate::tls::TlsAcceptor;
 
 /// Between two sweeps when nothing has changed: silence is measured in seconds.
@@ -40,6 +40,7 @@ pub(super) struct Plan {
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: GateLimits,
     pub(super) accept: AcceptLimits,
+    pub(super) roll_call: RollCall,
     pub(super) drain_timeout: Duration,
     /// Turns true when the proxy shuts down.
     pub(super) shutdown: watch::Receiver<bool>,
@@ -55,7 +56,7 @@ pub(super) fn run(plan: Plan) -> std::io::Result<()> {
 }
 
 async fn work(plan: Plan) -> std::io::Result<()> {
-    let Plan { index, shared, listeners, limits, accept, drain_timeout, mut shutdown } = plan;
+    let Plan { index, shared, listeners, limits, accept, roll_call, drain_timeout, mut shutdown } = plan;
     let enforcer = Rc::new(Enforcer::new(shared, index).map_err(std::io::Error::other)?);
     let drain = Rc::new(Drain::default());
     let connections = Connections::new(accept);
@@ -79,6 +80,8 @@ async fn work(plan: Plan) -> std::io::Result<()> {
         };
         tokio::task::spawn_local(acceptor.run());
     }
+    let registry = Rc::clone(enforcer.registry());
+    tokio::task::spawn_local(async move { roll_call.answer(&registry).await });
     tokio::select! {
         () = sweep(&enforcer) => {}
         // A sender that is gone is a process that is ending.

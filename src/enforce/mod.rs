@@ -22,7 +22,7 @@ use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
 use crate::facts::{Client, Destination, Method, OwnAddresses, Protocol};
 use crate::policy::Snapshot;
 use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
-use crate::session::{ListenerId, Pending, Places, Registry, TunnelPlaces};
+use crate::session::{ListenerId, Pending, Places, Registry, Roll, TunnelPlaces};
 use crate::store::{Handle, Store};
 
 pub use attempt::{Asked, Attempt, Idle};
@@ -53,6 +53,8 @@ pub struct Shared {
     pub parent: Option<Parent>,
     /// Our own sockets.
     pub own: ArcSwap<OwnAddresses>,
+    /// The open tunnels of all workers.
+    pub roll: Roll,
     /// How long and how much.
     pub limits: Limits,
     /// Which process this is: the tail of `Via: 1.1 outgate-…`, by which a loop is known.

@@ -247,6 +247,15 @@ impl RequestId {
     pub fn new(instance: [u8; 4], number: u64) -> Self {
         Self { instance, number }
     }
+
+    /// The id that is written so; none for what is no id.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (instance, number) = text.split_once('-')?;
+        let instance: [u8; 4] = instance.as_bytes().try_into().ok()?;
+        let id = Self { instance, number: number.parse().ok()? };
+        // One way to write each: no sign, no zeros in front.
+        (id.to_string() == text).then_some(id)
+    }
 }
 
 impl fmt::Display for RequestId {
@@ -389,6 +398,14 @@ mod tests {
 
     #[test]
     fn an_id_is_the_instance_and_a_number() {
-        assert_eq!(RequestId::new(*b"k3f9", 1).to_string(), "k3f9-1");
+        let id = RequestId::new(*b"k3f9", 10);
+        assert_eq!(id.to_string(), "k3f9-10");
+        assert_eq!(RequestId::parse("k3f9-10"), Some(id));
+        for wrong in
+            ["", "k3f9", "k3f9-", "k3f9-010", "k3f9-+10", "k3f9-10 ", "k3f-10", "k3f99-10", "-10", "k3f9-1x", "kü9-10"]
+        {
+            assert_ne!(RequestId::parse(wrong), Some(id), "{wrong}");
+        }
+        assert_eq!(RequestId::parse("k3f9-99999999999999999999"), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The room's door: what starts it, asks it and stops it.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use super::buffer::Buffer;
 use super::counts::{Counts, Sums};
 use super::destinations::{Delta, Table};
 use super::entry::Verdict;
-use super::line::RecordLine;
+use super::line::{ClientText, RecordLine};
 use super::probe::{Probe, Probes};
 use super::redact::Redaction;
 use super::ring::Ring;
@@ -77,6 +78,7 @@ pub enum Terminal {
 #[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
+    redaction: Option<Arc<Redaction>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -161,11 +163,12 @@ impl Recorder {
             probes: Probes::default(),
         });
         let hides = settings.redact.client || settings.redact.path;
-        let redaction = hides.then(|| Redaction::open(&settings.redact)).transpose()?;
+        let redaction = hides.then(|| Redaction::open(&settings.redact)).transpose()?.map(Arc::new);
+        let hidden = redaction.clone();
         let writer =
-            Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.sqlite, settings.terminal, redaction)?;
+            Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.sqlite, settings.terminal, hidden)?;
         let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+        Ok(Self { shared, redaction, writer: Mutex::new(Some(thread)) })
     }
 
     /// This run's prefix of request ids, four of `0-9a-z`.
@@ -217,6 +220,12 @@ impl Recorder {
     /// A collector for the metrics registry.
     pub fn metrics(&self) -> Metrics {
         Metrics::new(Arc::clone(&self.shared))
+    }
+
+    /// A client as its records name it, hidden where they hide it.
+    pub fn client(&self, client: SocketAddr) -> impl fmt::Display + use<> {
+        let hidden = self.redaction.as_ref().and_then(|redaction| redaction.hidden(client));
+        hidden.map_or(ClientText::Plain(client), ClientText::Hidden)
     }
 
     /// A few numbers for people.

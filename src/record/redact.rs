@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
@@ -76,7 +76,12 @@ impl Redaction {
         if self.path {
             record.path = None;
         }
-        self.client.then(|| self.client(record.client.ip()))
+        self.hidden(record.client)
+    }
+
+    /// What stands for a client, if clients are hidden.
+    pub(super) fn hidden(&self, client: SocketAddr) -> Option<ClientHash> {
+        self.client.then(|| self.client(client.ip()))
     }
 
     fn client(&self, ip: IpAddr) -> ClientHash {

@@ -48,7 +48,7 @@ pub(super) struct Writer {
     /// Tunnels that were open when the process before this one ended without its last word.
     torn_off: u64,
     terminal: Option<TerminalSink>,
-    redaction: Option<Redaction>,
+    redaction: Option<Arc<Redaction>>,
     /// Reused for each line's JSON.
     json: Vec<u8>,
 }
@@ -60,7 +60,7 @@ impl Writer {
         jsonl: Option<Jsonl>,
         sqlite: Option<Sqlite>,
         terminal: Terminal,
-        redaction: Option<Redaction>,
+        redaction: Option<Arc<Redaction>>,
     ) -> io::Result<Self> {
         let terminal = TerminalSink::stderr(terminal);
         let mut writer = Self {

@@ -12,6 +12,7 @@ mod pending;
 mod places;
 mod refusal;
 mod registry;
+mod roll;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ pub use pending::{ListenerId, Pending};
 pub use places::{Place, Places, TunnelPlace, TunnelPlaces};
 pub use refusal::{Busy, Malformed, OriginFault, Refusal, Refused};
 pub use registry::{Cut, Open, Registry, Sweep};
+pub use roll::{Listed, Roll, RollCall, Unanswered};
 
 /// A way out that has been dialled, with the request's permit and its pending record.
 #[derive(Debug)]

@@ -177,14 +177,24 @@ impl Pending {
 
     /// Hands in what is known so far of a tunnel that stays open. Its end, by [`Pending::finish`], is still to come.
     pub fn interim(&self, kind: Kind, bytes_up: u64, bytes_down: u64) {
-        if let Some(record) = &self.record {
-            let mut record = Record::clone(record);
-            record.kind = kind;
-            record.bytes_up += bytes_up;
-            record.bytes_down += bytes_down;
-            record.duration = self.began.elapsed();
+        if let Some(record) = self.so_far(kind, bytes_up, bytes_down) {
             self.worker.emit(record);
         }
+    }
+
+    /// What is known so far, with these bytes that moved beside those noted.
+    pub fn so_far(&self, kind: Kind, bytes_up: u64, bytes_down: u64) -> Option<Record> {
+        let mut record = Record::clone(self.record.as_ref()?);
+        record.kind = kind;
+        record.bytes_up += bytes_up;
+        record.bytes_down += bytes_down;
+        record.duration = self.began.elapsed();
+        Some(record)
+    }
+
+    /// When the request began.
+    pub fn started(&self) -> Option<SystemTime> {
+        self.record.as_ref().map(|record| record.started)
     }
 
     /// Lets go of the policy that permitted it, keeping the names that the record cites. For tunnels that outlive it.

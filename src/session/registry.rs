@@ -14,10 +14,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FirstBytes, Pending};
+use super::{FirstBytes, Listed, Pending};
 use crate::facts::{OwnAddresses, RequestFacts};
 use crate::policy::{Decision, Permit, Reached, Snapshot};
-use crate::record::{Kind, Outcome};
+use crate::record::{Kind, Outcome, Record, RequestId};
 
 /// The age at which a tunnel is recorded as open. Most are over before: their `end` says it all.
 const OPEN_AFTER: u32 = 5;
@@ -180,6 +180,25 @@ impl Registry {
         revoked
     }
 
+    /// How many are open on this worker, and the `limit` oldest of them, oldest first.
+    pub fn list(&self, limit: usize) -> Listed {
+        let slots = self.slots.borrow();
+        let mut entries: Vec<_> = slots.iter().flatten().map(|entry| (entry.started(), entry)).collect();
+        let total = entries.len();
+        entries.sort_by_key(|(started, _)| *started);
+        Listed {
+            total,
+            tunnels: entries.iter().take(limit).filter_map(|(_, entry)| entry.so_far(Kind::Open)).collect(),
+        }
+    }
+
+    /// Ends the tunnel of this request with `revoked`. False if there is none here, or if it is ending already.
+    pub fn revoke(&self, id: RequestId) -> bool {
+        let entry = self.slots.borrow().iter().flatten().find(|entry| entry.id() == Some(id)).map(Rc::clone);
+        let entry = entry.filter(|entry| entry.cut.get().is_none());
+        entry.map(|entry| entry.cut(Cut::Revoked)).is_some()
+    }
+
     /// Waits until none is open.
     pub async fn gone(&self) {
         while !self.is_empty() {
@@ -201,6 +220,20 @@ impl Registry {
 }
 
 impl Entry {
+    fn id(&self) -> Option<RequestId> {
+        self.pending.borrow().as_ref().map(Pending::id)
+    }
+
+    fn started(&self) -> Option<SystemTime> {
+        self.pending.borrow().as_ref().and_then(Pending::started)
+    }
+
+    /// What an interim record of this kind says now.
+    fn so_far(&self, kind: Kind) -> Option<Record> {
+        let (up, down) = self.moved.get();
+        self.pending.borrow().as_ref().and_then(|pending| pending.so_far(kind, up, down))
+    }
+
     /// Whether the answer that it is open by is today's. A tunnel that waited for its addresses or its hello while the
     /// policy changed was in no sweep then.
     fn is_judged(&self, sweep: &Sweep<'_>) -> bool {

@@ -50,3 +50,4 @@ mod selftest;
 mod socks5;
 mod source_text;
 mod tls_listener;
+mod tunnels;

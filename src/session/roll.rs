@@ -1,0 +1,110 @@
+//! The open tunnels of all workers together, for whoever administers them.
+//!
+//! Guaranteed: a tunnel pays nothing for being listed. Its bytes and its state stay its worker's own; who wants to know asks
+//! the worker, which answers between two turns of its loop. A worker that is held up makes the question fail, and is not
+//! waited for any longer than [`PATIENCE`].
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::Registry;
+use crate::record::{Record, RequestId};
+
+/// A turn of a worker's loop takes milliseconds at most; one that takes longer has other worries than being listed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Questions that may wait for one worker. Those who ask are few, and more of them wait in the asking.
+const WAITING: usize = 4;
+
+/// How to ask all workers.
+#[derive(Debug)]
+pub struct Roll {
+    workers: Vec<mpsc::Sender<Call>>,
+}
+
+/// Where one worker is asked.
+#[derive(Debug)]
+pub struct RollCall(mpsc::Receiver<Call>);
+
+/// Open tunnels.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// How many are open.
+    pub total: usize,
+    /// The oldest of them, each as its record would be if it ended now.
+    pub tunnels: Vec<Record>,
+}
+
+/// A worker gave no answer: it is held up, or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a worker is held up and gave no answer; ask again")]
+pub struct Unanswered;
+
+#[derive(Debug)]
+enum Call {
+    List { limit: usize, answer: oneshot::Sender<Listed> },
+    Revoke { id: RequestId, answer: oneshot::Sender<bool> },
+}
+
+impl Roll {
+    /// For so many workers, with the end that belongs to each.
+    pub fn new(workers: usize) -> (Self, Vec<RollCall>) {
+        let (workers, calls) = (0..workers).map(|_| mpsc::channel(WAITING)).unzip::<_, _, _, Vec<_>>();
+        (Self { workers }, calls.into_iter().map(RollCall).collect())
+    }
+
+    /// How many tunnels are open, and the `limit` oldest, oldest first.
+    ///
+    /// # Errors
+    /// A worker gave no answer.
+    pub async fn list(&self, limit: usize) -> Result<Listed, Unanswered> {
+        let parts = self.ask(|answer| Call::List { limit, answer }).await?;
+        let total = parts.iter().map(|part| part.total).sum();
+        let mut tunnels: Vec<_> = parts.into_iter().flat_map(|part| part.tunnels).collect();
+        tunnels.sort_by_key(|tunnel| tunnel.started);
+        tunnels.truncate(limit);
+        Ok(Listed { total, tunnels })
+    }
+
+    /// Ends the tunnel of this request with `revoked`. False if no such tunnel is open.
+    ///
+    /// # Errors
+    /// A worker gave no answer; its tunnels may have been meant.
+    pub async fn revoke(&self, id: RequestId) -> Result<bool, Unanswered> {
+        let found = self.ask(|answer| Call::Revoke { id, answer }).await?;
+        Ok(found.contains(&true))
+    }
+
+    /// Every worker's answer. All are asked before the first answer is waited for.
+    async fn ask<T>(&self, call: impl Fn(oneshot::Sender<T>) -> Call) -> Result<Vec<T>, Unanswered> {
+        let asked = async {
+            let mut answers = Vec::new();
+            for worker in &self.workers {
+                let (tell, answer) = oneshot::channel();
+                worker.send(call(tell)).await.map_err(|_| Unanswered)?;
+                answers.push(answer);
+            }
+            let mut parts = Vec::new();
+            for answer in answers {
+                parts.push(answer.await.map_err(|_| Unanswered)?);
+            }
+            Ok(parts)
+        };
+        timeout(PATIENCE, asked).await.map_err(|_| Unanswered)?
+    }
+}
+
+impl RollCall {
+    /// Answers for this worker's tunnels, for as long as anybody may ask.
+    pub async fn answer(mut self, registry: &Registry) {
+        while let Some(call) = self.0.recv().await {
+            // Who asked may have lost patience.
+            let _gone = match call {
+                Call::List { limit, answer } => answer.send(registry.list(limit)).is_err(),
+                Call::Revoke { id, answer } => answer.send(registry.revoke(id)).is_err(),
+            };
+        }
+    }
+}
