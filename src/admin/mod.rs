@@ -10,6 +10,7 @@
 mod metrics;
 pub mod page;
 mod process;
+pub mod report;
 mod routes;
 mod selftest;
 mod server;

@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::selftest::SelfTest;
 use super::token::Token;
-use super::{metrics, page, stream, view};
+use super::{metrics, page, report, stream, view};
 use crate::enforce::{self, Circumstances, Shared};
 use crate::facts::{self, Destination, Host, Port, Question, Tool};
 use crate::policy::Snapshot;
@@ -62,7 +62,7 @@ pub struct Link {
     pub url: String,
 }
 
-type Body = BoxBody<Bytes, std::convert::Infallible>;
+pub(super) type Body = BoxBody<Bytes, std::convert::Infallible>;
 
 /// Answers one request.
 ///
@@ -81,7 +81,7 @@ pub(super) async fn serve(
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     Ok(response)
 }
@@ -123,6 +123,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
         },
         ("/v1/records", "GET" | "HEAD") => admin.records(&query).await,
         ("/v1/tunnels", "GET" | "HEAD") => admin.tunnels(&query).await,
+        ("/v1/report", "GET" | "HEAD") => report::answer(&admin.shared.recorder, &query).await,
         ("/v1/policy/reload", "POST") => admin.reload(&request).await,
         (
             "/"
@@ -134,6 +135,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
             | "/v1/denials"
             | "/v1/records"
             | "/v1/tunnels"
+            | "/v1/report"
             | "/v1/policy/reload"
             | "/healthz"
             | "/readyz"
@@ -334,7 +336,7 @@ fn filter(query: &Query) -> Result<RecentFilter, Box<Response<Body>>> {
 }
 
 /// A query string's fields, decoded.
-struct Query(Vec<(String, String)>);
+pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     fn of(request: &Request<Incoming>) -> Self {
@@ -342,7 +344,7 @@ impl Query {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
-    fn get(&self, name: &str) -> Option<String> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 
@@ -360,7 +362,7 @@ pub(super) fn respond(status: StatusCode, kind: &'static str, body: impl Into<By
     response
 }
 
-fn content(kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     respond(StatusCode::OK, kind, body)
 }
 
@@ -372,14 +374,14 @@ fn text(status: StatusCode, body: &'static str) -> Response<Body> {
     respond(status, "text/plain; charset=utf-8", body)
 }
 
-fn json_of(value: &impl serde::Serialize) -> Response<Body> {
+pub(super) fn json_of(value: &impl serde::Serialize) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(body) => content("application/json", body),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written"),
     }
 }
 
-fn problem(status: StatusCode, detail: &str) -> Response<Body> {
+pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or_default();
     let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
     respond(status, "application/problem+json", body.to_string())

@@ -35,7 +35,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// What the system says when it has no files for a runtime.
 pub fn run(socket: TcpListener, admin: Arc<Admin>, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async move {
+    let result = runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(socket)?;
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
@@ -64,7 +64,10 @@ pub fn run(socket: TcpListener, admin: Arc<Admin>, mut shutdown: watch::Receiver
         let drained = async { while connections.join_next().await.is_some() {} };
         let _late = tokio::time::timeout(DRAIN, drained).await;
         Ok(())
-    })
+    });
+    // A report that is still being read has nobody left to be told.
+    runtime.shutdown_background();
+    result
 }
 
 /// One connection, once there is a place for it. None after an error of the accept itself.

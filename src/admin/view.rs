@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::page::{DenialRow, ListenerRow, PolicyView, RecordRow, SelfTestView, Totals, View};
 use super::routes::Admin;
-use crate::record::{Kind, RecentFilter, Record, RecordLine, Recorder};
+use crate::record::{Kind, RecentFilter, Record, RecordLine, Recorder, UtcTime};
 use crate::session::Listed;
 
 /// Rows of each table: what fits a screen or two.
@@ -110,5 +110,5 @@ pub(super) fn tunnels(listed: &Listed, recorder: &Recorder) -> serde_json::Value
 
 /// A time as records have it.
 pub(super) fn rfc3339(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time).map_or_else(|_| String::new(), |time| format!("{time:.3}"))
+    UtcTime(time).to_string()
 }

@@ -9,13 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::Args as ClapArgs;
 
-use super::kept::{since, source, warn_of};
+use super::kept::{Chosen, requests};
 use super::{fail, print};
 use crate::facts::{AddressClass, Destination, Host};
 use crate::policy::DenyReason;
@@ -23,12 +22,8 @@ use crate::record::kept::{Request, Wanted};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// The file of records (JSON Lines or SQLite), instead of the configuration's
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// From when on: 7d, 12h, 2026-11-23 or a time [default: all that is kept]
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
+    #[command(flatten)]
+    chosen: Chosen,
 }
 
 pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
@@ -42,12 +37,8 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
 }
 
 fn suggest(config: Option<&Path>, args: Args) -> Result<String, String> {
-    let from = args.since.as_deref().map(|text| since(text, SystemTime::now())).transpose()?;
-    let kept = source(config, args.file)?;
     let mut seen = Seen::default();
-    let beside =
-        kept.requests(Wanted::Address, from, |request| seen.add(request)).map_err(|error| error.to_string())?;
-    warn_of(&beside);
+    requests(config, args.chosen, Wanted::Address, |request| seen.add(request))?;
     Ok(seen.policy())
 }
 
@@ -199,6 +190,7 @@ fn labels(host: &Host) -> Vec<Box<str>> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::SystemTime;
 
     use super::*;
     use crate::facts::{Client, Protocol, RequestFacts, Tool};

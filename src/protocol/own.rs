@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::SystemTime;
 
 use super::answer::{self, Manner};
 use super::door::{Door, Next};
@@ -121,10 +120,6 @@ async fn foreign(mut wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) 
     Next::Close(wire)
 }
 
-fn rfc3339(time: SystemTime) -> Option<String> {
-    jiff::Timestamp::try_from(time).ok().map(|time| format!("{time:.3}"))
-}
-
 fn about(door: &Door) -> String {
     let snapshot = door.enforcer.snapshot();
     serde_json::json!({
@@ -143,10 +138,10 @@ async fn denials(door: &Door, attempt: &Attempt) -> String {
         .recent_denials(attempt.client().addr.ip(), MAX_DENIALS)
         .await
         .iter()
-        .filter_map(|line| line.record())
-        .map(|record| {
+        .filter_map(|line| Some((line.time(), line.record()?)))
+        .map(|(time, record)| {
             serde_json::json!({
-                "time": rfc3339(record.started),
+                "time": time.to_string(),
                 "destination": record.destination.as_ref().map(ToString::to_string),
                 "reason": record.verdict.reason(),
                 "hint": record.hint,

@@ -75,6 +75,14 @@ impl RecordLine {
         self.seq
     }
 
+    /// Its time: when the request began, or the gap was found.
+    pub fn time(&self) -> UtcTime {
+        match &self.body {
+            Body::Record(record) => UtcTime(record.started),
+            Body::Gap(gap) => UtcTime(gap.at),
+        }
+    }
+
     /// The record; none in a `gap`.
     pub fn record(&self) -> Option<&Record> {
         match &self.body {
@@ -245,11 +253,11 @@ impl<T: fmt::Display> Serialize for Shown<T> {
 
 /// A time as RFC 3339, UTC, with milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct UtcTime(pub(super) SystemTime);
+pub struct UtcTime(pub SystemTime);
 
 impl UtcTime {
     /// The same in milliseconds since 1970.
-    pub(super) fn millis(self) -> i64 {
+    pub fn millis(self) -> i64 {
         Timestamp::try_from(self.0).unwrap_or_default().as_millisecond()
     }
 }

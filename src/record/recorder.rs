@@ -16,13 +16,14 @@ use super::buffer::Buffer;
 use super::counts::{Counts, Sums};
 use super::destinations::{Delta, Table};
 use super::entry::Verdict;
+use super::kept::Kept;
 use super::line::{ClientText, RecordLine};
 use super::probe::{Probe, Probes};
 use super::redact::Redaction;
 use super::ring::Ring;
 use super::signal::Signal;
 use super::writer::Writer;
-use super::{Denials, Metrics, RecentFilter, Redact, Sqlite, WorkerRecorder, lock};
+use super::{Denials, Metrics, Past, RecentFilter, Redact, Sqlite, WorkerRecorder, lock};
 use crate::facts::Destination;
 
 /// Lines that a follower may be behind before it loses some.
@@ -79,6 +80,8 @@ pub enum Terminal {
 pub struct Recorder {
     shared: Arc<Shared>,
     redaction: Option<Arc<Redaction>>,
+    /// Where records are kept; the database, where there is one, since it reaches back further.
+    kept: Option<Kept>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -163,12 +166,14 @@ impl Recorder {
             probes: Probes::default(),
         });
         let hides = settings.redact.client || settings.redact.path;
+        let kept = settings.sqlite.as_ref().map(|sqlite| Kept::Sqlite(sqlite.path.clone()));
+        let kept = kept.or_else(|| settings.jsonl.as_ref().map(|jsonl| Kept::Jsonl(jsonl.path.clone())));
         let redaction = hides.then(|| Redaction::open(&settings.redact)).transpose()?.map(Arc::new);
         let hidden = redaction.clone();
         let writer =
             Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.sqlite, settings.terminal, hidden)?;
         let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
-        Ok(Self { shared, redaction, writer: Mutex::new(Some(thread)) })
+        Ok(Self { shared, redaction, kept, writer: Mutex::new(Some(thread)) })
     }
 
     /// This run's prefix of request ids, four of `0-9a-z`.
@@ -209,6 +214,11 @@ impl Recorder {
     /// missing; see [`Self::caught_up`].
     pub fn recent(&self, filter: &RecentFilter) -> Vec<Arc<RecordLine>> {
         lock(&self.shared.ring).recent(filter)
+    }
+
+    /// Everything that was recorded, as far back as it is kept.
+    pub fn past(&self) -> Past {
+        Past::new(self.kept.clone(), &self.shared)
     }
 
     /// Every line from now on; after a shutdown there are none.

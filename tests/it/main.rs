@@ -44,6 +44,7 @@ mod parent;
 mod promises;
 mod records;
 mod reload;
+mod report_api;
 mod revoke;
 mod scripted_names;
 mod selftest;

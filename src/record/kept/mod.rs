@@ -12,6 +12,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::policy::text::parse_duration;
+
 pub use verify::{Finding, Verified};
 
 /// Where records were kept.
@@ -136,8 +138,26 @@ impl KeptError {
     }
 }
 
+/// A point in time as people write it, by `now`: a time ago (`7d`), a day, or a moment.
+///
+/// # Errors
+/// What it is not, as a sentence.
+pub fn since(text: &str, now: SystemTime) -> Result<SystemTime, String> {
+    if let Some(ago) = parse_duration(text) {
+        return now.checked_sub(ago).ok_or_else(|| format!("`{text}` is before all time"));
+    }
+    let wrong = || {
+        let what = "neither a time ago (7d, 12h), nor a day (2026-11-23), nor a time (2026-11-23T14:00:00Z)";
+        format!("`{text}` is {what}")
+    };
+    // A day begins at midnight UTC, as in records.
+    let day = text.parse::<jiff::civil::Date>().map(|day| format!("{day}T00:00:00Z"));
+    let moment = text.parse::<jiff::Timestamp>().or_else(|_| day.and_then(|day| day.parse()));
+    moment.ok().and_then(|moment| SystemTime::try_from(moment).ok()).ok_or_else(wrong)
+}
+
 impl Beside {
-    fn gap(&mut self, reason: &str, dropped: u64) {
+    pub(super) fn gap(&mut self, reason: &str, dropped: u64) {
         match self.missing.iter_mut().find(|(known, _)| known == reason) {
             Some((_, sum)) => *sum += dropped,
             None if dropped > 0 => self.missing.push((reason.to_owned(), dropped)),
@@ -147,4 +167,4 @@ impl Beside {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

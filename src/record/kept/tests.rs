@@ -197,3 +197,37 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
     drop(connection);
     assert_eq!(faults(&both(dir.path())[1]), ["seq 5: a gap, of records that are missing: 7 (sqlite_failed)"]);
 }
+
+#[test]
+fn since_is_a_time_ago_a_day_or_a_moment() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    for (text, expected) in [
+        ("7d", at(1_000_000 - 7 * 86_400)),
+        ("12h", at(1_000_000 - 12 * 3600)),
+        ("1970-01-03", at(2 * 86_400)),
+        ("1970-01-03T01:00:00Z", at(2 * 86_400 + 3600)),
+        ("1970-01-03T01:00:00+01:00", at(2 * 86_400)),
+        ("7", None),
+        ("yesterday", None),
+        ("", None),
+        ("1970-13-01", None),
+    ] {
+        assert_eq!(since(text, now).ok(), expected, "{text:?}");
+    }
+}
+
+/// A request from a browser, denied as unlisted if it was not allowed.
+pub(crate) fn request(ms: i64, decision: &'static str, host: &'static str) -> Request<'static> {
+    Request {
+        ms,
+        decision,
+        reason: if decision == "allow" { "" } else { "host_not_allowed" },
+        rule: "",
+        tool: "browser",
+        identity: "",
+        host,
+        port: 443,
+        address: "",
+    }
+}

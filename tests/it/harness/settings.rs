@@ -15,6 +15,7 @@ pub struct Settings {
     pub(super) hosts: Vec<(String, String)>,
     pub(super) arguments: Vec<String>,
     pub(super) no_token_file: bool,
+    pub(super) no_records_file: bool,
 }
 
 /// A policy named `test` of this revision, that says `rest` beside.
@@ -84,6 +85,12 @@ impl Settings {
         self
     }
 
+    /// Without a file of records: they stay in memory.
+    pub fn no_records_file(mut self) -> Self {
+        self.no_records_file = true;
+        self
+    }
+
     pub fn start(self) -> Proxy {
         Proxy::start(self)
     }
@@ -95,18 +102,21 @@ impl Settings {
             true => String::new(),
             false => format!("token-file = {:?}", dir.join("admin.token")),
         };
+        let jsonl = match self.no_records_file {
+            true => String::new(),
+            false => format!("jsonl = {:?}", dir.join("records.jsonl")),
+        };
         let hosts: String = self.hosts.iter().map(|(name, list)| format!("\"{name}\" = {list}\n")).collect();
         format!(
             "[[listen]]\nname = \"agent\"\naddress = \"{}\"\n{listen}\n\
              [policy]\nsource = [{:?}]\n\
              [admin]\naddress = \"{}\"\n{token_file}\n{admin_lines}\n\
-             [record]\njsonl = {:?}\n{record}\n\
+             [record]\n{jsonl}\n{record}\n\
              [limits]\n{limits}\n\
              [dns]\nservers = [\"{}\"]\n[dns.hosts]\n{hosts}",
             proxy.address(),
             dir.join("policy.toml"),
             admin.address(),
-            dir.join("records.jsonl"),
             names.address(),
         )
     }

@@ -1,11 +1,15 @@
 //! Requests and denials, added up for people.
 
+mod text;
+
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use super::kept::Request;
+
+pub use text::Document;
 
 /// What a report has a row for each of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,25 @@ pub enum By {
     Day,
 }
 
+impl By {
+    /// All of them, in the order in which they are named to people.
+    pub const ALL: [Self; 7] =
+        [Self::Destination, Self::Domain, Self::Rule, Self::User, Self::Tool, Self::Reason, Self::Day];
+
+    /// Its name.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Destination => "destination",
+            Self::Domain => "domain",
+            Self::Rule => "rule",
+            Self::User => "user",
+            Self::Tool => "tool",
+            Self::Reason => "reason",
+            Self::Day => "day",
+        }
+    }
+}
+
 /// How many requests there were, and how many of them were denied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Count {
@@ -39,7 +62,11 @@ pub struct Count {
 #[derive(Debug)]
 pub struct Report {
     by: By,
+    /// Rows, and denied destinations, that get a name of their own.
+    max_keys: usize,
     keys: HashMap<Box<str>, Count>,
+    /// What found no room among them.
+    other: Count,
     total: Count,
     hours: BTreeMap<i64, Count>,
     denied: HashMap<Box<str>, u64>,
@@ -70,14 +97,23 @@ pub struct Summed {
     pub denied: Vec<(Box<str>, u64)>,
 }
 
+/// The key of what found no room; it is the last row.
+const OTHER: &str = "other";
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl Report {
-    /// An empty one.
+    /// An empty one, that grows with the number of its rows.
     pub fn new(by: By) -> Self {
+        Self::at_most(by, usize::MAX)
+    }
+
+    /// An empty one with a bound on its memory: what comes after the first `max_keys` rows counts together as `other`.
+    pub fn at_most(by: By, max_keys: usize) -> Self {
         Self {
             by,
+            max_keys,
+            other: Count::default(),
             keys: HashMap::new(),
             total: Count::default(),
             hours: BTreeMap::new(),
@@ -99,8 +135,10 @@ impl Report {
             By::Reason => self.key.push_str(request.reason),
             By::Day => self.key.push_str(&day(request.ms)),
         }
+        let full = self.keys.len() >= self.max_keys;
         match self.keys.get_mut(self.key.as_str()) {
             Some(count) => count.add(denied),
+            None if full => self.other.add(denied),
             None => {
                 let mut count = Count::default();
                 count.add(denied);
@@ -112,8 +150,10 @@ impl Report {
         if denied {
             self.key.clear();
             destination(&mut self.key, request);
+            let full = self.denied.len() >= self.max_keys;
             match self.denied.get_mut(self.key.as_str()) {
                 Some(count) => *count += 1,
+                None if full => {}
                 None => _ = self.denied.insert(self.key.as_str().into(), 1),
             }
         }
@@ -129,6 +169,9 @@ impl Report {
                 let order = |row: &ReportRow| (row.count.denied, row.count.requests);
                 order(b).cmp(&order(a)).then_with(|| a.key.cmp(&b.key))
             }),
+        }
+        if self.other.requests > 0 {
+            rows.push(ReportRow { key: OTHER.into(), count: self.other });
         }
         let mut denied: Vec<_> = self.denied.into_iter().collect();
         denied.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -249,6 +292,16 @@ mod tests {
         );
         assert_eq!(rows(By::Tool), [row("browser", 8, 4)]);
         assert_eq!(rows(By::User), [row("", 8, 4)]);
+    }
+
+    #[test]
+    fn with_a_bound_the_rows_still_add_up_to_the_total() {
+        let mut report = Report::at_most(By::Destination, 2);
+        traffic().iter().for_each(|request| report.add(request));
+        let summed = report.finish();
+        let rows: Vec<_> = summed.rows.iter().map(|row| (&*row.key, row.count.requests, row.count.denied)).collect();
+        assert_eq!(rows, [("a.example.com:443", 1, 0), ("b.example.com:443", 1, 0), ("other", 6, 4)]);
+        assert_eq!((summed.total, summed.denied.len()), (Count { requests: 8, denied: 4 }, 2));
     }
 
     #[test]

@@ -1,34 +1,28 @@
 //! `outgate report`: requests and denials from kept records, added up; and the check of their chain.
 
-mod html;
-
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use clap::builder::PossibleValue;
 use clap::{Args as ClapArgs, ValueEnum};
-use serde::Serialize;
 use serde_json::json;
 
-use super::kept::{since, source, sources, warn_of};
+use super::kept::{Chosen, requests, sources};
 use super::{fail, print};
-use crate::protocol::visible::escaped;
+use crate::admin::report::{name, page};
 use crate::record::kept::{Verified, Wanted};
-use crate::record::report::{By, Count, Report, ReportRow, Summed};
+use crate::record::report::{By, Count, Report, Summed};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// The file of records (JSON Lines or SQLite), instead of the configuration's
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// From when on: 7d, 12h, 2026-11-23 or a time [default: all that is kept]
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// What there is a row for each of
     #[arg(long, value_enum, default_value = "destination")]
-    by: ByName,
+    by: By,
     /// How it is written
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -40,40 +34,13 @@ pub(super) struct Args {
     verify: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ByName {
-    Destination,
-    Domain,
-    Rule,
-    User,
-    Tool,
-    Reason,
-    Day,
-}
-
-impl ByName {
-    fn by(self) -> By {
-        match self {
-            Self::Destination => By::Destination,
-            Self::Domain => By::Domain,
-            Self::Rule => By::Rule,
-            Self::User => By::User,
-            Self::Tool => By::Tool,
-            Self::Reason => By::Reason,
-            Self::Day => By::Day,
-        }
+impl ValueEnum for By {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
     }
 
-    fn title(self) -> &'static str {
-        match self {
-            Self::Destination => "destination",
-            Self::Domain => "domain",
-            Self::Rule => "rule",
-            Self::User => "user",
-            Self::Tool => "tool",
-            Self::Reason => "reason",
-            Self::Day => "day",
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.token()))
     }
 }
 
@@ -103,30 +70,20 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
 }
 
 fn report(config: Option<&Path>, args: Args) -> Result<String, String> {
-    let now = SystemTime::now();
-    let from = args.since.as_deref().map(|text| since(text, now)).transpose()?;
-    let kept = source(config, args.file)?;
-    let mut report = Report::new(args.by.by());
-    let beside =
-        kept.requests(Wanted::Report, from, |request| report.add(request)).map_err(|error| error.to_string())?;
-    warn_of(&beside);
+    let mut report = Report::new(args.by);
+    requests(config, args.chosen, Wanted::Report, |request| report.add(request))?;
     let summed = report.finish();
     let limit = args.limit.unwrap_or(usize::MAX);
     Ok(match args.format {
-        Format::Table => table(&summed, args.by.title(), limit, colour()),
-        Format::Json => json(&summed, limit),
-        Format::Csv => csv(&summed, limit),
-        Format::Html | Format::Ocsf => html::page(&summed, args.by.title(), args.limit, now),
+        Format::Table => table(&summed, args.by.token(), limit, colour()),
+        Format::Json => serde_json::to_string(&summed.document(limit)).unwrap_or_default(),
+        Format::Csv => summed.csv(limit),
+        Format::Html | Format::Ocsf => page(&summed, args.by.token(), args.limit, SystemTime::now()),
     })
 }
 
 fn colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
-}
-
-/// What stands for an empty key.
-fn name(key: &str) -> String {
-    if key.is_empty() { "(none)".to_owned() } else { escaped(key) }
 }
 
 fn table(summed: &Summed, title: &str, limit: usize, colour: bool) -> String {
@@ -151,34 +108,8 @@ fn table(summed: &Summed, title: &str, limit: usize, colour: bool) -> String {
     text
 }
 
-/// The document of `--format json` (CONTRACT §2).
-#[derive(Serialize)]
-struct Document<'a> {
-    rows: &'a [ReportRow],
-    total: Count,
-}
-
-fn json(summed: &Summed, limit: usize) -> String {
-    let rows = summed.rows.get(..limit.min(summed.rows.len())).unwrap_or_default();
-    serde_json::to_string(&Document { rows, total: summed.total }).unwrap_or_default()
-}
-
-fn csv(summed: &Summed, limit: usize) -> String {
-    let mut text = String::from("key,requests,denied\r\n");
-    for row in summed.rows.iter().take(limit) {
-        let _ = write!(text, "{},{},{}\r\n", field(&row.key), row.count.requests, row.count.denied);
-    }
-    text
-}
-
-/// A field as RFC 4180 has it. What a spreadsheet would take for a formula is made text.
-fn field(key: &str) -> String {
-    let inert = if key.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{key}") } else { key.to_owned() };
-    if inert.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", inert.replace('"', "\"\"")) } else { inert }
-}
-
 fn verify(config: Option<&Path>, args: Args) -> ExitCode {
-    let verified: Result<Vec<Verified>, String> = sources(config, args.file)
+    let verified: Result<Vec<Verified>, String> = sources(config, args.chosen.file)
         .and_then(|sources| sources.iter().map(|kept| kept.verify().map_err(|error| error.to_string())).collect());
     let verified = match verified {
         Ok(verified) => verified,
@@ -217,23 +148,9 @@ fn told(verified: &Verified) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::record::kept::Request;
-
-    pub(in crate::cli) fn request(ms: i64, decision: &'static str, host: &'static str) -> Request<'static> {
-        Request {
-            ms,
-            decision,
-            reason: if decision == "allow" { "" } else { "host_not_allowed" },
-            rule: "",
-            tool: "browser",
-            identity: "",
-            host,
-            port: 443,
-            address: "",
-        }
-    }
+    use crate::record::kept::tests::request;
 
     fn summed() -> Summed {
         let mut report = Report::new(By::Destination);
@@ -259,19 +176,5 @@ total                               16         3
         assert!(short.ends_with("\ntotal              16         3\nand 2 more rows\n"), "{short}");
         let coloured = table(&summed(), "destination", 9, true);
         assert_eq!(coloured.matches("\u{1b}[31m").count(), 2, "denials alone, and their sum");
-    }
-
-    #[test]
-    fn json_and_csv_have_the_same_rows() {
-        assert_eq!(
-            json(&summed(), 9),
-            r#"{"rows":[{"key":"no.test:443","requests":3,"denied":3},{"key":"a-long-name.example.test:443","requests":12,"denied":0},{"key":"","requests":1,"denied":0}],"total":{"requests":16,"denied":3}}"#
-        );
-        assert_eq!(
-            csv(&summed(), 2),
-            "key,requests,denied\r\nno.test:443,3,3\r\na-long-name.example.test:443,12,0\r\n"
-        );
-        assert_eq!(field("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(field("=1+1"), "'=1+1");
     }
 }

@@ -8,8 +8,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use super::name;
-use crate::protocol::visible::{elided, push_html};
+use crate::protocol::visible::{elided, escaped, push_html};
 use crate::record::report::{Count, Summed};
 
 /// Rows of the table, unless somebody asks for more: about three printed pages.
@@ -38,7 +37,13 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,t
 th:first-child,td:first-child{text-align:left;overflow-wrap:anywhere}tfoot td{font-weight:600}\
 @media print{:root{--ink:#000;--soft:#444;--ground:#fff;--line:#ccc;--deny:#b3261e;--allow:#8fb8a3}body{margin:0;max-width:none;font-size:10pt}thead{display:table-header-group}tr,svg{break-inside:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
-pub(super) fn page(summed: &Summed, by: &str, limit: Option<usize>, now: SystemTime) -> String {
+/// What a row is called: its key, with nothing invisible in it, or what stands for an empty one.
+pub fn name(key: &str) -> String {
+    if key.is_empty() { "(none)".to_owned() } else { escaped(key) }
+}
+
+/// The page of a report `by` something, written at `now`; with `limit` it has so many rows, or the first 150.
+pub fn page(summed: &Summed, by: &str, limit: Option<usize>, now: SystemTime) -> String {
     let mut html = String::from(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
@@ -232,7 +237,7 @@ fn as_f64(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::report::tests::request;
+    use crate::record::kept::tests::request;
     use crate::record::report::{By, Report};
 
     const NOON: i64 = 1_795_435_200_000; // 2026-11-23T12:00Z

@@ -1,0 +1,149 @@
+//! `/v1/report`: what was recorded, added up.
+//!
+//! Guaranteed: the admin listener answers others meanwhile (records are read on a thread of their own); one report is read
+//! at a time, and few wait for their turn; its memory is bounded, however many names were made up ([`MAX_KEYS`]).
+
+mod html;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::routes::{Body, Query, content, json_of, problem};
+use crate::record::kept::{Beside, KeptError, Wanted, since};
+use crate::record::report::{By, Document, Report, Summed};
+use crate::record::{Past, Recorder};
+
+pub use html::{name, page};
+
+/// Rows that a report has of its own here; what else was asked for counts in the row `other`. Ten megabytes of names.
+const MAX_KEYS: usize = 50_000;
+
+/// Reports that are read at once: one takes a core and the disk.
+static READING: Semaphore = Semaphore::const_new(1);
+
+/// Reports that wait for that or are read. Each holds an admin connection, of which others need some.
+static ASKED: Semaphore = Semaphore::const_new(8);
+
+/// How long one waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the records were read from.
+const SOURCE: HeaderName = HeaderName::from_static("x-outgate-source");
+
+/// What the page may do: show itself, with the style that stands in it.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What somebody asks for.
+struct Asked {
+    by: By,
+    format: Format,
+    since: Option<SystemTime>,
+    limit: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Json,
+    Csv,
+    Html,
+}
+
+/// The JSON answer: a report's document, and what it is of.
+#[derive(Serialize)]
+struct Answer<'a> {
+    source: &'static str,
+    #[serde(flatten)]
+    document: Document<'a>,
+    /// Records that are missing, by the reason of their gaps.
+    missing: BTreeMap<&'a str, u64>,
+    /// Lines that are no records.
+    unreadable: u64,
+}
+
+/// Answers one request.
+pub(super) async fn answer(recorder: &Recorder, query: &Query) -> Response<Body> {
+    let asked = match asked(query) {
+        Ok(asked) => asked,
+        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong),
+    };
+    let Ok(_asked) = ASKED.try_acquire() else { return busy() };
+    let Ok(Ok(turn)) = timeout(PATIENCE, READING.acquire()).await else { return busy() };
+    let (past, by, since) = (recorder.past(), asked.by, asked.since);
+    let source = past.source();
+    match tokio::task::spawn_blocking(move || read(&past, by, since, turn)).await {
+        Ok(Ok((summed, beside))) => written(&asked, source, &summed, &beside),
+        Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"),
+    }
+}
+
+fn asked(query: &Query) -> Result<Asked, String> {
+    let by = match query.get("by") {
+        None => By::Destination,
+        Some(token) => By::ALL
+            .into_iter()
+            .find(|by| by.token() == token)
+            .ok_or_else(|| format!("`by` is one of {}", By::ALL.map(By::token).join(", ")))?,
+    };
+    let format = match query.get("format").as_deref() {
+        None | Some("json") => Format::Json,
+        Some("csv") => Format::Csv,
+        Some("html") => Format::Html,
+        Some(_) => return Err("`format` is one of json, csv, html".into()),
+    };
+    let since = match query.get("since") {
+        None => None,
+        Some(text) => Some(since(&text, SystemTime::now()).map_err(|error| format!("`since`: {error}"))?),
+    };
+    let limit = query.get("limit").map(|text| text.parse().map_err(|_| "`limit` is no number".to_owned()));
+    Ok(Asked { by, format, since, limit: limit.transpose()? })
+}
+
+/// Keeps its turn until the records are read, also when nobody waits for the answer any more.
+fn read(
+    past: &Past,
+    by: By,
+    since: Option<SystemTime>,
+    turn: SemaphorePermit<'static>,
+) -> Result<(Summed, Beside), KeptError> {
+    let mut report = Report::at_most(by, MAX_KEYS);
+    let beside = past.requests(Wanted::Report, since, |request| report.add(request))?;
+    let summed = report.finish();
+    drop(turn);
+    Ok((summed, beside))
+}
+
+fn written(asked: &Asked, source: &'static str, summed: &Summed, beside: &Beside) -> Response<Body> {
+    let limit = asked.limit.unwrap_or(usize::MAX);
+    let mut response = match asked.format {
+        Format::Json => json_of(&Answer {
+            source,
+            document: summed.document(limit),
+            missing: beside.missing.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
+            unreadable: beside.unreadable,
+        }),
+        Format::Csv => content("text/csv; charset=utf-8", summed.csv(limit)),
+        Format::Html => {
+            let page = page(summed, asked.by.token(), asked.limit, SystemTime::now());
+            let mut response = content("text/html; charset=utf-8", page);
+            let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+            response
+        }
+    };
+    response.headers_mut().insert(SOURCE, HeaderValue::from_static(source));
+    response
+}
+
+fn busy() -> Response<Body> {
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "another report is being read; ask again");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}

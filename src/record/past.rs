@@ -1,0 +1,85 @@
+//! The requests of the past, for the process that records them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::kept::{Beside, Kept, KeptError, Request, Wanted};
+use super::line::{Body, UtcTime};
+use super::recorder::Shared;
+use super::{Kind, RecentFilter, Record, lock};
+use crate::facts::Destination;
+
+/// What this process can read of what it recorded: the database, else the file, else the last lines in memory.
+#[derive(Clone, Debug)]
+pub struct Past {
+    kept: Option<Kept>,
+    shared: Arc<Shared>,
+}
+
+impl Past {
+    pub(super) fn new(kept: Option<Kept>, shared: &Arc<Shared>) -> Self {
+        Self { kept, shared: Arc::clone(shared) }
+    }
+
+    /// Where it comes from: `sqlite`, `jsonl` or `memory`.
+    pub fn source(&self) -> &'static str {
+        match &self.kept {
+            Some(Kept::Sqlite(_)) => "sqlite",
+            Some(Kept::Jsonl(_)) => "jsonl",
+            None => "memory",
+        }
+    }
+
+    /// Shows every request that began at `since` or later, in the order in which they ended. Reads a disk, for as long as
+    /// it takes; the last second may not be there yet.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds something else.
+    pub fn requests(
+        &self,
+        wanted: Wanted,
+        since: Option<SystemTime>,
+        mut each: impl FnMut(&Request<'_>),
+    ) -> Result<Beside, KeptError> {
+        match &self.kept {
+            Some(kept) => kept.requests(wanted, since, each),
+            None => Ok(self.in_memory(since, &mut each)),
+        }
+    }
+
+    fn in_memory(&self, since: Option<SystemTime>, each: &mut dyn FnMut(&Request<'_>)) -> Beside {
+        let mut beside = Beside::default();
+        let lines = lock(&self.shared.ring).recent(&RecentFilter::newest(usize::MAX));
+        for line in &lines {
+            match &line.body {
+                Body::Record(record)
+                    if record.kind == Kind::End && since.is_none_or(|since| record.started >= since) =>
+                {
+                    show(record, each);
+                }
+                Body::Gap(gap) if since.is_none_or(|since| gap.at >= since) => {
+                    beside.gap(gap.cause.as_str(), gap.dropped);
+                }
+                Body::Record(_) | Body::Gap(_) => {}
+            }
+        }
+        beside
+    }
+}
+
+/// A record as its line would be read back.
+fn show(record: &Record, each: &mut dyn FnMut(&Request<'_>)) {
+    let host = record.destination.as_ref().map(|destination| destination.host().to_string());
+    let address = record.address.map(|address| address.to_string());
+    each(&Request {
+        ms: UtcTime(record.started).millis(),
+        decision: record.verdict.decision(),
+        reason: record.verdict.reason(),
+        rule: record.rule().unwrap_or_default(),
+        tool: record.listener.as_str(),
+        identity: "",
+        host: host.as_deref().unwrap_or_default(),
+        port: record.destination.as_ref().map(Destination::port).map_or(0, |port| port.get()),
+        address: address.as_deref().unwrap_or_default(),
+    });
+}
