@@ -17,6 +17,7 @@ pub struct Registry {
     rules: IntGauge,
     loaded: Gauge,
     reloads: IntCounterVec,
+    last_reload: IntGauge,
     selftest: IntGauge,
 }
 
@@ -35,6 +36,10 @@ impl Registry {
         let rules = IntGauge::new("outgate_policy_rules", "Rules of the policy in force; a list counts as one.")?;
         let loaded = Gauge::new("outgate_policy_loaded_timestamp_seconds", "When the policy in force was loaded.")?;
         let reloads = IntCounterVec::new(Opts::new("outgate_policy_reloads_total", "Reloads by result."), &["result"])?;
+        let last_reload = IntGauge::new(
+            "outgate_policy_last_reload_successful",
+            "Whether what was last read came into force: 1, or 0 while a failed reload leaves the policy before in force.",
+        )?;
         let selftest = IntGauge::new(
             "outgate_selftest_ok",
             "Whether every listener denied, when it was last asked, what it must always deny: 1 or 0.",
@@ -46,12 +51,13 @@ impl Registry {
             Box::new(rules.clone()),
             Box::new(loaded.clone()),
             Box::new(reloads.clone()),
+            Box::new(last_reload.clone()),
             Box::new(selftest.clone()),
             Box::new(build),
         ] {
             registry.register(collector)?;
         }
-        Ok(Self { registry, info, rules, loaded, reloads, selftest })
+        Ok(Self { registry, info, rules, loaded, reloads, last_reload, selftest })
     }
 
     /// The text that a scraper gets.
@@ -74,6 +80,7 @@ impl Registry {
         self.info.with_label_values(&[policy.name(), policy.revision(), &status.source]).set(1.0);
         self.rules.set(i64::try_from(policy.rule_count()).unwrap_or(i64::MAX));
         self.loaded.set(seconds(status.loaded));
+        self.last_reload.set(i64::from(status.error.is_none()));
         for (result, count) in [("ok", status.reloads), ("error", status.failures)] {
             let counter = self.reloads.with_label_values(&[result]);
             counter.inc_by(count.saturating_sub(counter.get()));

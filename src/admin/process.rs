@@ -1,7 +1,7 @@
 //! The usual metrics of a process, from what the kernel shows of us.
 //!
 //! Written here because the metrics library's own collector drags in a second copy of three crates for these six
-//! numbers. Where the kernel does not show them (macOS) there are none.
+//! numbers. Where there is no `/proc` (macOS) there are none.
 
 use prometheus::proto::MetricFamily;
 
@@ -41,15 +41,16 @@ mod linux {
         let ticks = clock_ticks_per_second() as f64;
         let boot = fs::read_to_string("/proc/stat").ok()?;
         let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-        let files = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(0);
+        // Less the one that reads the folder.
+        let files = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1));
+        let limit = getrlimit(Resource::Nofile).current.map_or(f64::INFINITY, |limit| limit as f64);
         Some(vec![
             counter("process_cpu_seconds_total", "User and system time spent.", (field(UTIME) + field(STIME)) / ticks),
             gauge("process_start_time_seconds", "When the process began.", boot as f64 + field(STARTTIME) / ticks),
             gauge("process_virtual_memory_bytes", "Virtual memory.", field(VSIZE)),
             gauge("process_resident_memory_bytes", "Resident memory.", field(RSS) * page_size() as f64),
             gauge("process_open_fds", "Open files.", files as f64),
-            gauge("process_max_fds", "Files that may be open.", limit as f64),
+            gauge("process_max_fds", "Files that may be open.", limit),
         ])
     }
 

@@ -175,10 +175,12 @@ impl Sums {
         }
     }
 
-    /// Every request series that is not zero: listener, protocol, verdict, count.
+    /// Every request series: listener, protocol, verdict, count. What a listener may come to allow or deny is there from
+    /// the start: Prometheus' `increase` does not see a series' first value, and the first denial matters most.
     pub(super) fn requests(&self) -> impl Iterator<Item = (usize, &'static str, Verdict, u64)> {
         let protocol = |index: usize| Protocol::ALL.get(index).map_or("", |protocol| protocol.as_str());
-        let judged = self.requests.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(index, count)| {
+        let shown = self.requests.iter().enumerate().filter(|(index, count)| **count > 0 || self.is_foreseen(*index));
+        let judged = shown.map(move |(index, count)| {
             let verdict = match (index % VERDICTS).checked_sub(1) {
                 None => Verdict::Allow,
                 Some(reason) => match DenyReason::ALL.get(reason) {
@@ -193,6 +195,15 @@ impl Sums {
         });
         let unjudged = self.unjudged.iter().map(move |(l, p, token, n)| (*l, protocol(*p), Verdict::None(token), *n));
         judged.chain(unjudged)
+    }
+
+    /// Whether a request series of this index stands at 0 before its first request: those of listeners that there are, by
+    /// a protocol that is judged, allowed or denied.
+    fn is_foreseen(&self, index: usize) -> bool {
+        let (place, verdict) = (index / VERDICTS, index % VERDICTS);
+        let is_judged = Protocol::ALL.get(place % PROTOCOLS).is_some_and(|protocol| *protocol != Protocol::Own);
+        let known = self.requests.len() / (PROTOCOLS * VERDICTS) - 1;
+        place / PROTOCOLS < known && is_judged && verdict <= DenyReason::ALL.len()
     }
 
     /// Every connection series: listener, result, count.

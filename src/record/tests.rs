@@ -407,8 +407,13 @@ fn the_exposition_names_every_metric_and_its_labels() {
             1.0,
         ),
         (r#"outgate_requests_total{listener="",protocol="",decision="none",reason="malformed_request"}"#, 1.0),
+        (
+            r#"outgate_requests_total{listener="shell",protocol="socks5",decision="deny",reason="address_not_allowed"}"#,
+            0.0,
+        ),
+        (r#"outgate_requests_total{listener="browser",protocol="http",decision="allow",reason=""}"#, 0.0),
         (r#"outgate_denied_destinations_total{destination="a.test:443",reason="host_not_allowed"}"#, 1.0),
-        (r#"outgate_decision_seconds_bucket{le="0.00000025"}"#, 0.0),
+        (r#"outgate_decision_seconds_bucket{le="0.0000002"}"#, 0.0),
         (r#"outgate_decision_seconds_bucket{le="0.0000005"}"#, 2.0),
         ("outgate_decision_seconds_count", 3.0),
         (r#"outgate_dial_seconds_bucket{le="0.005"}"#, 1.0),
@@ -428,6 +433,9 @@ fn the_exposition_names_every_metric_and_its_labels() {
     ] {
         assert_eq!(series.get(name), Some(&value), "{name} in {series:#?}");
     }
+    let shown_before_they_happen = |labels: &str| series.iter().any(|(name, n)| name.contains(labels) && *n == 0.0);
+    assert!(!shown_before_they_happen(r#"decision="observe""#) && !shown_before_they_happen(r#"protocol="own""#));
+    assert!(!shown_before_they_happen(r#"outgate_requests_total{listener="","#));
     assert!((recorder.totals().denied_share() - 1.0 / 3.0).abs() < 1e-9);
 }
 

@@ -38,6 +38,8 @@ mod history;
 mod layering;
 mod limits;
 mod malformed;
+#[cfg(target_os = "linux")]
+mod metrics;
 mod observe;
 mod own_paths;
 mod parent;

@@ -103,11 +103,15 @@ fn a_policy_with_a_mistake_never_replaces_the_good_one() {
     };
     let failed: u64 = reloads(&metrics).iter().filter(|(result, _)| !is_success(result)).map(|(_, count)| count).sum();
     assert!(failed >= bad.len() as u64, "{:?}", reloads(&metrics));
+    let succeeded = || proxy.metrics().sum("outgate_policy_last_reload_successful", &[]) == 1;
+    assert!(!succeeded());
     proxy.set_policy(&whole);
+    assert!(succeeded());
     assert_eq!((proxy.revision().as_str(), &proxy.api("/v1/policy")["error"]), ("r2", &serde_json::Value::Null));
     assert!(reloads(&proxy.metrics()).iter().any(|(result, count)| is_success(result) && *count >= 1));
     fs::remove_file(proxy.path("policy.toml")).unwrap();
     assert_eq!(proxy.reload().status(), 422, "a file that is gone");
+    assert!(!succeeded());
     assert_eq!(proxy.revision(), "r2");
 }
 

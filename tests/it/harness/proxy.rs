@@ -170,6 +170,11 @@ impl Proxy {
         self.admin_with("POST", "/v1/policy/reload", &[&token, "Content-Length: 0"])
     }
 
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
