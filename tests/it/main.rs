@@ -3,7 +3,7 @@
 //! Guaranteed: each test starts a proxy of its own with ports and a folder of its own, on loopback alone; each wait has
 //! a limit; what is asserted is what CONTRACT.md promises.
 //!
-//! `OUTGATE_BIN` names another binary to test. With `CI_REQUIRE_TOOLS=1` a missing curl or python3 is a failure.
+//! `OUTGATE_BIN` names another binary to test. With `CI_REQUIRE_TOOLS=1` a missing curl, python3 or Prometheus is a failure.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -43,6 +43,7 @@ mod metrics;
 mod observe;
 mod own_paths;
 mod parent;
+mod prometheus;
 mod promises;
 mod records;
 mod reload;
