@@ -333,7 +333,11 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -441,5 +445,76 @@ mod tests {
         assert_eq!(count(&table, "*.a.test"), Some(10));
         assert_eq!(count(&table, OTHER), Some(30));
         assert_exact(&table, 240);
+    }
+
+    proptest! {
+        /// After every merge: the counts add up, no series has left or shrunk, and what has a row is counted to the unit
+        /// from the merge on that brought the row.
+        #[test]
+        fn a_row_is_exact_since_it_appeared_and_stays(
+            merges in vec(vec((0_u32..5, 0_u32..120, 0_usize..2), 1..60), 1..25),
+            max_destinations in 0_usize..60,
+        ) {
+            let mut table = Table::new(max_destinations);
+            let mut asked: BTreeMap<(String, DenyReason), u64> = BTreeMap::new();
+            // Of each row, the denials before it appeared; of each series, its count at the last look.
+            let (mut before, mut shown) = (BTreeMap::new(), BTreeMap::new());
+            for merge in merges {
+                let mut delta = Delta::default();
+                for (kind, n, reason) in merge {
+                    let to = match kind {
+                        0 => format!("{n}.flood.example.test:443"),
+                        1 => format!("{n}-flood.test:443"),
+                        2 => format!("{}.busy.test:443", n % 3),
+                        3 => format!("{n}.tenant{}.test:{}", n % 4, 1 + n % 2),
+                        _ => format!("192.0.2.{}:{}", n % 2, 1 + n),
+                    };
+                    let reason = [REASON, DenyReason::SniMismatch][reason];
+                    delta.count(Destination::parse(to.as_bytes(), None).ok().as_ref(), reason, None, SystemTime::UNIX_EPOCH);
+                    *asked.entry((to, reason)).or_default() += 1;
+                }
+                table.merge(delta);
+                let total: u64 = asked.values().sum();
+                assert_exact(&table, total);
+                let now: BTreeMap<_, _> =
+                    table.series().into_iter().map(|(label, reason, count)| ((label.to_string(), reason), count)).collect();
+                for (series, count) in &shown {
+                    prop_assert!(now.get(series) >= Some(count), "{series:?} went or shrank");
+                }
+                for (series, count) in now.iter().filter(|((label, _), _)| label != OTHER && !label.starts_with("*.")) {
+                    let unseen = asked[series].checked_sub(*count);
+                    prop_assert!(unseen.is_some(), "{series:?}: {count} of {}", asked[series]);
+                    prop_assert_eq!(*before.entry(series.clone()).or_insert(unseen), unseen, "{:?}", series);
+                }
+                shown = now;
+                let bounded = table.named_rows <= max_destinations && table.collapsed_rows <= max_destinations / 2;
+                prop_assert!(bounded, "{} rows, {} domains", table.named_rows, table.collapsed_rows);
+            }
+        }
+    }
+
+    #[test]
+    fn no_flood_makes_it_larger_than_its_bound() {
+        const ROWS: usize = 2000;
+        let mut table = Table::new(ROWS);
+        let label = "x".repeat(50);
+        for n in 0..60_000_u32 {
+            // As long as a name can be; each domain often enough to be worth a row.
+            let domain = if n % 2 == 0 { n } else { n / 128 };
+            let host = format!("{n:x}.{label}.{label}.{label}.d{domain:x}-{label}.test");
+            deny(&mut table, &format!("{host}:443"));
+        }
+        assert_exact(&table, 60_000);
+        assert!(table.named_rows <= ROWS && table.collapsed_rows <= ROWS / 2);
+        assert!(table.named.len() <= ROWS && table.groups.len() <= ROWS && table.collapsed.len() <= ROWS / 2);
+        // What the module's head promises, by what is held: keys, labels and rows; maps double, and keep an eighth free.
+        let slots = table.named.capacity() * (size_of::<Destination>() + size_of::<SmallVec<[Row; 1]>>())
+            + table.groups.capacity() * size_of::<(Group, u32)>()
+            + table.collapsed.capacity() * size_of::<(Box<str>, SmallVec<[Row; 1]>)>();
+        let labels: usize = table.rows().map(|row| row.label.len()).sum();
+        let hosts: usize = table.named.keys().map(|to| to.to_string().len()).sum();
+        let domains = ROWS * 64 + ROWS / 2 * 64;
+        let bytes = slots * 8 / 7 + labels + hosts + domains;
+        assert!(bytes < 3 << 20, "{bytes}");
     }
 }
