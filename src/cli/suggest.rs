@@ -18,6 +18,7 @@ use super::kept::{Chosen, requests};
 use super::{fail, print};
 use crate::facts::{AddressClass, Destination, Host};
 use crate::policy::DenyReason;
+use crate::policy::text::{Format, RuleText};
 use crate::record::kept::{Request, Wanted};
 
 #[derive(Debug, ClapArgs)]
@@ -114,18 +115,15 @@ impl Seen {
         text.push_str("]\n");
         for (key, asked) in self.destinations.iter().filter(|(_, asked)| asked.needs_rule()) {
             let pattern = format!("{}:{}", asked.host, key.1);
-            let _ = write!(
-                text,
-                "\n[[rule]]                  # {}\nid = \"{pattern}\"\neffect = \"allow\"\nto = [\"{pattern}\"]\n",
-                asked.tally()
-            );
-            if !asked.special.is_empty() {
-                let addresses: Vec<_> = asked.special.iter().map(|ip| format!("\"{ip}\"")).collect();
-                let _ = writeln!(text, "addresses = [{}]", addresses.join(", "));
-            }
-            if asked.speaks_no_tls() {
-                text.push_str("tls = \"optional\"          # its tunnels do not begin with TLS for that name\n");
-            }
+            let rule = RuleText {
+                id: pattern.clone(),
+                to: pattern,
+                tools: Vec::new(),
+                addresses: asked.special.iter().map(ToString::to_string).collect(),
+                tls_optional: asked.speaks_no_tls(),
+            };
+            let comment = asked.tally();
+            let _ = write!(text, "\n{}", rule.write(Format::Toml, Some(&comment)));
         }
         if !self.left_out.is_empty() {
             text.push_str("\n# Left out, because a rule for the host alone would not allow it or should not:\n");
@@ -194,7 +192,7 @@ mod tests {
 
     use super::*;
     use crate::facts::{Client, Protocol, RequestFacts, Tool};
-    use crate::policy::text::{Format, read_policy};
+    use crate::policy::text::read_policy;
     use crate::policy::{Decision, Policy, Snapshot, Source};
 
     fn request(
@@ -251,7 +249,7 @@ mod tests {
             "\"www.example.com\", # 443: 1 request, 1 host_not_allowed; 80: 1 request",
             "[[rule]] # 1 request, 1 not_tls",
             "to = [\"chat.example.net:8080\"]",
-            "tls = \"optional\" # its tunnels do not begin with TLS for that name",
+            "tls = \"optional\"",
             "to = [\"intranet.test:443\"]",
             "addresses = [\"10.0.0.7\", \"fd00::1\"]",
             "# address_not_allowed 10.0.0.1:22 1 request",

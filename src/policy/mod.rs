@@ -12,6 +12,7 @@
 //! Deliberately not here: resolving names, reading files or the clock, waiting, logging. Time is an argument, and files
 //! that a policy includes are handed in by whoever compiles it.
 
+mod advice;
 mod cited;
 mod compile;
 mod decide;
@@ -47,6 +48,7 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 
+pub use advice::{Advice, DeniedBefore};
 pub use cited::Cited;
 pub use compile::{Compiled, ListSource, Source};
 pub use decision::{Decision, Denial};

@@ -57,6 +57,11 @@ impl Ports {
         }
     }
 
+    /// Whether it is this port alone.
+    pub(super) fn is_just(&self, port: Port) -> bool {
+        matches!(self, Self::These(ranges) if **ranges == [(port.get(), port.get())])
+    }
+
     /// Whether every port of `other` is one of these.
     pub(super) fn cover(&self, other: &Self) -> bool {
         match (self, other) {

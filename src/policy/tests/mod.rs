@@ -1,6 +1,7 @@
 //! The rule book as people meet it: policies built by hand, requests asked of them.
 
 mod addresses;
+mod advice;
 mod compiling;
 mod deciding;
 mod hints;
