@@ -37,14 +37,19 @@ impl Token {
     pub fn from_file(path: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(path)
             .map_err(|error| format!("cannot read the token file {}: {error}", path.display()))?;
-        let text = text.trim();
-        if text.len() < MIN_LENGTH || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!(
+        Self::from_text(&text).ok_or_else(|| {
+            format!(
                 "the token file {} must hold one line of at least {MIN_LENGTH} visible ASCII characters",
                 path.display()
-            ));
-        }
-        Ok(Self(text.to_owned()))
+            )
+        })
+    }
+
+    /// The one that this text is, blanks around it aside; none if it is too short or something else.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let fits = text.len() >= MIN_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
     }
 
     /// Whether somebody knows it. Takes the same time whatever they say: digests are compared, not texts.

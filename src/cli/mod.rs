@@ -13,6 +13,7 @@ mod report;
 mod run;
 mod running;
 mod suggest;
+mod top;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ const FAILED: u8 = 2;
 const MAX_CONFIG: u64 = 1024 * 1024;
 
 /// Commands that the contract names and that this version does not have yet.
-const LATER: [&str; 5] = ["top", "ca", "completions", "man", "service"];
+const LATER: [&str; 4] = ["ca", "completions", "man", "service"];
 
 #[derive(Debug, Parser)]
 #[command(name = "outgate", version, about, long_about = LONG, disable_help_subcommand = true)]
@@ -64,6 +65,8 @@ enum Command {
     Report(report::Args),
     /// Print the least policy that would have allowed what was recorded
     Suggest(suggest::Args),
+    /// Show live what is being denied, by which policy, and which tunnels are open
+    Top(top::Args),
     /// Print the proxy auto-configuration script
     Pac,
     #[command(external_subcommand)]
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Some(Command::Doctor(args)) => doctor::run(config, &args),
         Some(Command::Report(args)) => report::run(config, args),
         Some(Command::Suggest(args)) => suggest::run(config, args),
+        Some(Command::Top(args)) => top::run(config, &args),
         Some(Command::Pac) => pac::run(config),
         Some(Command::Other(words)) => unknown(words.first().map_or("", String::as_str)),
     }
@@ -99,6 +103,11 @@ fn unknown(word: &str) -> ExitCode {
         return fail(&format!("`{word}` is not supported in this version"));
     }
     fail(&format!("there is no command `{word}`; `outgate --help` lists them"))
+}
+
+/// Whether colours may be used where they can be.
+fn is_colour_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Says why, on stderr.

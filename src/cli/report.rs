@@ -11,7 +11,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
 use super::kept::{Chosen, requests, sources};
-use super::{fail, print};
+use super::{fail, is_colour_wanted, print};
 use crate::admin::report::{name, page};
 use crate::record::kept::{Verified, Wanted};
 use crate::record::report::{By, Count, Report, Summed};
@@ -83,7 +83,7 @@ fn report(config: Option<&Path>, args: Args) -> Result<String, String> {
 }
 
 fn colour() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
+    is_colour_wanted() && std::io::stdout().is_terminal()
 }
 
 fn table(summed: &Summed, title: &str, limit: usize, colour: bool) -> String {

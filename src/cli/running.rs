@@ -6,20 +6,112 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::admin::Token;
-use crate::config::parse_address;
+use crate::config::{AdminConfig, parse_address};
 
 /// The proxy is on this machine; what takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The largest answer that is read.
-const MAX_ANSWER: u64 = 1024 * 1024;
+/// The largest answer that is read: metrics with some ten thousand denied destinations.
+const MAX_ANSWER: u64 = 16 * 1024 * 1024;
+
+/// The environment variable that holds the token where no file does: a proxy without `token-file` makes a new one at
+/// each start, which stands in its banner's link. Not an argument, since those are for all to read.
+const TOKEN_VARIABLE: &str = "OUTGATE_ADMIN_TOKEN";
+
+/// A proxy that runs, and how to ask it.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    address: SocketAddr,
+    token: Token,
+}
+
+impl Running {
+    /// The proxy behind this address, with this token.
+    pub(super) fn new(address: SocketAddr, token: Token) -> Self {
+        Self { address, token }
+    }
+
+    /// The proxy that the arguments name, or else the configuration.
+    pub(super) fn find(admin: Option<&str>, token: Option<&Path>, config: &AdminConfig) -> Result<Self, String> {
+        let address = match admin {
+            Some(text) => parse_address(text).map_err(|(what, mend)| format!("--admin: {what}; {mend}"))?,
+            None => {
+                config.address.ok_or("[admin] address is off, so nothing can be asked; name another with --admin")?
+            }
+        };
+        let variable = std::env::var(TOKEN_VARIABLE).ok().filter(|text| !text.is_empty());
+        let token = match (token, variable, &config.token_file) {
+            (Some(path), _, _) => Token::from_file(path)?,
+            (None, Some(text), _) => Token::from_text(&text).ok_or_else(|| {
+                format!("{TOKEN_VARIABLE} holds no admin token: at least 16 visible ASCII characters")
+            })?,
+            (None, None, Some(path)) => Token::from_file(path)?,
+            (None, None, None) => {
+                return Err(format!(
+                    "--admin needs the admin token: name its file with --token-file, or put what stands behind `token=` \
+                     in the banner's link into {TOKEN_VARIABLE}"
+                ));
+            }
+        };
+        Ok(Self { address, token })
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// One GET of a JSON document.
+    ///
+    /// # Errors
+    /// What went wrong, as a sentence; what the proxy said, if it refused.
+    pub(super) fn json(&self, path: &str) -> Result<serde_json::Value, String> {
+        let (is_ok, body) = self.get(path)?;
+        let document: serde_json::Value =
+            serde_json::from_str(&body).map_err(|_| format!("{} is no outgate admin listener", self.address))?;
+        if is_ok {
+            return Ok(document);
+        }
+        let detail = document.get("detail").and_then(serde_json::Value::as_str).unwrap_or("it gave no reason");
+        Err(format!("the proxy at {} says: {detail}", self.address))
+    }
+
+    /// The metrics, as Prometheus gets them.
+    ///
+    /// # Errors
+    /// What went wrong, as a sentence.
+    pub(super) fn metrics(&self) -> Result<String, String> {
+        match self.get("/metrics")? {
+            (true, body) => Ok(body),
+            (false, _) => Err(format!("the proxy at {} does not show its metrics", self.address)),
+        }
+    }
+
+    /// Whether a GET was answered with 200, and the body. HTTP/1.0 keeps it to one message and the end of the connection:
+    /// no client library for it.
+    fn get(&self, path: &str) -> Result<(bool, String), String> {
+        let Self { address, token } = self;
+        let cannot = |error: std::io::Error| format!("cannot ask the proxy at {address}: {error}");
+        let mut stream = TcpStream::connect_timeout(address, PATIENCE).map_err(cannot)?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(cannot)?;
+        stream.set_write_timeout(Some(PATIENCE)).map_err(cannot)?;
+        let request = format!(
+            "GET {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+            token.reveal()
+        );
+        stream.write_all(request.as_bytes()).map_err(cannot)?;
+        let mut answer = String::new();
+        stream.take(MAX_ANSWER).read_to_string(&mut answer).map_err(cannot)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address} does not speak HTTP"))?;
+        Ok((head.split(' ').nth(1) == Some("200"), body.to_owned()))
+    }
+}
 
 type Ask = Box<dyn Fn(&str) -> Result<serde_json::Value, String>>;
 
 /// Somebody who puts `/v1/check` to the running proxy.
 pub(super) fn asker(
-    admin: &str,
-    token: Option<&Path>,
+    running: Running,
     tool: Option<String>,
     method: Option<String>,
     at: Option<&str>,
@@ -27,11 +119,6 @@ pub(super) fn asker(
     if at.is_some() {
         return Err("--at goes with a policy file; the running proxy judges now".into());
     }
-    let address = parse_address(admin).map_err(|(what, mend)| format!("--admin: {what}; {mend}"))?;
-    let token = match token {
-        Some(path) => Token::from_file(path)?,
-        None => return Err("--admin needs the admin token: name its file with --token-file".into()),
-    };
     Ok(Box::new(move |to| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("to", to);
@@ -40,28 +127,6 @@ pub(super) fn asker(
                 query.append_pair(key, value);
             }
         }
-        get(address, &format!("/v1/check?{}", query.finish()), &token)
+        running.json(&format!("/v1/check?{}", query.finish()))
     }))
-}
-
-/// One GET of a JSON document. HTTP/1.0 keeps it to one message and the end of the connection: no client library for it.
-pub(super) fn get(address: SocketAddr, path: &str, token: &Token) -> Result<serde_json::Value, String> {
-    let cannot = |error: std::io::Error| format!("cannot ask the proxy at {address}: {error}");
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(cannot)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(cannot)?;
-    let request = format!(
-        "GET {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
-        token.reveal()
-    );
-    stream.write_all(request.as_bytes()).map_err(cannot)?;
-    let mut answer = String::new();
-    stream.take(MAX_ANSWER).read_to_string(&mut answer).map_err(cannot)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address} does not speak HTTP"))?;
-    let document: serde_json::Value =
-        serde_json::from_str(body).map_err(|_| format!("{address} is no outgate admin listener"))?;
-    if head.split(' ').nth(1) == Some("200") {
-        return Ok(document);
-    }
-    let detail = document.get("detail").and_then(serde_json::Value::as_str).unwrap_or("it gave no reason");
-    Err(format!("the proxy at {address} says: {detail}"))
 }

@@ -54,4 +54,5 @@ mod selftest;
 mod socks5;
 mod source_text;
 mod tls_listener;
+mod top;
 mod tunnels;

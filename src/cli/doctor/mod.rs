@@ -21,7 +21,8 @@ use std::time::SystemTime;
 use clap::Args as ClapArgs;
 use rustix::process::{Resource, getrlimit};
 
-use super::{configuration, running};
+use super::running::Running;
+use super::{configuration, is_colour_wanted};
 use crate::admin::Token;
 use crate::app::{canary::Door, lets_unlisted_pass};
 use crate::config::{Config, ListenConfig, ListenProtocol};
@@ -63,7 +64,7 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
     let report = if args.json {
         format!("{}\n", finding::json(&findings, &rows))
     } else {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        let colour = std::io::stdout().is_terminal() && is_colour_wanted();
         finding::table(&findings, &rows, colour)
     };
     // A reader that has left wants no more of it; the exit code still says what was found.
@@ -169,7 +170,7 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
     let Some(file) = &config.admin.token_file else {
         return vec![ok(CHECK, format!("{address} answers; its token is new at each start, so it was asked no more"))];
     };
-    let asked = Token::from_file(file).and_then(|token| running::get(address, "/v1/policy", &token));
+    let asked = Token::from_file(file).and_then(|token| Running::new(address, token).json("/v1/policy"));
     match asked {
         Ok(policy) => listeners::judge_health(address, &policy),
         Err(error) => vec![fail(CHECK, error, "the file must hold the token that the proxy was started with")],

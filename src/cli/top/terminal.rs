@@ -1,0 +1,87 @@
+//! The terminal: taken, read, and given back.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, TryRecvError};
+use std::time::Duration;
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::state::{Next, State};
+use super::{ask, screen};
+use crate::cli::running::Running;
+
+/// How long a key is waited for before the screen is drawn again: what comes from the proxy is seen as soon as that.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Gives the terminal back when it is dropped, however that comes about. A panic does so before its message, too
+/// (`try_init` sees to that).
+struct Taken(DefaultTerminal);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing back.
+        let _gone = self.0.show_cursor();
+        let _gone = ratatui::try_restore();
+    }
+}
+
+/// Shows what happens until somebody quits, or a signal ends it.
+///
+/// # Errors
+/// What the system says of a terminal that cannot be read or written.
+pub(super) fn run(running: Running, colour: bool) -> io::Result<()> {
+    let ended = end_on_signals()?;
+    let address = running.address().to_string();
+    let (tell, news) = mpsc::channel();
+    std::thread::Builder::new().name("ask".into()).spawn(move || ask::follow(&running, &tell))?;
+    let terminal = ratatui::try_init().inspect_err(|_| {
+        // It may have been taken by half.
+        let _gone = ratatui::try_restore();
+    })?;
+    let mut taken = Taken(terminal);
+    let mut state = State::default();
+    while !ended.load(Ordering::Relaxed) {
+        loop {
+            match news.try_recv() {
+                Ok(news) => state.hear(news),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err(io::Error::other("nobody asks the proxy any more")),
+            }
+        }
+        taken.0.draw(|frame| screen::draw(frame, &mut state, &address, colour))?;
+        if !event::poll(TICK)? {
+            continue;
+        }
+        // Everything else, a new size among it, only asks for a new drawing.
+        if let Event::Key(key) = event::read()?
+            && state.press(key) == Next::Quit
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Turns true at the first signal that asks the process to end.
+fn end_on_signals() -> io::Result<Arc<AtomicBool>> {
+    let ended = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&ended);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()];
+            let [Ok(mut terminate), Ok(mut hangup), Ok(mut interrupt)] = kinds.map(signal) else { return };
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            told.store(true, Ordering::Relaxed);
+        });
+    })?;
+    Ok(ended)
+}
