@@ -31,6 +31,8 @@
 
 #![forbid(unsafe_code)]
 
+mod sync;
+
 pub mod facts;
 
 pub mod policy;

@@ -10,6 +10,9 @@
 mod connect;
 mod local;
 mod machine;
+#[cfg(test)]
+#[cfg(feature = "model")]
+mod model_tests;
 mod parent;
 mod resolve;
 mod servers;

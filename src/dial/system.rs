@@ -14,25 +14,25 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
 use tokio::sync::oneshot;
 
 use super::resolve::{Addresses, ResolveError};
 use crate::facts::DomainName;
+use crate::sync::{Condvar, Mutex, MutexGuard, bound, thread};
 
 /// Each look-up that waits holds a thread. Names that answer take milliseconds; 32 lets a burst pass while some names'
 /// servers are dead, at no more than 32 small stacks.
-const MAX_THREADS: usize = 32;
+const MAX_THREADS: usize = bound(32, 1);
 /// What a thread may use for its stack. The C library's resolver takes some tens of KiB, its modules are strangers.
 const STACK: usize = 512 * 1024;
 /// Where a system keeps its fixed names.
 const HOSTS_FILE: &str = "/etc/hosts";
 
-type Answer = Result<Addresses, ResolveError>;
-type Ask = Box<dyn Fn(&DomainName) -> Answer + Send + Sync>;
+pub(super) type Answer = Result<Addresses, ResolveError>;
+pub(super) type Ask = Box<dyn Fn(&DomainName) -> Answer + Send + Sync>;
 
 /// The process's threads for look-ups. They are started as they are needed and end when this is dropped.
 #[derive(Debug)]
@@ -63,13 +63,22 @@ impl System {
         Self::asking(max_in_flight, Box::new(ask_system))
     }
 
-    fn asking(max_in_flight: usize, ask: Ask) -> Self {
+    pub(super) fn asking(max_in_flight: usize, ask: Ask) -> Self {
         Self { pool: Arc::new(Pool { state: Mutex::default(), work: Condvar::new(), max_in_flight, ask }) }
     }
 
     pub(super) async fn look_up(&self, name: &DomainName) -> Answer {
         let answer = self.pool.enqueue(name)?;
         answer.await.unwrap_or(Err(ResolveError::Failed))
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "model")]
+impl System {
+    /// Names that are queued or being asked.
+    pub(super) fn under_way(&self) -> usize {
+        self.pool.lock().waiting.len()
     }
 }
 

@@ -1,10 +1,11 @@
 //! One worker's records until the writer fetches them.
 
 use super::entry::{Kind, Record};
+use crate::sync::bound;
 
 /// Records that wait for the writer, per worker (some 6 MiB). It fetches them twenty times a second and early when half
 /// of these are there, so only a writer that is held up for long (a disk that hangs) makes it overflow.
-pub const MAX_BUFFERED: usize = 16_384;
+pub const MAX_BUFFERED: usize = bound(16_384, 2);
 /// Bytes of text in them: sixteen thousand of the longest paths would be six times this.
 const MAX_TEXT: usize = 8 * 1024 * 1024;
 

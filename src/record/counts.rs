@@ -3,8 +3,6 @@
 //! Each worker adds to its own; nothing on the way of an allowed request is written by two threads. The adds are atomic
 //! all the same (about 5 ns where nobody competes), so that two users of one worker's counters would still be exact.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::entry::{ConnectionResult, HelloResult, Verdict};
@@ -12,6 +10,8 @@ use super::histogram::{DECISION, DIAL, Histogram, HistogramSum, REQUEST};
 use super::lock;
 use crate::facts::Protocol;
 use crate::policy::DenyReason;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Protocols, and one place for "not known".
 const PROTOCOLS: usize = Protocol::ALL.len() + 1;

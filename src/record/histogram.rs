@@ -1,7 +1,8 @@
 //! How long things took, in fixed buckets.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Measured in a release build under load, loopback both ways: half of the decisions take 90 ns, one in a hundred 5 µs
 /// (another thread had the core); a debug build takes ten times that. A millisecond is a fault to look into.

@@ -38,6 +38,9 @@ pub mod kept;
 mod line;
 mod lost;
 mod metrics;
+#[cfg(test)]
+#[cfg(feature = "model")]
+mod model_tests;
 mod past;
 mod probe;
 mod recorder;
@@ -67,7 +70,9 @@ pub use redact::Redact;
 pub use ring::{MAX_RING_TEXT, RecentFilter};
 pub use worker::WorkerRecorder;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Takes a lock whose data is whole between any two statements: a panic elsewhere is no reason to stop counting.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

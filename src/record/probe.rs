@@ -6,14 +6,15 @@
 //! this moment from this very process, and the destination that only the probe asks for.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::entry::{Kind, Outcome, Record, Verdict};
 use super::lock;
 use super::recorder::Shared;
 use crate::facts::Destination;
 use crate::policy::DenyReason;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// The probes that are on their way.
 #[derive(Debug, Default)]

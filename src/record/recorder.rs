@@ -4,9 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -25,6 +23,9 @@ use super::signal::Signal;
 use super::writer::Writer;
 use super::{Denials, Metrics, Past, RecentFilter, Redact, Sqlite, WorkerRecorder, lock};
 use crate::facts::Destination;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::thread::{self, JoinHandle};
 
 /// Lines that a follower may be behind before it loses some.
 const FOLLOWER_LAG: usize = 1024;
@@ -154,17 +155,7 @@ impl Recorder {
     /// no randomness; no thread.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let follow = broadcast::Sender::new(FOLLOWER_LAG);
-        let shared = Arc::new(Shared {
-            instance: random_instance()?,
-            shards: (0..settings.workers.max(1)).map(|_| Shard::new(settings.listeners.len())).collect(),
-            listeners: settings.listeners,
-            table: Mutex::new(Table::new(settings.max_destinations)),
-            ring: Mutex::new(Ring::new(settings.ring)),
-            signal: Signal::default(),
-            follow: follow.downgrade(),
-            lost: Lost::default(),
-            probes: Probes::default(),
-        });
+        let shared = Arc::new(Shared::new(&settings, &follow)?);
         let hides = settings.redact.client || settings.redact.path;
         let kept = settings.sqlite.as_ref().map(|sqlite| Kept::Sqlite(sqlite.path.clone()));
         let kept = kept.or_else(|| settings.jsonl.as_ref().map(|jsonl| Kept::Jsonl(jsonl.path.clone())));
@@ -172,7 +163,7 @@ impl Recorder {
         let hidden = redaction.clone();
         let writer =
             Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.sqlite, settings.terminal, hidden)?;
-        let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
+        let thread = thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
         Ok(Self { shared, redaction, kept, writer: Mutex::new(Some(thread)) })
     }
 
@@ -261,6 +252,14 @@ impl Recorder {
         totals
     }
 
+    /// A room without a writer: nobody fetches what is handed in.
+    #[cfg(test)]
+    #[cfg(feature = "model")]
+    pub(crate) fn unattended(settings: &Settings) -> Self {
+        let shared = Shared::new(settings, &broadcast::Sender::new(1)).unwrap();
+        Self { shared: Arc::new(shared), redaction: None, kept: None, writer: Mutex::new(None) }
+    }
+
     #[cfg(test)]
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
@@ -289,6 +288,20 @@ impl Drop for Recorder {
 }
 
 impl Shared {
+    fn new(settings: &Settings, follow: &broadcast::Sender<Arc<RecordLine>>) -> io::Result<Self> {
+        Ok(Self {
+            instance: random_instance()?,
+            shards: (0..settings.workers.max(1)).map(|_| Shard::new(settings.listeners.len())).collect(),
+            listeners: settings.listeners.clone(),
+            table: Mutex::new(Table::new(settings.max_destinations)),
+            ring: Mutex::new(Ring::new(settings.ring)),
+            signal: Signal::default(),
+            follow: follow.downgrade(),
+            lost: Lost::default(),
+            probes: Probes::default(),
+        })
+    }
+
     /// Moves one worker's denials into the table.
     pub(super) fn merge(&self, shard: &Shard) {
         let mut table = lock(&self.table);

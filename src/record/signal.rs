@@ -3,12 +3,13 @@
 //! It sleeps while nobody hands anything in. What comes first after a pause wakes it at once; after that it is left alone
 //! until its pause is over, unless a buffer fills or somebody waits.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::lock;
+use crate::sync::{self, Condvar, Mutex};
 
 /// How a thread that feeds a sink is told what to do.
 #[derive(Debug, Default)]
@@ -82,7 +83,7 @@ impl Signal {
         loop {
             let flush = (state.flush_asked > state.flush_done).then_some(state.flush_asked);
             let catch_up = (state.catch_up_asked > state.catch_up_done).then_some(state.catch_up_asked);
-            let now = Instant::now();
+            let now = sync::now();
             let due = until.is_some_and(|until| until <= now);
             let batch = state.urgent || (state.waiting && paused_until <= now);
             if batch || due || flush.is_some() || catch_up.is_some() || state.stop {

@@ -1,7 +1,6 @@
 //! A worker's end: counting and handing in, never waiting.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::buffer::Pushed;
@@ -9,6 +8,7 @@ use super::entry::{ConnectionResult, HelloResult, Kind, Record, RequestId, Verdi
 use super::lock;
 use super::recorder::{Shard, Shared};
 use crate::facts::{Destination, Protocol};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What one worker thread counts with. Everything here takes well under a microsecond and waits for nobody, except for
 /// what [`Self::count`] says of denials.

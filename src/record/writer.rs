@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::broadcast;
@@ -19,6 +18,8 @@ use super::recorder::{Jsonl, Shared, Terminal};
 use super::redact::Redaction;
 use super::terminal::TerminalSink;
 use super::{lock, lost};
+use crate::sync;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Between two batches under load. People do not see it; a worker fills a tenth of its buffer at 30,000 requests a
 /// second.
@@ -124,7 +125,7 @@ impl Writer {
 
     pub(super) fn run(mut self) {
         let farewell = Farewell(Arc::clone(&self.shared));
-        let mut paused_until = Instant::now();
+        let mut paused_until = sync::now();
         if self.torn_off > 0 {
             self.gap(self.torn_off, GapCause::Restart);
         }
@@ -142,7 +143,7 @@ impl Writer {
             if task.stop {
                 break;
             }
-            paused_until = Instant::now() + PAUSE;
+            paused_until = sync::now() + PAUSE;
         }
         // Before those who wait for the end are told: the file is closed, and another process may have it.
         drop(self);

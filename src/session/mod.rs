@@ -8,6 +8,9 @@
 //!
 //! Deliberately not here: deciding, resolving, dialling (`enforce` does that in one place), and any byte of a protocol.
 
+#[cfg(test)]
+#[cfg(feature = "model")]
+mod model_tests;
 mod pending;
 mod places;
 mod refusal;

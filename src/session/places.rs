@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::Busy;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, bound};
 
 /// Parts of the table of clients, so that two workers seldom want the same lock.
-const SHARDS: usize = 16;
+const SHARDS: usize = bound(16, 1);
 
 /// A number of places that all workers share.
 #[derive(Debug)]
@@ -78,12 +79,17 @@ impl TunnelPlaces {
     /// # Errors
     /// Which limit is reached.
     pub fn take(&self, client: IpAddr) -> Result<TunnelPlace, Busy> {
-        let all = self.all.take().ok_or(Busy::Tunnels)?;
-        let client = match &self.clients {
-            Some(clients) => Some(clients.take(client.to_canonical()).ok_or(Busy::TunnelsOfClient)?),
-            None => None,
-        };
-        Ok(TunnelPlace { _all: all, _client: client })
+        match &self.clients {
+            Some(clients) => clients.take(client.to_canonical(), &self.all),
+            None => Ok(TunnelPlace { _all: self.all.take().ok_or(Busy::Tunnels)?, _client: None }),
+        }
+    }
+
+    /// How many clients the table holds.
+    #[cfg(test)]
+    pub(super) fn clients_known(&self) -> usize {
+        let clients = self.clients.iter().flat_map(|clients| &clients.shards);
+        clients.map(|shard| shard.lock().unwrap().len()).sum()
     }
 }
 
@@ -107,14 +113,17 @@ impl Clients {
         Self { limit, shards: Default::default(), keys: RandomState::new() }
     }
 
-    fn take(self: &Arc<Self>, client: IpAddr) -> Option<ClientPlace> {
+    /// Both places or none, under the client's lock: whoever is at its own limit holds none of all for a moment, which
+    /// another client could have wanted just then.
+    fn take(self: &Arc<Self>, client: IpAddr, all: &Arc<Places>) -> Result<TunnelPlace, Busy> {
         let mut shard = self.shard(client);
         let count = shard.get(&client).copied().unwrap_or_default();
         if count >= self.limit {
-            return None;
+            return Err(Busy::TunnelsOfClient);
         }
+        let place = all.take().ok_or(Busy::Tunnels)?;
         shard.insert(client, count + 1);
-        Some(ClientPlace { clients: Arc::clone(self), client })
+        Ok(TunnelPlace { _all: place, _client: Some(ClientPlace { clients: Arc::clone(self), client }) })
     }
 
     fn shard(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -177,9 +186,8 @@ mod tests {
         assert_eq!(places.take(ip("192.0.2.3")).unwrap_err(), Busy::Tunnels);
         drop(first);
         let third = places.take(ip("192.0.2.1")).unwrap();
-        assert_eq!(places.take(ip("192.0.2.1")).unwrap_err(), Busy::Tunnels);
+        assert_eq!(places.take(ip("192.0.2.1")).unwrap_err(), Busy::TunnelsOfClient, "both are reached");
         drop((second, third, other));
-        let left = places.clients.unwrap().shards.iter().map(|shard| shard.lock().unwrap().len()).sum::<usize>();
-        assert_eq!(left, 0, "who has no tunnel is forgotten");
+        assert_eq!(places.clients_known(), 0, "who has no tunnel is forgotten");
     }
 }

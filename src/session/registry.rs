@@ -321,6 +321,12 @@ impl Open {
         self.close(outcome);
     }
 
+    #[cfg(test)]
+    #[cfg(feature = "model")]
+    pub(super) fn cut_by(&self) -> Option<Cut> {
+        self.entry.cut.get()
+    }
+
     fn close(&self, outcome: Outcome) {
         if let Some(mut pending) = self.entry.pending.borrow_mut().take() {
             let (up, down) = self.entry.moved.get();

@@ -10,13 +10,13 @@
 
 mod reloads;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
-use arc_swap::{ArcSwap, Cache};
 use tokio::sync::watch;
 
 use crate::policy::{Policy, Snapshot};
+use crate::sync::{ArcSwap, Cache, Mutex, MutexGuard};
 
 pub use reloads::{Reload, ReloadOutcome, Reloads};
 
@@ -122,7 +122,7 @@ impl Store {
         drop(free);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that is done under the lock can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -18,6 +18,9 @@
 //! Deliberately not done: giving lines to the database that were lost to it but stand in the file of lines.
 
 mod database;
+#[cfg(test)]
+#[cfg(feature = "model")]
+mod model_tests;
 mod queue;
 pub(super) mod schema;
 #[cfg(test)]
@@ -26,8 +29,7 @@ mod tests;
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -38,6 +40,8 @@ use self::queue::{Item, Queue, Queued};
 use super::line::{GapCause, LineHash, RecordLine};
 use super::lock;
 use super::signal::Signal;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Between two batches under load; a crash loses at most this much. Each batch waits for the disk once.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);

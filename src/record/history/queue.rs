@@ -1,14 +1,15 @@
 //! What waits for the database.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::record::entry::Kind;
 use crate::record::line::{GapCause, RecordLine};
 use crate::record::lock;
+use crate::sync::{Mutex, bound};
 
 /// Lines that wait (some 7 MiB). A second of a busy machine has fewer; a database that is locked for a minute makes it
 /// overflow only there.
-pub(super) const MAX_QUEUED: usize = 16_384;
+pub(super) const MAX_QUEUED: usize = bound(16_384, 2);
 /// Bytes of text in them, as for a worker's buffer.
 const MAX_TEXT: usize = 8 * 1024 * 1024;
 

@@ -1,0 +1,80 @@
+//! The threads that ask the system for names, in every order that they and those who wait can take. There is one such
+//! thread here (`bound`), so that names queue.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use smallvec::smallvec;
+
+use super::resolve::ResolveError;
+use super::system::System;
+use crate::facts::DomainName;
+use crate::sync::{explore, thread};
+
+/// Until it is ready. Who waits for ever is found by the model.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+        thread::yield_now();
+    }
+}
+
+fn system(max_in_flight: usize) -> System {
+    System::asking(
+        max_in_flight,
+        Box::new(|name| Ok(smallvec![[192, 0, 2, u8::from(name.as_str() == "b.test")].into()])),
+    )
+}
+
+fn last_octet(system: &System, name: &str) -> Result<u8, ResolveError> {
+    let name = DomainName::parse(name.as_bytes()).unwrap();
+    wait_for(system.look_up(&name)).map(|addresses| match addresses.as_slice() {
+        [std::net::IpAddr::V4(ip)] => ip.octets()[3],
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn everybody_who_waits_for_a_name_is_answered_with_its_own_answer() {
+    explore(2, || {
+        let system = Arc::new(system(2));
+        let other = {
+            let system = Arc::clone(&system);
+            thread::spawn(move || last_octet(&system, "a.test"))
+        };
+        assert_eq!(last_octet(&system, "b.test"), Ok(1));
+        assert_eq!(other.join().unwrap(), Ok(0));
+        // Idle by now, or on its way there: it wakes again.
+        assert_eq!(last_octet(&system, "a.test"), Ok(0));
+        assert_eq!(system.under_way(), 0, "no place is kept");
+    });
+}
+
+#[test]
+fn equal_names_share_one_place_and_giving_up_returns_it() {
+    explore(2, || {
+        let system = Arc::new(system(1));
+        let other = {
+            let system = Arc::clone(&system);
+            thread::spawn(move || last_octet(&system, "a.test"))
+        };
+        {
+            // Asked for, and given up at once.
+            let name = DomainName::parse(b"a.test").unwrap();
+            let mut asked = pin!(system.look_up(&name));
+            let first = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(!matches!(first, Poll::Ready(Err(_))), "an equal name has room: {first:?}");
+        }
+        assert_eq!(other.join().unwrap(), Ok(0));
+        // Whoever gave up holds the place until the thread has come to it.
+        while last_octet(&system, "b.test") == Err(ResolveError::Busy) {
+            thread::yield_now();
+        }
+        assert_eq!(system.under_way(), 0);
+    });
+}
