@@ -209,8 +209,12 @@ pub(super) const MAX_HELLO: Key =
     most("max-hello", "\"64 KiB\"", Shape::Size(4 * KIB, MIB), "The size of a ClientHello.");
 pub(super) const MAX_FIELDS: Key = most("max-fields", "100", Shape::Count(16, 1000), "The number of fields of a head.");
 pub(super) const MAX_TUNNELS: Key = most("max-tunnels", "10000", Shape::Count(1, MAX_SOCKETS), "Tunnels at once.");
-pub(super) const MAX_TUNNELS_PER_CLIENT: Key =
-    most("max-tunnels-per-client", "10000", Shape::Count(1, MAX_SOCKETS), "Tunnels at once of one client.");
+pub(super) const MAX_TUNNELS_PER_CLIENT: Key = most(
+    "max-tunnels-per-client",
+    "10000",
+    Shape::Count(1, MAX_SOCKETS),
+    "Tunnels at once of one client: an IPv4 address or an IPv6 /64.",
+);
 pub(super) const MAX_CONNECTIONS: Key =
     most("max-connections", "twice max-tunnels", Shape::Count(1, 2 * MAX_SOCKETS), "Client connections at once.");
 pub(super) const MAX_DIALS: Key =

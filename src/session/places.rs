@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, PoisonError};
 
 use super::Busy;
@@ -52,7 +52,8 @@ impl Drop for Place {
     }
 }
 
-/// The places for tunnels: so many in all, and so many of one client, which is an address.
+/// The places for tunnels: so many in all, and so many of one client, which is an IPv4 address or an
+/// IPv6 /64.
 #[derive(Debug)]
 pub struct TunnelPlaces {
     all: Arc<Places>,
@@ -80,7 +81,7 @@ impl TunnelPlaces {
     /// Which limit is reached.
     pub fn take(&self, client: IpAddr) -> Result<TunnelPlace, Busy> {
         match &self.clients {
-            Some(clients) => clients.take(client.to_canonical(), &self.all),
+            Some(clients) => clients.take(counted_as(client), &self.all),
             None => Ok(TunnelPlace { _all: self.all.take().ok_or(Busy::Tunnels)?, _client: None }),
         }
     }
@@ -90,6 +91,17 @@ impl TunnelPlaces {
     pub(super) fn clients_known(&self) -> usize {
         let clients = self.clients.iter().flat_map(|clients| &clients.shards);
         clients.map(|shard| shard.lock().unwrap().len()).sum()
+    }
+}
+
+/// The address that a client counts as: its own, or for IPv6 the first of its /64, in which it can have as many as it
+/// likes (RFC 8981). Loopback and link-local ones are /64s that everybody is in, and count each by itself.
+fn counted_as(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() && !ip.is_unicast_link_local() => {
+            Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        ip => ip,
     }
 }
 
@@ -189,5 +201,27 @@ mod tests {
         assert_eq!(places.take(ip("192.0.2.1")).unwrap_err(), Busy::TunnelsOfClient, "both are reached");
         drop((second, third, other));
         assert_eq!(places.clients_known(), 0, "who has no tunnel is forgotten");
+    }
+
+    #[test]
+    fn a_client_has_a_whole_slash_64_and_no_more() {
+        for (client, other, is_same) in [
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", true),
+            ("2001:db8:0:1::1", "2001:db8:0:2::1", false),
+            ("2001:db8:0:1::1", "2001:db8:0:0:ffff:ffff:ffff:ffff", false),
+            ("::1", "::2", false),
+            ("fe80::1", "fe80::2", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("::ffff:192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "192.0.2.2", false),
+        ] {
+            let places = TunnelPlaces::new(2, 1);
+            let first = places.take(ip(client)).unwrap();
+            let second = places.take(ip(other));
+            assert_eq!(second.is_err_and(|why| why == Busy::TunnelsOfClient), is_same, "{client} {other}");
+            drop(first);
+            assert!(places.take(ip(other)).is_ok(), "{other} again");
+            assert_eq!(places.clients_known(), 0);
+        }
     }
 }
