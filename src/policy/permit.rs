@@ -105,6 +105,11 @@ pub enum Reached {
 pub struct VettedAddrs(SmallVec<[SocketAddr; 2]>);
 
 impl VettedAddrs {
+    /// The only way to one; of no addresses none is made.
+    fn new(addrs: SmallVec<[SocketAddr; 2]>) -> Option<Self> {
+        (!addrs.is_empty()).then_some(Self(addrs))
+    }
+
     /// The addresses; never empty.
     pub fn as_slice(&self) -> &[SocketAddr] {
         &self.0
@@ -196,10 +201,10 @@ impl Permit {
     /// Judges every address that the destination resolved to (or is).
     ///
     /// All must pass: of a mixed answer nothing is dialled, because whoever can add one address to an answer can also
-    /// choose the order. `resolved` is not empty; an empty answer is the resolver's error.
+    /// choose the order. An empty answer is the resolver's error; one that comes here all the same leads nowhere.
     ///
     /// # Errors
-    /// The denial to answer with: `loop` for one of our own sockets, `address_not_allowed` for the rest.
+    /// The denial to answer with: `loop` for one of our own sockets, `address_not_allowed` for the rest, and for nothing.
     pub fn vet(&self, resolved: &[IpAddr], own: &OwnAddresses) -> Result<VettedAddrs, Denial> {
         let mut vetted: SmallVec<[SocketAddr; 2]> = SmallVec::new();
         for ip in resolved {
@@ -215,20 +220,20 @@ impl Permit {
                 vetted.push(addr);
             }
         }
-        Ok(VettedAddrs(vetted))
+        VettedAddrs::new(vetted).ok_or_else(|| self.no_address())
     }
 
     /// Judges the addresses of the parent proxy itself. The administrator named it, so only our own sockets are refused.
     ///
     /// # Errors
-    /// `loop`, if one of them is ours.
+    /// `loop`, if one of them is ours; `address_not_allowed`, if there is none.
     pub fn vet_parent(&self, resolved: &[IpAddr], port: Port, own: &OwnAddresses) -> Result<VettedAddrs, Denial> {
         let addrs: SmallVec<_> = resolved.iter().map(|ip| SocketAddr::new(*ip, port.get())).collect();
         if addrs.iter().any(|addr| own.contains(*addr)) {
             let hint = "the parent proxy of this proxy's configuration is this proxy itself".to_owned();
             return Err(self.denial(DenyReason::Loop, None, Some(hint)));
         }
-        Ok(VettedAddrs(addrs))
+        VettedAddrs::new(addrs).ok_or_else(|| self.no_address())
     }
 
     /// Whether a connection that was opened by another permit for the same destination may be used by this one.
@@ -265,6 +270,10 @@ impl Permit {
         }
         let hint = format!("it leads to {}, and only a rule's `addresses` can open those", class.describe());
         Err(self.denial(DenyReason::AddressNotAllowed, None, Some(hint)))
+    }
+
+    fn no_address(&self) -> Denial {
+        self.denial(DenyReason::AddressNotAllowed, None, Some("it leads to no address at all".to_owned()))
     }
 
     /// Judges how a tunnel begins. `facts` are those that this permit was given for. What comes back is the denial that

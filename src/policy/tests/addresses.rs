@@ -169,6 +169,19 @@ fn of_a_huge_answer_all_is_judged_and_a_few_are_kept() {
 }
 
 #[test]
+fn of_nothing_there_is_nothing_vetted() {
+    let (own, port) = (OwnAddresses::default(), Port::new(3128).unwrap());
+    let permit = permit(&policy(&["a.test"], &[]), &tunnel("a.test"));
+    assert_eq!(vet(&permit, &[]), "address_not_allowed -");
+    assert_eq!(permit.vet_parent(&[], port, &own).unwrap_err().reason(), DenyReason::AddressNotAllowed);
+    let at: IpAddr = "192.0.2.1".parse().unwrap();
+    assert_eq!(permit.vet_parent(&[at], port, &own).unwrap().as_slice(), [(at, 3128).into()]);
+    for parent in [None, Some(&ParentScope::default())] {
+        assert!(matches!(permit.route::<()>(Ok(&[]), &own, parent), Err(NoRoute::Denied(_))), "{parent:?}");
+    }
+}
+
+#[test]
 fn what_is_vetted_is_what_may_be_dialled_and_never_ourselves() {
     let policy = policy(&["a.test"], &[]);
     let permit = permit(&policy, &tunnel("a.test"));
