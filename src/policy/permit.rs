@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use super::decision::RuleIndex;
 use super::rule::{Circumstances, Rule};
-use super::{Cited, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Tls, opening};
+use super::{Cited, Decision, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Tls, opening};
 use crate::facts::{AddressClass, Destination, Opening, OwnAddresses, Port, RequestFacts};
 
 /// Leave to reach one destination, by one revision of the policy.
@@ -287,6 +287,22 @@ impl Permit {
         };
         let denial = self.denial(reason, self.rule(), Some(hint));
         if self.snapshot.mode() == Mode::Observe { Ok(Some(denial)) } else { Err(denial) }
+    }
+
+    /// Whether it would still be given at `now`, by the same revision: between asking and beginning a client may take its
+    /// time. `facts` are those that this permit was given for.
+    ///
+    /// # Errors
+    /// The denial, where a rule's period began or ended meanwhile.
+    pub fn holds_at(&self, facts: &RequestFacts, now: SystemTime) -> Result<(), Denial> {
+        // Few policies have periods, and few of those change just then.
+        if self.snapshot.next_change_after(facts.at).is_none_or(|change| change > now) {
+            return Ok(());
+        }
+        match self.snapshot.decide(&RequestFacts { at: now, ..facts.clone() }) {
+            Decision::Allow(_) => Ok(()),
+            Decision::Deny(denial) => Err(denial),
+        }
     }
 
     /// Whether it was given by just this policy, and not by one before it.

@@ -18,7 +18,7 @@ mod registry;
 mod roll;
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::TcpStream;
 
@@ -70,7 +70,8 @@ impl Session<Dialled> {
         Self { pending, permit, facts, state: Dialled { origin } }
     }
 
-    /// Judges the client's first bytes; only what it returns can carry any.
+    /// Judges the client's first bytes; only what it returns can carry any. A permit that has lapsed while they were
+    /// waited for carries none.
     ///
     /// # Errors
     /// The refusal to answer with, already recorded.
@@ -81,6 +82,9 @@ impl Session<Dialled> {
             if let Err(denial) = admitted {
                 return Err(self.pending.refuse(denial.into()));
             }
+        }
+        if let Err(denial) = self.permit.holds_at(&self.facts, SystemTime::now()) {
+            return Err(self.pending.refuse(denial.into()));
         }
         self.pending.count();
         let Self { pending, permit, facts, state: Dialled { origin } } = self;

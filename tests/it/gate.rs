@@ -1,6 +1,7 @@
 //! The gate on a tunnel's first bytes: it leads to the host that was asked for, or not one byte of it arrives.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use crate::harness::{
     Conn, Ending, Origin, Proxy, Settings, captured_clients, captured_hello, get, hello, hello_message, in_records,
@@ -400,6 +401,33 @@ fn a_tunnel_that_waits_for_its_hello_does_not_outlive_its_permission() {
         &format!("connect {NAME}:{port} allow - revoked 200"),
         &format!("connect 127.0.0.1:{port} allow - completed 200"),
     ]);
+}
+
+#[test]
+fn a_rule_whose_period_ends_while_the_gate_waits_lets_nothing_through() {
+    let origin = listening();
+    let port = origin.port();
+    let until_when = jiff::Timestamp::try_from(SystemTime::now() + Duration::from_secs(5)).unwrap();
+    let rule = |id, to, line: &str| format!("[[rule]]\nid = \"{id}\"\neffect = \"allow\"\nto = [\"{to}:*\"]\n{line}\n");
+    let rules = rule("short", NAME, &format!("until = {until_when}")) + &rule("long", "127.0.0.1", "");
+    let proxy = settings(policy("r1", &rules)).limit("hello-timeout = \"60s\"").start();
+    let mut late = proxy.tunnel(&format!("{NAME}:{port}"));
+    let mut spared = proxy.tunnel(&format!("127.0.0.1:{port}"));
+    until("the period is over", || {
+        (proxy.api(&format!("/v1/check?to={NAME}:{port}"))["reason"] == "outside_period").then_some(())
+    });
+    late.send(hello(Some(NAME)));
+    assert_eq!(late.rest(), (ACCESS_DENIED.to_vec(), Ending::Closed));
+    assert_eq!(origin.heard(), (Vec::new(), Ending::Closed));
+    spared.send(hello(None));
+    spared.half_close();
+    assert_eq!(origin.heard(), (hello(None), Ending::Closed));
+    spared.rest();
+    let records = proxy.account(&[
+        &format!("connect {NAME}:{port} deny outside_period denied 403"),
+        &format!("connect 127.0.0.1:{port} allow - completed 200"),
+    ]);
+    assert_eq!((&records[0]["rule"], &records[0]["bytes_up"]), (&"short".into(), &0.into()));
 }
 
 #[test]
