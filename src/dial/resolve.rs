@@ -156,6 +156,16 @@ impl Resolver {
     }
 }
 
+#[cfg(test)]
+impl Resolver {
+    /// One that asks this, on a thread of its own, as it would ask the system.
+    pub(crate) fn asking(ask: impl Fn(&DomainName) -> Result<Addresses, ResolveError> + Send + Sync + 'static) -> Self {
+        let settings =
+            DnsSettings { servers: Vec::new(), hosts: Vec::new(), timeout: Duration::from_secs(5), max_in_flight: 16 };
+        Self { source: Source::System(Arc::new(System::asking(16, Box::new(ask)))), ..Self::new(settings).unwrap() }
+    }
+}
+
 impl Shared {
     fn servers(&self) -> Result<Servers, SetUpError> {
         Ok(Servers::new(&self.servers, self.timeout, Arc::clone(&self.in_flight))?)

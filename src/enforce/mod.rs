@@ -9,6 +9,8 @@
 mod attempt;
 mod check;
 mod parent;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::net::IpAddr;

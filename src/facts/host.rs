@@ -442,6 +442,27 @@ mod tests {
         }
 
         #[test]
+        fn the_canonical_form_is_its_own(
+            host in "[A-Za-z0-9_-]{1,9}(\\.[A-Za-z0-9_-]{1,9}){0,3}\\.?|[0-9]{1,3}(\\.[0-9]{1,3}){3}|\\[[0-9a-fA-F]{0,4}(:{1,2}[0-9a-fA-F]{1,4}){1,7}\\]|\\[::[fF]{4}:[0-9]{1,2}(\\.[0-9]{1,3}){3}\\]|[0-9a-fx.]{1,12}",
+            port in "(:[0-9]{1,5})?",
+        ) {
+            if let Ok(parsed) = Host::parse(host.as_bytes()) {
+                let text = parsed.to_string();
+                let again = Host::parse(text.as_bytes());
+                prop_assert_eq!(again.as_ref().map(Host::to_string), Ok(text.clone()));
+                prop_assert_eq!(again, Ok(parsed));
+                prop_assert!(!text.ends_with('.') && !text.bytes().any(|byte| byte.is_ascii_uppercase()), "{}", text);
+            }
+            let authority = host + &port;
+            if let Ok(parsed) = Destination::parse(authority.as_bytes(), Some(Port::HTTPS)) {
+                let text = parsed.to_string();
+                let again = Destination::parse(text.as_bytes(), None);
+                prop_assert_eq!(again.as_ref().map(Destination::to_string), Ok(text));
+                prop_assert_eq!(again, Ok(parsed));
+            }
+        }
+
+        #[test]
         fn case_and_a_trailing_dot_do_not_matter(name in "[a-z0-9_-]{1,20}(\\.[a-z0-9_-]{1,20}){0,4}\\.[a-z]{2,8}") {
             let plain = Host::parse(name.as_bytes());
             prop_assert!(plain.is_ok());

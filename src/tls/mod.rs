@@ -8,6 +8,8 @@
 mod acceptor;
 mod any_certificate;
 mod hello;
+#[cfg(test)]
+mod hello_tests;
 mod stream;
 
 pub use acceptor::{AcceptorError, Reload, TlsAcceptor};

@@ -18,6 +18,7 @@
 
 mod harness;
 
+mod aborts;
 mod admin;
 mod banner;
 mod cli;

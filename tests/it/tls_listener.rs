@@ -1,9 +1,11 @@
 //! A listener that clients reach by TLS.
 
 use std::fs;
+use std::io::Read;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -11,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 use crate::expectations::assert_denied;
-use crate::harness::{Conn, Ending, Origin, Proxy, Settings, allow, get, until};
+use crate::harness::{Conn, Ending, Origin, PATIENCE, Proxy, Settings, allow, get, until};
 
 type Tls = Conn<StreamOwned<ClientConnection, TcpStream>>;
 
@@ -125,6 +127,51 @@ fn who_speaks_no_tls_there_is_counted_and_is_no_request() {
     proxy.account(&[]);
     let connections = proxy.metrics().sum("outgate_connections_total", &[("listener", "agent")]);
     assert!(connections >= 2, "{connections}");
+}
+
+#[test]
+fn a_handshake_too_many_gets_an_alert_and_what_is_open_lives() {
+    let echo = Origin::echo();
+    let certificate = Certificate::new();
+    let settings = Settings::with(allow(&["ok.test:*"])).listen(&certificate.line());
+    let proxy = settings.limit("max-handshakes = 1").limit("head-timeout = \"60s\"").start();
+    // The proxy's own test of itself may hold the only place for a moment.
+    let mut tunnel = until("a handshake has its place", || connect(&proxy, &certificate.der).ok());
+    tunnel.send(format!("CONNECT ok.test:{} HTTP/1.1\r\nHost: ok.test\r\n\r\n", echo.port()));
+    assert_eq!(tunnel.answer_to("CONNECT").status(), 200);
+    let busy = || proxy.metrics().sum("outgate_connections_total", &[("listener", "agent"), ("result", "busy")]);
+    let before = busy();
+    let mut held = Vec::new();
+    let told = until("a client that says nothing holds the place", || {
+        let mut client = proxy.client();
+        client.stream().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut first = [0];
+        match client.stream().read(&mut first) {
+            Ok(1) if !held.is_empty() => {
+                client.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+                let (rest, ending) = client.rest();
+                Some(([first.as_slice(), &rest].concat(), ending))
+            }
+            Ok(_) => None,
+            Err(_silence) => {
+                held.push(client);
+                None
+            }
+        }
+    });
+    // A fatal alert, internal_error (RFC 8446 §6.2), in a record of its own.
+    assert_eq!(told, (vec![21, 3, 3, 0, 2, 2, 80], Ending::Closed));
+    let error = connect(&proxy, &certificate.der).map(|_| ()).unwrap_err();
+    let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    assert_eq!(alert, Some(&rustls::Error::AlertReceived(rustls::AlertDescription::InternalError)), "{error}");
+    assert!(busy() >= before + 2, "both are counted");
+    tunnel.send(b"alive");
+    assert_eq!(tunnel.read(5), b"alive");
+    drop(held);
+    until("the place is free again", || connect(&proxy, &certificate.der).ok());
+    tunnel.send(b"still");
+    assert_eq!(tunnel.read(5), b"still");
+    assert!(proxy.records_now().is_empty(), "a connection without a request has no record");
 }
 
 #[test]
