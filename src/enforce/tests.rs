@@ -162,6 +162,7 @@ fn enforcer(
         recorder: Arc::clone(recorder),
         resolver,
         parent: None,
+        roll: Roll::new(1).0,
         own: ArcSwap::from_pointee(OwnAddresses::new(vec![SocketAddr::new(ip(OWN), world.port)], Vec::new())),
         limits: Limits {
             connect: Duration::from_secs(5),
