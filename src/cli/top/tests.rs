@@ -220,6 +220,16 @@ fn before_the_first_answer_it_says_whom_it_asks() {
 }
 
 #[test]
+fn a_proxy_that_hangs_is_no_proxy_that_answers() {
+    for (seconds, expected) in [(7, "no answer for 7s; still waiting"), (3, "enforce  Example Corp  r7  14 rules")] {
+        let at = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let mut state = State::default();
+        state.hear(Ok(Box::new(Snapshot { at, ..Answers::empty().snapshot() })));
+        assert_eq!(lines(&mut state, 80, 24)[0], expected);
+    }
+}
+
+#[test]
 fn observing_is_said_first() {
     let mut answers = Answers::empty();
     answers.policy["mode"] = json!("observe");
