@@ -16,6 +16,11 @@ struct Screen {
 impl Screen {
     /// None where this machine has no tmux.
     fn start(proxy: &Proxy, environment: &str) -> Option<Self> {
+        Self::start_by(proxy, environment, "")
+    }
+
+    /// `by`: a command that runs the shell which becomes `outgate top`.
+    fn start_by(proxy: &Proxy, environment: &str, by: &str) -> Option<Self> {
         tool("tmux", &["-V"])?;
         let screen = Self { socket: proxy.path("tmux"), pid: proxy.path("top.pid") };
         let config = proxy.path("outgate.toml");
@@ -26,7 +31,7 @@ impl Screen {
             config.display()
         );
         // `cat` keeps the terminal there, to be looked at.
-        let shell = format!("echo it was; sh -c '{top}'; echo \"ended by $?\"; stty -a; cat");
+        let shell = format!("echo it was; {by} sh -c '{top}'; echo \"ended by $?\"; stty -a; cat");
         screen.tmux(&["-u", "-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", &shell]);
         Some(screen)
     }
@@ -127,6 +132,19 @@ fn a_signal_ends_it_in_order_too_and_no_color_means_none() {
     kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
     let text = screen.is_given_back();
     assert!(text.starts_with("it was\n"), "{text}");
+}
+
+#[test]
+fn it_ends_with_its_terminal_though_no_signal_tells_it() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    proxy.connect("denied.corp.test:443");
+    // In a session of its own, so that the terminal's end is nobody's signal.
+    let Some(screen) = Screen::start_by(&proxy, "", "setsid --wait") else { return };
+    screen.shows(&["denied.corp.test:443"]);
+    let pid = Pid::from_raw(std::fs::read_to_string(&screen.pid).unwrap().trim().parse().unwrap()).unwrap();
+    assert_eq!(rustix::process::test_kill_process(pid), Ok(()));
+    drop(screen);
+    until("it has ended", || rustix::process::test_kill_process(pid).is_err().then_some(()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The terminal: taken, read, and given back.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, TryRecvError};
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::state::{Next, State};
@@ -53,7 +55,11 @@ pub(super) fn run(running: Running, colour: bool) -> io::Result<()> {
             }
         }
         taken.0.draw(|frame| screen::draw(frame, &mut state, &address, colour))?;
-        if !event::poll(TICK)? {
+        if is_gone()? {
+            break;
+        }
+        // What waits for the terminal never returns from one that has gone, so nothing is waited for there.
+        if !event::poll(Duration::ZERO)? {
             continue;
         }
         // Everything else, a new size among it, only asks for a new drawing.
@@ -64,6 +70,25 @@ pub(super) fn run(running: Running, colour: bool) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits for a key, or for as long as the screen may stay as it is. True where the terminal has been closed: a process that
+/// has left its session gets no signal then.
+fn is_gone() -> io::Result<bool> {
+    let keys = io::stdin();
+    // Keys come from the terminal even where something else is the standard input.
+    if !keys.is_terminal() {
+        event::poll(TICK)?;
+        return Ok(false);
+    }
+    let mut waited = [PollFd::new(&keys, PollFlags::IN)];
+    match rustix::event::poll(&mut waited, Some(&Timespec::try_from(TICK).unwrap_or_default())) {
+        // A new size interrupts it.
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let closed = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    Ok(waited.iter().any(|waited| waited.revents().intersects(closed)))
 }
 
 /// Turns true at the first signal that asks the process to end.
