@@ -1,7 +1,7 @@
 //! `/v1/report`: what was recorded, added up.
 //!
 //! Guaranteed: the admin listener answers others meanwhile (records are read on a thread of their own); one report is read
-//! at a time, and few wait for their turn; its memory is bounded, however many names were made up ([`MAX_KEYS`]).
+//! at a time, and few wait for their turn; its memory is bounded, however many names were made up (`MAX_KEYS`).
 
 mod html;
 
