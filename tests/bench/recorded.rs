@@ -1,0 +1,51 @@
+//! The record of one request, and who keeps it.
+
+use std::time::{Duration, SystemTime};
+
+use outgate::facts::Protocol;
+use outgate::policy::Cited;
+use outgate::record::{Jsonl, Kind, Outcome, Record, Redact, RequestId, Settings, Terminal, Verdict};
+
+use crate::sample;
+
+/// How the recorder is set up.
+pub(crate) fn settings(jsonl: Option<Jsonl>) -> Settings {
+    Settings {
+        listeners: vec!["browser".to_owned()],
+        workers: 1,
+        jsonl,
+        sqlite: None,
+        redact: Redact::default(),
+        max_destinations: 2000,
+        terminal: Terminal::Off,
+        ring: 10_000,
+    }
+}
+
+/// A tunnel that was open for half a second.
+pub(crate) fn record() -> Record {
+    let facts = sample::facts("www.example.test");
+    Record {
+        id: RequestId::new(*b"k3f9", 1),
+        started: SystemTime::now(),
+        kind: Kind::End,
+        listener: facts.tool,
+        protocol: Some(Protocol::Connect),
+        client: facts.client.addr,
+        method: None,
+        destination: Some(facts.destination),
+        path: None,
+        verdict: Verdict::Allow,
+        cited: Cited::default(),
+        address: Some(([192, 0, 2, 1], 443).into()),
+        sni: Some("www.example.test".into()),
+        outcome: Outcome::Completed,
+        status: 200,
+        bytes_up: 2_000,
+        bytes_down: 150_000,
+        decide: Duration::from_nanos(300),
+        dial: Some(Duration::from_millis(12)),
+        duration: Duration::from_millis(480),
+        hint: None,
+    }
+}
