@@ -27,7 +27,7 @@ use crate::facts::{Destination, Host, OwnAddresses};
 use crate::listen::{self, AcceptLimits};
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder, Terminal};
-use crate::session::{Places, Roll, TunnelPlaces};
+use crate::session::{Places, Roll, Shares, TunnelPlaces};
 use crate::source::{self, PolicySource};
 use crate::store::{Reloads, Store};
 use crate::tls::{Reload, TlsAcceptor};
@@ -166,6 +166,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
             tunnels: TunnelPlaces::new(config.limits.max_tunnels, config.limits.max_tunnels_per_client),
             dials: Places::new(config.limits.max_dials),
         },
+        shares: Shares::new(workers),
         via,
     });
     let (shutdown, down) = watch::channel(false);
@@ -174,9 +175,12 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         handshakes: Places::new(config.limits.max_handshakes),
     };
     let mut threads = Vec::new();
-    for (index, roll_call) in roll_calls.into_iter().enumerate() {
+    let (inboxes, crew) = listen::crew(workers);
+    for (index, (roll_call, inbox)) in roll_calls.into_iter().zip(inboxes).enumerate() {
         let plan = Plan {
             index,
+            inbox,
+            crew: crew.clone(),
             shared: Arc::clone(&shared),
             listeners: share(&listeners).map_err(system("cannot share a listening socket"))?,
             limits: gate_limits(config),

@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::enforce::{Enforcer, Shared};
 use crate::facts::Tool;
-use crate::listen::{AcceptLimits, Acceptor, Connections};
+use crate::listen::{AcceptLimits, Acceptor, Connections, Crew, Inbox};
 use crate::protocol::{Door, Drain, GateLimits, OwnPaths, Speaks};
 use crate::session::{Cut, ListenerId, RollCall, Sweep};
 use crate::tls::TlsAcceptor;
@@ -37,6 +37,10 @@ pub(super) struct Listener {
 pub(super) struct Plan {
     pub(super) index: usize,
     pub(super) shared: Arc<Shared>,
+    /// Connections that other workers hand over.
+    pub(super) inbox: Inbox,
+    /// The way to other workers' inboxes.
+    pub(super) crew: Crew,
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: GateLimits,
     pub(super) accept: AcceptLimits,
@@ -56,10 +60,12 @@ pub(super) fn run(plan: Plan) -> std::io::Result<()> {
 }
 
 async fn work(plan: Plan) -> std::io::Result<()> {
-    let Plan { index, shared, listeners, limits, accept, roll_call, drain_timeout, mut shutdown } = plan;
+    let Plan { index, shared, inbox, crew, listeners, limits, accept, roll_call, drain_timeout, mut shutdown } = plan;
+    let share = shared.shares.worker(index);
     let enforcer = Rc::new(Enforcer::new(shared, index).map_err(std::io::Error::other)?);
     let drain = Rc::new(Drain::default());
-    let connections = Connections::new(accept);
+    let connections = Connections::new(accept, share.clone(), crew);
+    let mut acceptors = Vec::new();
     let via: Rc<str> = enforcer.via().into();
     for (place, listener) in listeners.into_iter().enumerate() {
         let door = Rc::new(Door {
@@ -72,14 +78,12 @@ async fn work(plan: Plan) -> std::io::Result<()> {
             speaks: listener.speaks,
             drain: Rc::clone(&drain),
         });
-        let acceptor = Acceptor {
-            listener: tokio::net::TcpListener::from_std(listener.socket)?,
-            door,
-            tls: listener.tls,
-            open: Rc::clone(&connections),
-        };
-        tokio::task::spawn_local(acceptor.run());
+        let socket = tokio::net::TcpListener::from_std(listener.socket)?;
+        let acceptor = Rc::new(Acceptor::new(door, listener.tls, Rc::clone(&connections)));
+        tokio::task::spawn_local(Rc::clone(&acceptor).run(socket));
+        acceptors.push(acceptor);
     }
+    tokio::task::spawn_local(inbox.serve(acceptors));
     let registry = Rc::clone(enforcer.registry());
     tokio::task::spawn_local(async move { roll_call.answer(&registry).await });
     tokio::select! {
@@ -89,8 +93,12 @@ async fn work(plan: Plan) -> std::io::Result<()> {
     }
     drain.begin();
     let finished = timeout(drain_timeout, async {
-        connections.gone().await;
-        enforcer.registry().gone().await;
+        // Not only once: another worker may have handed over a connection just before it learned of the drain.
+        while share.open() > 0 {
+            connections.gone().await;
+            enforcer.registry().gone().await;
+            tokio::task::yield_now().await;
+        }
     });
     if finished.await.is_err() {
         enforcer.registry().cut_all(Cut::Shutdown);

@@ -24,7 +24,7 @@ use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
 use crate::facts::{Client, Destination, Method, OwnAddresses, Protocol};
 use crate::policy::Snapshot;
 use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
-use crate::session::{ListenerId, Pending, Places, Registry, Roll, TunnelPlaces};
+use crate::session::{ListenerId, Pending, Places, Registry, Roll, Shares, TunnelPlaces};
 use crate::store::{Handle, Store};
 
 pub use attempt::{Asked, Attempt, Idle};
@@ -59,6 +59,8 @@ pub struct Shared {
     pub roll: Roll,
     /// How long and how much.
     pub limits: Limits,
+    /// How much each worker has open.
+    pub shares: Arc<Shares>,
     /// Which process this is: the tail of `Via: 1.1 outgate-…`, by which a loop is known.
     pub via: String,
 }
@@ -86,7 +88,8 @@ impl Enforcer {
         let recorder = Rc::new(shared.recorder.worker(index));
         let resolver = shared.resolver.for_worker()?;
         let complaints = parent::Complaints::default();
-        Ok(Self { policy, recorder, shared, registry: Rc::default(), resolver, complaints })
+        let registry = Rc::new(Registry::new(shared.shares.worker(index)));
+        Ok(Self { policy, recorder, shared, registry, resolver, complaints })
     }
 
     /// Begins a request at its first byte. From here on it will have a record.

@@ -4,9 +4,11 @@
 //! - Either every configured address is bound, or none stays bound.
 //! - One listening socket per address, shared by all workers; never `SO_REUSEPORT`, with which another process of the
 //!   same user could bind it too and take a share of the connections.
+//! - No worker serves much more than another: who has accepted too many hands them over before the first read.
 //! - Neither a full proxy nor running out of files ends accepting; who cannot be served is told so with 503 and closed,
 //!   while the open ones go on.
 
+mod crew;
 mod turn_away;
 
 use std::cell::Cell;
@@ -21,9 +23,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::facts::Client;
 use crate::protocol::{Door, serve};
 use crate::record::ConnectionResult;
-use crate::session::{Place, Places};
+use crate::session::{Place, Places, Share};
 use crate::tls::{ClientStream, TlsAcceptor};
 
+use crew::Handed;
+pub use crew::{Crew, Inbox, crew};
 use turn_away::TurnAway;
 
 /// How many connections may wait to be accepted. An agent's browser opens hundreds at once; the kernel caps it further.
@@ -40,6 +44,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // A proxy passes on what it gets when it gets it. Accepted sockets inherit it, which saves a system call for each.
+    socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -49,14 +55,10 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// One worker's share of one listening socket.
 #[derive(Debug)]
 pub struct Acceptor {
-    /// The socket.
-    pub listener: tokio::net::TcpListener,
-    /// What its connections need.
-    pub door: Rc<Door>,
-    /// How it speaks TLS, if it does.
-    pub tls: Option<Arc<TlsAcceptor>>,
-    /// Connections of this worker, and how many it may have.
-    pub open: Rc<Connections>,
+    door: Rc<Door>,
+    tls: Option<Arc<TlsAcceptor>>,
+    open: Rc<Connections>,
+    turn_away: TurnAway,
 }
 
 /// The client connections of one worker.
@@ -65,6 +67,8 @@ pub struct Connections {
     count: Cell<usize>,
     limits: AcceptLimits,
     empty: tokio::sync::Notify,
+    share: Share,
+    crew: Crew,
 }
 
 /// What all workers together may hold.
@@ -84,9 +88,9 @@ struct Entered {
 }
 
 impl Connections {
-    /// None yet.
-    pub fn new(limits: AcceptLimits) -> Rc<Self> {
-        Rc::new(Self { count: Cell::new(0), limits, empty: tokio::sync::Notify::new() })
+    /// None yet, on the worker that has this share of all.
+    pub fn new(limits: AcceptLimits, share: Share, crew: Crew) -> Rc<Self> {
+        Rc::new(Self { count: Cell::new(0), limits, empty: tokio::sync::Notify::new(), share, crew })
     }
 
     /// Waits until none is left.
@@ -96,10 +100,10 @@ impl Connections {
         }
     }
 
-    fn enter(self: &Rc<Self>) -> Option<Entered> {
-        let place = self.limits.connections.take()?;
+    /// One more, which its share counts already.
+    fn enter(self: &Rc<Self>, place: Place) -> Entered {
         self.count.set(self.count.get() + 1);
-        Some(Entered { connections: Rc::clone(self), _place: place })
+        Entered { connections: Rc::clone(self), _place: place }
     }
 }
 
@@ -107,6 +111,7 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let left = self.connections.count.get() - 1;
         self.connections.count.set(left);
+        self.connections.share.remove();
         if left == 0 {
             self.connections.empty.notify_waiters();
         }
@@ -114,20 +119,25 @@ impl Drop for Entered {
 }
 
 impl Acceptor {
-    /// Accepts until the drain begins.
-    pub async fn run(self) {
-        let turn_away = TurnAway::new(self.tls.is_some());
+    /// `tls` is how it speaks TLS, if it does; `open` are the connections of this worker, and how many there may be.
+    pub fn new(door: Rc<Door>, tls: Option<Arc<TlsAcceptor>>, open: Rc<Connections>) -> Self {
+        let turn_away = TurnAway::new(tls.is_some());
+        Self { door, tls, open, turn_away }
+    }
+
+    /// Accepts until the drain begins, and then closes this worker's handle to the socket.
+    pub async fn run(self: Rc<Self>, listener: tokio::net::TcpListener) {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.door.drain.draining() => return self.last(&turn_away),
-                accepted = self.listener.accept() => accepted,
+                () = self.door.drain.draining() => return self.last(&listener),
+                accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer, &turn_away),
+                Ok((stream, peer)) => self.admit(stream, peer),
                 Err(error) if is_transient(&error) => {}
                 Err(_) => {
-                    let result = match turn_away.out_of_files(&self.listener).await {
+                    let result = match self.turn_away.out_of_files(&listener).await {
                         true => ConnectionResult::Busy,
                         false => ConnectionResult::AcceptFailed,
                     };
@@ -138,34 +148,64 @@ impl Acceptor {
     }
 
     /// Takes what has connected before the drain began: those clients got through, and a closed socket would reset them.
-    fn last(&self, turn_away: &TurnAway) {
-        let Ok(socket) = self.listener.as_fd().try_clone_to_owned() else { return };
+    fn last(&self, listener: &tokio::net::TcpListener) {
+        let Ok(socket) = listener.as_fd().try_clone_to_owned() else { return };
         let listener = TcpListener::from(socket);
         while let Ok((stream, peer)) = listener.accept() {
             let nonblocking = stream.set_nonblocking(true);
             if let (Ok(()), Ok(stream)) = (nonblocking, tokio::net::TcpStream::from_std(stream)) {
-                self.admit(stream, peer, turn_away);
+                self.admit(stream, peer);
             }
         }
     }
 
-    fn admit(&self, stream: tokio::net::TcpStream, peer: SocketAddr, turn_away: &TurnAway) {
-        let enforcer = &self.door.enforcer;
-        let Some(place) = self.open.enter() else {
-            enforcer.connection(&self.door.listener, ConnectionResult::Busy);
-            return turn_away.connection(stream);
+    fn admit(&self, stream: tokio::net::TcpStream, peer: SocketAddr) {
+        let Some(place) = self.open.limits.connections.take() else {
+            self.door.enforcer.connection(&self.door.listener, ConnectionResult::Busy);
+            return self.turn_away.connection(stream);
         };
+        // Who drains may be the last that is awake.
+        let other = if self.door.drain.is_draining() { None } else { self.open.share.hand_over() };
+        match other {
+            Some(worker) => self.hand_over(worker, stream, peer, place),
+            None => {
+                self.open.share.add();
+                self.serve(stream, peer, self.open.enter(place));
+            }
+        }
+    }
+
+    /// Hands a connection to a worker that has less to do.
+    fn hand_over(&self, worker: usize, stream: tokio::net::TcpStream, peer: SocketAddr, place: Place) {
+        let handed = stream.into_std().map(|stream| Handed { listener: self.door.listener.index, stream, peer, place });
+        let Ok(handed) = handed else { return self.open.share.take_back(worker) };
+        if let Err(handed) = self.open.crew.hand(worker, handed) {
+            self.open.share.take_back(worker);
+            self.open.share.add();
+            self.take_over(handed);
+        }
+    }
+
+    /// Serves a connection that another worker has accepted.
+    fn take_over(&self, handed: Handed) {
+        let place = self.open.enter(handed.place);
+        // One that cannot be watched here is closed, as where there is no file for it.
+        if let Ok(stream) = tokio::net::TcpStream::from_std(handed.stream) {
+            self.serve(stream, handed.peer, place);
+        }
+    }
+
+    fn serve(&self, stream: tokio::net::TcpStream, peer: SocketAddr, place: Entered) {
+        let enforcer = &self.door.enforcer;
         let handshake = match self.tls {
             Some(_) => self.open.limits.handshakes.take(),
             None => None,
         };
         if self.tls.is_some() && handshake.is_none() {
             enforcer.connection(&self.door.listener, ConnectionResult::Busy);
-            return turn_away.connection(stream);
+            return self.turn_away.connection(stream);
         }
         enforcer.connection(&self.door.listener, ConnectionResult::Accepted);
-        // A proxy passes on what it gets when it gets it. Where the option is refused the connection is gone anyway.
-        let _gone = stream.set_nodelay(true);
         let client = Client { addr: peer };
         let door = Rc::clone(&self.door);
         match &self.tls {
@@ -195,4 +235,17 @@ impl Acceptor {
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
         || matches!(error.kind(), io::ErrorKind::ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_accepted_connection_sends_small_answers_at_once() {
+        let listener = tokio::net::TcpListener::from_std(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert!(accepted.nodelay().unwrap());
+    }
 }

@@ -16,6 +16,7 @@ mod places;
 mod refusal;
 mod registry;
 mod roll;
+mod share;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,6 +33,7 @@ pub use places::{Place, Places, TunnelPlace, TunnelPlaces};
 pub use refusal::{Busy, Malformed, OriginFault, Refusal, Refused};
 pub use registry::{Cut, Open, Registry, Sweep};
 pub use roll::{Listed, Roll, RollCall, Unanswered};
+pub use share::{Share, Shares};
 
 /// A way out that has been dialled, with the request's permit and its pending record.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FirstBytes, Listed, Pending};
+use super::{FirstBytes, Listed, Pending, Share};
 use crate::facts::{OwnAddresses, RequestFacts};
 use crate::policy::{Decision, Permit, Reached, Snapshot};
 use crate::record::{Kind, Outcome, Record, RequestId};
@@ -32,6 +32,7 @@ pub struct Registry {
     free: RefCell<Vec<usize>>,
     epoch: Instant,
     empty: tokio::sync::Notify,
+    share: Share,
 }
 
 /// Why a tunnel is cut.
@@ -99,18 +100,18 @@ pub struct Sweep<'a> {
     pub idle: Duration,
 }
 
-impl Default for Registry {
-    fn default() -> Self {
+impl Registry {
+    /// Of a worker with this share, none open.
+    pub fn new(share: Share) -> Self {
         Self {
             slots: RefCell::default(),
             free: RefCell::default(),
             epoch: Instant::now(),
             empty: tokio::sync::Notify::new(),
+            share,
         }
     }
-}
 
-impl Registry {
     pub(super) fn enter(
         self: &Rc<Self>,
         pending: Pending,
@@ -120,6 +121,7 @@ impl Registry {
         reached: Reached,
     ) -> Open {
         pending.worker().tunnel_opened();
+        self.share.add();
         let entry = Rc::new(Entry {
             facts: RefCell::new(facts),
             permit: RefCell::new(permit),
@@ -345,6 +347,7 @@ impl Drop for Open {
             *place = None;
             self.registry.free.borrow_mut().push(self.slot);
         }
+        self.registry.share.remove();
         self.close(Outcome::Internal);
         if self.registry.is_empty() {
             self.registry.empty.notify_waiters();
@@ -361,7 +364,7 @@ mod tests {
     use crate::policy::text::{Format, read_policy};
     use crate::policy::{Policy, Source};
     use crate::record::{RecentFilter, Recorder, Settings, Terminal};
-    use crate::session::ListenerId;
+    use crate::session::{ListenerId, Shares};
 
     fn recorder() -> Recorder {
         let settings = Settings {
@@ -414,7 +417,7 @@ mod tests {
 
     #[test]
     fn a_tunnel_that_stays_open_says_so_and_how_it_goes_on() {
-        let (recorder, registry) = (recorder(), Rc::new(Registry::default()));
+        let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
         let open = tunnel(&registry, &recorder);
         let entry = Rc::clone(&open.entry);
         entry.account(4);
@@ -436,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_tunnel_that_is_dropped_keeps_the_bytes_that_it_moved() {
-        let (recorder, registry) = (recorder(), Rc::new(Registry::default()));
+        let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
         let open = tunnel(&registry, &recorder);
         open.moved(7, 8);
         drop(open);
@@ -446,7 +449,7 @@ mod tests {
 
     #[test]
     fn what_is_not_over_has_no_outcome_yet() {
-        let (recorder, registry) = (recorder(), Rc::new(Registry::default()));
+        let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
         let open = tunnel(&registry, &recorder);
         open.entry.account(5);
         recorder.flush();

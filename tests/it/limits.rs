@@ -222,3 +222,19 @@ fn running_out_of_files_refuses_the_newest_and_ends_nothing() {
             .then_some(())
     });
 }
+
+#[test]
+fn connections_that_open_at_once_are_served_by_all_workers() {
+    let workers = thread::available_parallelism().unwrap().get();
+    let proxy = Proxy::with(allow(&["ok.test"]));
+    let mut clients: Vec<_> = (0..8 * workers).map(|_| proxy.client()).collect();
+    let mut served = vec![0; workers];
+    for client in &mut clients {
+        client.send(get("http://no.test/", &[]));
+        let id = client.answer().header("X-Request-Id").unwrap().to_owned();
+        // Each worker takes every n-th number.
+        let number: usize = id.rsplit_once('-').unwrap().1.parse().unwrap();
+        served[number % workers] += 1;
+    }
+    assert!(served.iter().all(|count| *count >= 4), "{served:?}");
+}
