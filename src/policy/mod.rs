@@ -61,6 +61,7 @@ pub use permit::{Basis, NoRoute, ParentPermit, Permit, Reached, Route, RuleRef, 
 pub use problem::{Place, Problem};
 pub use reason::DenyReason;
 pub use snapshot::Snapshot;
+pub use suffix::{is_registry_suffix, registrable};
 
 use decision::RuleIndex;
 use matcher::Matcher;

@@ -1,6 +1,8 @@
 //! What the public suffix list says of a name: how many owners lie below it, and where one owner's part begins.
+//!
+//! The list is 0.7 MB of code, and every module that asks it by itself gets a copy of its own. So all ask here.
 
-use psl::Type;
+use psl::{Suffix, Type};
 
 /// How broad "everything below this name" is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub(super) fn breadth(name: &str) -> Breadth {
     // registry can give out finds them.
     let below = format!("-.{name}");
     let typ = [name, below.as_str()].into_iter().find_map(|asked| {
-        let suffix = psl::suffix(asked.as_bytes())?;
+        let suffix = suffix(asked)?;
         (suffix.as_bytes() == asked.as_bytes()).then_some(suffix.typ()).flatten()
     });
     match typ {
@@ -31,8 +33,19 @@ pub(super) fn breadth(name: &str) -> Breadth {
 
 /// The part of `name` that one owner registered: `example.co.uk` of `a.b.example.co.uk`. None for a suffix itself and
 /// for a single label.
-pub(super) fn registrable(name: &str) -> Option<&str> {
+#[inline(never)]
+pub fn registrable(name: &str) -> Option<&str> {
     psl::domain_str(name)
+}
+
+/// Whether anyone may register a name below this one (the list's ICANN section): `com`, `co.uk`.
+pub fn is_registry_suffix(name: &str) -> bool {
+    breadth(name) == Breadth::Registry
+}
+
+#[inline(never)]
+fn suffix(name: &str) -> Option<Suffix<'_>> {
+    psl::suffix(name.as_bytes())
 }
 
 #[cfg(test)]

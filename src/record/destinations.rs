@@ -9,20 +9,22 @@
 //!   denied again and again, so names made up under many domains fill `other` and not the table.
 //! - Domains are registrable ones (public suffix list, private section too: tenants of one host do not collapse).
 //!
+//! The names are the clients' choice, so the tables are seeded anew in each process, and each is bounded besides.
+//!
 //! Deliberately not done: making room by forgetting a row. A counter that goes away and comes back is no counter.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use foldhash::{HashMap, HashMapExt};
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::line::UtcTime;
 use super::sightings::Sightings;
 use crate::facts::{Destination, Host};
-use crate::policy::DenyReason;
+use crate::policy::{DenyReason, registrable};
 
 /// Rows of one registrable domain, or of one address. Enough to see what a product does with its own domain; beyond it
 /// the names are made up, or belong to tenants.
@@ -323,7 +325,7 @@ impl Group {
     fn of(host: &Host) -> Self {
         match host {
             Host::Ip(ip) => Self::Ip(*ip),
-            Host::Name(name) => match psl::domain_str(name.as_str()) {
+            Host::Name(name) => match registrable(name.as_str()) {
                 Some(domain) => Self::Domain(domain.into()),
                 None => Self::Suffix(name.as_str().into()),
             },

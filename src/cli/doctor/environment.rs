@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::finding::{Finding, fail, ok, warn};
 use crate::app::canary::Door;
+use crate::policy::is_registry_suffix;
 
 const CHECK: &str = "environment";
 
@@ -113,8 +114,7 @@ pub(super) fn is_wide(entry: &str) -> bool {
         return true;
     }
     let name = entry.trim_start_matches('*').trim_start_matches('.').to_ascii_lowercase();
-    psl::suffix(name.as_bytes())
-        .is_some_and(|suffix| suffix.as_bytes() == name.as_bytes() && suffix.typ() == Some(psl::Type::Icann))
+    is_registry_suffix(&name)
 }
 
 fn export(name: &str, doors: &[Door]) -> String {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use super::kept::Request;
+use crate::policy::registrable;
 
 pub use text::Document;
 
@@ -198,7 +199,7 @@ fn destination(key: &mut String, request: &Request<'_>) {
 /// What one owner registered; addresses and single labels stand for themselves.
 fn domain(host: &str) -> &str {
     let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
-    if is_address { host } else { psl::domain_str(host).unwrap_or(host) }
+    if is_address { host } else { registrable(host).unwrap_or(host) }
 }
 
 fn day(ms: i64) -> String {
