@@ -37,6 +37,8 @@ const MAX_OPEN: usize = 10_000;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// What a pipe that is ready takes without blocking (`PIPE_BUF`).
 const CHUNK: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
+/// What a file takes at once: it never makes a writer wait for a reader.
+const FILE_CHUNK: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct TerminalSink {
@@ -65,7 +67,8 @@ struct Window {
 
 #[derive(Debug)]
 enum Out {
-    Stderr,
+    /// In pieces of at most so many bytes.
+    Stderr { chunk: usize },
     #[cfg(test)]
     Kept(Vec<u8>),
 }
@@ -75,7 +78,15 @@ impl TerminalSink {
     pub(super) fn stderr(format: Terminal) -> Option<Self> {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colour = wanted && io::IsTerminal::is_terminal(&io::stderr());
-        (format != Terminal::Off).then(|| Self::new(format, colour, TimeZone::system(), Out::Stderr))
+        let is_file = rustix::fs::fstat(io::stderr())
+            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+        let out = Out::Stderr { chunk: if is_file { FILE_CHUNK } else { CHUNK } };
+        match format {
+            Terminal::Off => None,
+            Terminal::Lines => Some(Self::new(format, colour, TimeZone::system(), out)),
+            // Its times are UTC: the machine's zone need not be looked up.
+            Terminal::Json => Some(Self::new(format, colour, TimeZone::UTC, out)),
+        }
     }
 
     fn new(format: Terminal, colour: bool, zone: TimeZone, out: Out) -> Self {
@@ -244,7 +255,7 @@ impl Out {
     /// Writes as much as is taken in time; how much that was. A reader that was late before must be ready at once.
     fn write(&mut self, bytes: &[u8], was_late: bool) -> usize {
         match self {
-            Self::Stderr => write_in_time(&mut io::stderr(), bytes, was_late),
+            Self::Stderr { chunk } => write_in_time(&mut io::stderr(), bytes, *chunk, was_late),
             #[cfg(test)]
             Self::Kept(kept) => {
                 kept.extend_from_slice(bytes);
@@ -254,7 +265,7 @@ impl Out {
     }
 }
 
-fn write_in_time(to: &mut (impl Write + AsFd), bytes: &[u8], was_late: bool) -> usize {
+fn write_in_time(to: &mut (impl Write + AsFd), bytes: &[u8], most: usize, was_late: bool) -> usize {
     if was_late && !is_ready(to, Duration::ZERO) {
         return 0;
     }
@@ -264,7 +275,7 @@ fn write_in_time(to: &mut (impl Write + AsFd), bytes: &[u8], was_late: bool) -> 
         if !is_ready(to, deadline.saturating_duration_since(Instant::now())) {
             break;
         }
-        match to.write(chunk(rest)) {
+        match to.write(chunk(rest, most)) {
             Ok(0) => break,
             Ok(n) => written += n,
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
@@ -276,8 +287,8 @@ fn write_in_time(to: &mut (impl Write + AsFd), bytes: &[u8], was_late: bool) -> 
 
 /// What is written at once: whole lines, where one fits. The program's messages go to the same place between two writes,
 /// and must not stand inside a line.
-fn chunk(rest: &[u8]) -> &[u8] {
-    let most = rest.get(..CHUNK).unwrap_or(rest);
+fn chunk(rest: &[u8], most: usize) -> &[u8] {
+    let most = rest.get(..most).unwrap_or(rest);
     let end = memchr::memrchr(b'\n', most).map_or(most.len(), |at| at + 1);
     most.get(..end).unwrap_or(most)
 }
@@ -389,11 +400,11 @@ mod tests {
     fn what_is_written_at_once_ends_with_a_line_where_one_fits() {
         let lines = "x".repeat(CHUNK / 2 - 9) + "\n";
         let three = lines.repeat(3);
-        assert_eq!(chunk(three.as_bytes()), lines.repeat(2).as_bytes());
-        assert_eq!(chunk(b"one\ntwo\n"), b"one\ntwo\n");
+        assert_eq!(chunk(three.as_bytes(), CHUNK), lines.repeat(2).as_bytes());
+        assert_eq!(chunk(b"one\ntwo\n", CHUNK), b"one\ntwo\n");
         let long = "x".repeat(2 * CHUNK) + "\n";
-        assert_eq!(chunk(long.as_bytes()).len(), CHUNK, "longer than what a pipe takes: in pieces");
-        assert_eq!(chunk(&long.as_bytes()[CHUNK..]).len(), CHUNK);
+        assert_eq!(chunk(long.as_bytes(), CHUNK).len(), CHUNK, "longer than what a pipe takes: in pieces");
+        assert_eq!(chunk(&long.as_bytes()[CHUNK..], CHUNK).len(), CHUNK);
     }
 
     #[test]
@@ -402,11 +413,11 @@ mod tests {
         let (mut reader, mut writer) = io::pipe().unwrap();
         let lines = b"a line\n".repeat(100_000);
         let began = Instant::now();
-        let taken = write_in_time(&mut writer, &lines, false);
+        let taken = write_in_time(&mut writer, &lines, CHUNK, false);
         assert!(taken >= CHUNK && taken < lines.len(), "{taken}");
-        assert_eq!(write_in_time(&mut writer, &lines, true), 0, "and the next time not even that long");
+        assert_eq!(write_in_time(&mut writer, &lines, CHUNK, true), 0, "and the next time not even that long");
         assert!(began.elapsed() < 10 * PATIENCE);
         reader.read_exact(&mut vec![0; taken]).unwrap();
-        assert_eq!(write_in_time(&mut writer, b"again\n", true), 6);
+        assert_eq!(write_in_time(&mut writer, b"again\n", CHUNK, true), 6);
     }
 }
