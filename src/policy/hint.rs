@@ -65,12 +65,13 @@ pub(super) fn for_unlisted(policy: &Policy, facts: &RequestFacts) -> Option<Stri
         return Some("a name of one label needs a rule that names it".to_owned());
     }
     let own = registrable(name.as_str())?;
-    let shown = shorten(name.as_str(), LONGEST_NAME);
+    let shown = || shorten(name.as_str(), LONGEST_NAME);
     let would_allow = |asked: &str, scope: Scope| {
         let clauses = policy.allows.at_name(asked);
         clauses.filter(|(_, at)| *at == scope).any(|(clause, _)| policy.missed(&policy.allows, clause, facts).is_none())
     };
     if would_allow(name.as_str(), Scope::Below) {
+        let shown = shown();
         return Some(format!("`*.{shown}` does not cover `{shown}` itself"));
     }
     // Another name is only worth naming where it would get through.
@@ -82,11 +83,11 @@ pub(super) fn for_unlisted(policy: &Policy, facts: &RequestFacts) -> Option<Stri
         && parent.len() >= own.len()
         && is_open(parent)
     {
-        return Some(format!("`{}` is allowed, `{shown}` below it is not", shorten(parent, LONGEST_NAME)));
+        return Some(format!("`{}` is allowed, `{}` below it is not", shorten(parent, LONGEST_NAME), shown()));
     }
     // One label less than a rule: the only label that can be guessed is the one that everybody knows.
-    let www = format!("www.{name}");
-    is_open(&www).then(|| format!("`{}` is allowed, `{shown}` is not", shorten(&www, LONGEST_NAME)))
+    let www = ["www.", name.as_str()].concat();
+    is_open(&www).then(|| format!("`{}` is allowed, `{}` is not", shorten(&www, LONGEST_NAME), shown()))
 }
 
 fn describe_ports(ports: &Ports) -> String {

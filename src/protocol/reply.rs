@@ -18,6 +18,7 @@ mod problem;
 mod sentence;
 
 use std::borrow::Cow;
+use std::io::Write;
 
 use crate::protocol::visible::{MAX_NAME_CHARS, elided, reduced};
 
@@ -101,7 +102,7 @@ pub fn write(explanation: &Explanation<'_>, delivery: Delivery, out: &mut Vec<u8
         Form::Html => ("text/html; charset=utf-8", html::compose(explanation)),
         Form::Json => ("application/problem+json", problem::compose(explanation)),
     };
-    let mut head = Head::begin(&format!("{} {}", explanation.status, sentence::phrase(explanation)));
+    let mut head = Head::begin(format_args!("{} {}", explanation.status, sentence::phrase(explanation)), out);
     let token = quoted(explanation.token);
     head.field("Proxy-Status", &format!("outgate; error={}; details={token}", explanation.error.as_str()));
     if explanation.denied {
@@ -115,25 +116,27 @@ pub fn write(explanation: &Explanation<'_>, delivery: Delivery, out: &mut Vec<u8
     if delivery.form == Form::Html {
         head.raw("Content-Security-Policy", html::CONTENT_SECURITY_POLICY);
     }
-    head.end(body.as_bytes(), delivery, out);
+    head.end(body.as_bytes(), delivery);
 }
 
 /// Writes the answer of one of the proxy's own paths. Nothing of it may be stored, guessed at, or read by another site.
 pub fn write_page(page: Page<'_>, delivery: Delivery, out: &mut Vec<u8>) {
-    let mut head = Head::begin(page.status);
+    let mut head = Head::begin(format_args!("{}", page.status), out);
     head.field("Cache-Control", "no-store");
     head.field("Content-Type", page.content_type);
     head.field("X-Content-Type-Options", "nosniff");
     head.field("Cross-Origin-Resource-Policy", "same-origin");
-    head.end(page.body, delivery, out);
+    head.end(page.body, delivery);
 }
 
 /// A head under construction. Every value passes through it, and none can end its line.
-struct Head(String);
+struct Head<'a>(&'a mut Vec<u8>);
 
-impl Head {
-    fn begin(status: &str) -> Self {
-        Self(format!("HTTP/1.1 {status}\r\n"))
+impl<'a> Head<'a> {
+    fn begin(status: std::fmt::Arguments<'_>, out: &'a mut Vec<u8>) -> Self {
+        // A Vec takes all.
+        let _ = write!(out, "HTTP/1.1 {status}\r\n");
+        Self(out)
     }
 
     fn field(&mut self, name: &'static str, value: &str) {
@@ -144,17 +147,16 @@ impl Head {
     /// A value of our own, of any length.
     fn raw(&mut self, name: &'static str, value: &str) {
         for part in [name, ": ", value, "\r\n"] {
-            self.0.push_str(part);
+            self.0.extend_from_slice(part.as_bytes());
         }
     }
 
-    fn end(mut self, body: &[u8], delivery: Delivery, out: &mut Vec<u8>) {
+    fn end(mut self, body: &[u8], delivery: Delivery) {
         self.raw("Content-Length", &body.len().to_string());
         self.raw("Connection", if delivery.keep_alive { "keep-alive" } else { "close" });
-        self.0.push_str("\r\n");
-        out.extend_from_slice(self.0.as_bytes());
+        self.0.extend_from_slice(b"\r\n");
         if !delivery.head_only {
-            out.extend_from_slice(body);
+            self.0.extend_from_slice(body);
         }
     }
 }
@@ -173,11 +175,10 @@ fn quoted(text: &str) -> String {
 }
 
 /// A name as it may be shown: visible, elided in the middle.
-fn name(text: &str) -> String {
-    let shown = reduced(text);
-    match elided(&shown, MAX_NAME_CHARS) {
-        Cow::Borrowed(_) => shown,
-        Cow::Owned(elided) => elided,
+fn name(text: &str) -> Cow<'_, str> {
+    match reduced(text) {
+        Cow::Borrowed(shown) => elided(shown, MAX_NAME_CHARS),
+        Cow::Owned(shown) => elided(&shown, MAX_NAME_CHARS).into_owned().into(),
     }
 }
 

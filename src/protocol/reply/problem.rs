@@ -1,5 +1,7 @@
 //! The answer for programs: problem details (RFC 9457) with the members that CONTRACT §5 names.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::{Explanation, name, sentence};
@@ -12,12 +14,12 @@ struct Problem<'a> {
     title: &'static str,
     status: u16,
     reason: &'a str,
-    destination: Option<String>,
-    rule: Option<String>,
-    revision: String,
-    request_id: String,
-    hint: Option<String>,
-    contact: Option<String>,
+    destination: Option<Cow<'a, str>>,
+    rule: Option<Cow<'a, str>>,
+    revision: Cow<'a, str>,
+    request_id: Cow<'a, str>,
+    hint: Option<Cow<'a, str>>,
+    contact: Option<Cow<'a, str>>,
     detail: String,
 }
 

@@ -1,5 +1,8 @@
 //! The one sentence, and its short form in the status line: what people and models read of an answer.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use super::Explanation;
 use crate::protocol::visible::{self, MAX_NAME_CHARS, elided, reduced, shortened};
 
@@ -28,10 +31,11 @@ const TIGHT: Caps = Caps { policy: 60, destination: 60, contact: 60, id: 24, tok
 /// The sentence, without a line break.
 pub(super) fn compose(explanation: &Explanation<'_>) -> String {
     let remarks = remarks(explanation);
-    let (front, back) = frame(explanation, &WIDE);
-    let whole = format!("{front}{}{back}", remarks.concat());
-    if whole.len() <= MAX_SENTENCE {
-        return whole;
+    let (mut sentence, back) = frame(explanation, &WIDE);
+    if sentence.len() + remarks.iter().map(String::len).sum::<usize>() + back.len() <= MAX_SENTENCE {
+        sentence.extend(remarks);
+        sentence.push_str(&back);
+        return sentence;
     }
     // Long names give way before the explanation does.
     let (mut sentence, back) = frame(explanation, &TIGHT);
@@ -50,7 +54,7 @@ pub(super) fn compose(explanation: &Explanation<'_>) -> String {
 pub(super) fn phrase(explanation: &Explanation<'_>) -> String {
     let token = cut_ascii(explanation.token, 40);
     let id = cut_ascii(&explanation.request_id, 24);
-    let tail = if id.is_empty() { token } else { format!("{token}, request {id}") };
+    let tail = if id.is_empty() { token } else { Cow::Owned(format!("{token}, request {id}")) };
     if !explanation.denied {
         return format!("{}: {tail}", explanation.error.account(explanation.status).headline);
     }
@@ -67,10 +71,10 @@ pub(super) fn phrase(explanation: &Explanation<'_>) -> String {
 /// The words that stand in every answer, before and behind the remarks.
 fn frame(explanation: &Explanation<'_>, caps: &Caps) -> (String, String) {
     let token = clip(explanation.token, caps.token);
-    let destination = explanation
-        .destination
-        .as_deref()
-        .map(|name| clip(&elided(&reduced(name), caps.destination), 2 * caps.destination));
+    let destination = explanation.destination.as_deref().map(|name| match reduced(name) {
+        short if short.len() <= caps.destination => short,
+        long => clip(&elided(&long, caps.destination), 2 * caps.destination).into_owned().into(),
+    });
     let contact = explanation.contact.map(|contact| clip(contact, caps.contact)).filter(|contact| !contact.is_empty());
     let id = clip(&explanation.request_id, caps.id);
     if !explanation.denied {
@@ -84,8 +88,15 @@ fn frame(explanation: &Explanation<'_>, caps: &Caps) -> (String, String) {
     }
     let destination = destination.as_deref().unwrap_or("this request");
     let policy = clip(explanation.policy_name, caps.policy);
-    let of = if policy.is_empty() { String::new() } else { format!(" of {policy}") };
-    let front = format!("Blocked by the egress policy{of}: {destination} {} ({token}).", verdict(explanation.token));
+    let of = if policy.is_empty() { "" } else { " of " };
+    // Room for the whole sentence and its line break: what stands behind is put to it.
+    let mut front = String::with_capacity(MAX_SENTENCE + 1);
+    // A String takes all.
+    let _ = write!(
+        front,
+        "Blocked by the egress policy{of}{policy}: {destination} {} ({token}).",
+        verdict(explanation.token)
+    );
     let contact = contact.as_deref().unwrap_or("your administrator");
     let back = format!(
         " This is the organisation's decision, not a fault: report it, do not look for a way round. Ask {contact}; request {id}."
@@ -141,22 +152,27 @@ fn fit(remark: &str, room: usize) -> String {
 }
 
 /// Visible, and without the full stop that the frame adds.
-fn trimmed(text: &str) -> String {
-    let mut text = reduced(text);
-    text.truncate(text.trim_end_matches(['.', ' ']).len());
-    text
+fn trimmed(text: &str) -> Cow<'_, str> {
+    match reduced(text) {
+        Cow::Borrowed(text) => text.trim_end_matches(['.', ' ']).into(),
+        Cow::Owned(text) => text.trim_end_matches(['.', ' ']).to_owned().into(),
+    }
 }
 
 /// Visible, elided as a name, and at most so many bytes.
-fn clip(text: &str, max_bytes: usize) -> String {
-    shortened(&elided(&reduced(text), MAX_NAME_CHARS), max_bytes).into_owned()
+fn clip(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    match reduced(text) {
+        short if short.len() <= max_bytes.min(MAX_NAME_CHARS) => short,
+        long => shortened(&elided(&long, MAX_NAME_CHARS), max_bytes).into_owned().into(),
+    }
 }
 
 /// Visible ASCII in at most `max` bytes.
-pub(super) fn cut_ascii(text: &str, max: usize) -> String {
+pub(super) fn cut_ascii(text: &str, max: usize) -> Cow<'_, str> {
     const MARK: &str = "...";
     let mut text = visible::ascii(text);
     if text.len() > max {
+        let text = text.to_mut();
         text.truncate(max.saturating_sub(MARK.len()));
         text.truncate(text.trim_end().len());
         if max >= MARK.len() {
