@@ -94,8 +94,15 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     match &*path {
         "/healthz" if is_read => return text(StatusCode::OK, "ok\n"),
-        // There is no start without a policy and a bound listener, so whoever answers is ready.
-        "/readyz" if is_read => return text(StatusCode::OK, "ready\n"),
+        // There is no start without a policy and a bound listener, so whoever answers has both.
+        "/readyz" if is_read => {
+            return match admin.shared.recorder.refusal() {
+                None => text(StatusCode::OK, "ready\n"),
+                Some(why) => {
+                    text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}, and records are required\n"))
+                }
+            };
+        }
         "/proxy.pac" if is_read => return admin.pac(),
         "/metrics" if is_read && !admin.protect_metrics => return admin.metrics(),
         _ => {}
@@ -370,7 +377,7 @@ fn html(body: String) -> Response<Body> {
     content("text/html; charset=utf-8", body)
 }
 
-fn text(status: StatusCode, body: &'static str) -> Response<Body> {
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     respond(status, "text/plain; charset=utf-8", body)
 }
 

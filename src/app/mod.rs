@@ -378,6 +378,7 @@ fn record_settings(config: &Config, listeners: &[Listener], workers: usize, term
         workers,
         jsonl,
         sqlite,
+        required: config.record.required,
         redact: record::Redact {
             client: config.record.redact.contains(&Redacted::Client),
             path: config.record.redact.contains(&Redacted::Path),

@@ -194,7 +194,7 @@ fn judge(asked: &str, answer: &Answer, recorded: bool, looked_up: bool) -> Found
         (true, true) if looked_up => Found::Fault(format!("{asked} was denied only after it had been resolved")),
         (true, true) => Found::Denied,
         (true, false) => Found::Fault("another outgate answers there".into()),
-        (false, _) if answer.status == 503 && is_outgate => Found::Unasked("it was full".into()),
+        (false, _) if answer.status == 503 && is_outgate => Found::Unasked("it was full, or could not record".into()),
         // A tunnel that opened says no more than its status; every other answer of ours says who gives it.
         (false, _) if !is_outgate && answer.status != 200 => {
             Found::Fault(format!("what answers there ({}) is no outgate", answer.status))
@@ -253,7 +253,7 @@ mod tests {
             false,
             false,
         );
-        assert_eq!(full, Found::Unasked("it was full".into()));
+        assert_eq!(full, Found::Unasked("it was full, or could not record".into()));
     }
 
     #[test]

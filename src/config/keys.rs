@@ -162,8 +162,7 @@ pub(super) const MAX_DESTINATIONS: Key = Key::new(
 )
 .default("2000");
 pub(super) const REQUIRED: Key =
-    Key::new("required", Shape::Flag, "Refuse what cannot be recorded. Not supported in this version but for false.")
-        .default("false");
+    Key::new("required", Shape::Flag, "Whether requests are refused while they cannot be recorded.").default("false");
 
 static RECORDS: Section = Section {
     what: "`[record]`",

@@ -132,7 +132,7 @@ pub struct RecordConfig {
     pub redact_key: Option<PathBuf>,
     /// How many denied destinations are counted by name; the rest count under `other`.
     pub max_destinations: usize,
-    /// Whether requests are refused while they cannot be recorded; never in this version.
+    /// Whether requests are refused while they cannot be recorded; then there is a file or a database.
     pub required: bool,
 }
 

@@ -214,7 +214,6 @@ impl Reader<'_> {
     }
 
     fn record(&mut self, fields: Fields<'_>, default: &RecordConfig) -> RecordConfig {
-        self.refuse_true(fields, &keys::REQUIRED, "write false: what could not be written is counted");
         let problems = &mut self.problems;
         let max_size = fields.size(&keys::MAX_SIZE, problems).map_or(default.max_size, |size| size.value);
         let files = count(fields, &keys::FILES, default.files, problems);
@@ -230,6 +229,11 @@ impl Reader<'_> {
             let what = format!("`jsonl` and `sqlite` are both {}", quote(&path.display().to_string()));
             self.problems.at(node.span, what, "give each its own file");
         }
+        let required = fields.flag(&keys::REQUIRED, &mut self.problems).unwrap_or(default.required);
+        if let (true, None, None, Some(node)) = (required, &jsonl, &sqlite, fields.node(&keys::REQUIRED)) {
+            let what = "records are required, and are kept nowhere";
+            self.problems.at(node.span, what, "name a file in `jsonl` or `sqlite`");
+        }
         RecordConfig {
             jsonl,
             max_size,
@@ -240,7 +244,7 @@ impl Reader<'_> {
             redact,
             redact_key,
             max_destinations,
-            required: false,
+            required,
         }
     }
 

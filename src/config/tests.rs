@@ -103,7 +103,7 @@ max-size = "1 GiB"
 files = 5
 keep = "7d"
 max-destinations = 10
-required = false
+required = true
 [limits]
 head-timeout = "500ms"
 hello-timeout = "1s"
@@ -205,7 +205,6 @@ fn what_is_not_built_yet_says_so() {
         ("[policy]\nsource = [\"org.toml\", \"team.toml\"]", "2:23: more than one policy"),
         ("[record]\notlp = \"http://127.0.0.1:4318\"", "2:1: `otlp`"),
         ("[record]\nchain-key = \"a\"", "2:1: `chain-key`"),
-        ("[record]\nrequired = true", "2:12: `required = true`"),
     ] {
         let lines = errors(text);
         let start = format!("outgate.toml:{place} is not supported in this version; ");
@@ -231,6 +230,7 @@ fn a_database_is_beside_the_configuration_and_is_no_file_of_lines() {
     assert_eq!((record.sqlite, record.sqlite_max_size), (Some("/etc/outgate/history.db".into()), 1 << 30));
     assert_eq!(parse("[record]\n").unwrap().0.record.sqlite_max_size, 2 << 30);
     assert_eq!(errors("[record]\njsonl = \"r\"\nsqlite = \"r\"\n").len(), 1, "one file cannot be both");
+    assert_eq!(errors("[record]\nrequired = true\n").len(), 1, "there is nothing that could fail");
 }
 
 #[test]

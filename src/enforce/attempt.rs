@@ -58,6 +58,10 @@ impl Attempt {
     pub async fn open(mut self, asked: Asked, idle: &mut Option<Idle>) -> Result<Session<Dialled>, Refused> {
         let facts = self.facts(asked);
         self.pending.asked(&facts);
+        // Asked before the policy: what nobody can account for is not even judged.
+        if self.enforcer.recorder.must_refuse() {
+            return Err(self.pending.refuse(Refusal::Unrecordable));
+        }
         let permit = match self.decide(&facts) {
             Ok(permit) => permit,
             Err(why) => return Err(self.pending.refuse(why)),

@@ -131,6 +131,7 @@ fn recorder() -> Arc<Recorder> {
         workers: 1,
         jsonl: None,
         sqlite: None,
+        required: false,
         redact: Redact::default(),
         max_destinations: 1,
         terminal: Terminal::Off,

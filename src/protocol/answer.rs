@@ -13,6 +13,9 @@ pub const BUSY: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 80\r\nConnection: close\r\n\r\n\
     outgate has too many connections open (max-connections, or its files). Try again";
 
+/// Why nothing passes while records are required and cannot be kept.
+const UNRECORDABLE: &str = "the organisation wants every request recorded, and records cannot be written now";
+
 /// How an answer is delivered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
@@ -70,6 +73,7 @@ fn detail(why: &Refusal) -> Option<String> {
         Refusal::Unreachable(error) => Some(error.to_string()),
         Refusal::Failed(fault) => Some(fault.to_string()),
         Refusal::Busy(busy) => Some(busy.describe().to_owned()),
+        Refusal::Unrecordable => Some(UNRECORDABLE.to_owned()),
     }
 }
 
@@ -117,6 +121,6 @@ fn error(why: &Refusal) -> ProxyError {
             OriginFault::Stalled => ProxyError::ConnectionReadTimeout,
         },
         Refusal::Busy(_) => ProxyError::ConnectionLimitReached,
-        Refusal::Internal => ProxyError::ProxyInternalError,
+        Refusal::Unrecordable | Refusal::Internal => ProxyError::ProxyInternalError,
     }
 }

@@ -250,6 +250,7 @@ impl Reply {
             | Refusal::Failed(OriginFault::Terminated | OriginFault::Nonsense | OriginFault::Stalled)
             | Refusal::Malformed(_)
             | Refusal::Busy(_)
+            | Refusal::Unrecordable
             | Refusal::Internal => Self::GeneralFailure,
         }
     }

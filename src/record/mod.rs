@@ -24,13 +24,14 @@
 //!   be ([`Probe`]).
 //!
 //! Deliberately not done: the path's query, header values and bodies are never seen here. Nothing is written to a disk
-//! unless [`Settings::jsonl`] or [`Settings::sqlite`] names a file. A disk that is full makes lines be dropped and counted, never requests
-//! fail.
+//! unless [`Settings::jsonl`] or [`Settings::sqlite`] names a file. A disk that is full makes lines be dropped and counted,
+//! and requests fail only with [`Settings::required`].
 
 mod buffer;
 mod counts;
 mod destinations;
 mod entry;
+mod health;
 mod histogram;
 mod history;
 mod jsonl;
@@ -46,6 +47,7 @@ mod probe;
 mod recorder;
 mod redact;
 pub mod report;
+mod retry;
 mod ring;
 mod sightings;
 mod signal;

@@ -20,6 +20,7 @@ fn settings(workers: usize) -> Settings {
         workers,
         jsonl: None,
         sqlite: None,
+        required: false,
         redact: Redact::default(),
         max_destinations: 2,
         terminal: Terminal::Off,

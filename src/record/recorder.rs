@@ -14,6 +14,7 @@ use super::buffer::Buffer;
 use super::counts::{Counts, Sums};
 use super::destinations::{Delta, Table};
 use super::entry::Verdict;
+use super::health::Health;
 use super::kept::Kept;
 use super::line::{ClientText, RecordLine};
 use super::probe::{Probe, Probes};
@@ -44,6 +45,8 @@ pub struct Settings {
     pub jsonl: Option<Jsonl>,
     /// The database, if any.
     pub sqlite: Option<Sqlite>,
+    /// Whether requests are refused while a file or a database cannot take records; see [`Recorder::refusal`].
+    pub required: bool,
     /// What is left out of records.
     pub redact: Redact,
     /// Rows of denied destinations that have a name of their own; half as many whole domains beside them.
@@ -100,6 +103,7 @@ pub(super) struct Shared {
     /// Weak, so that followers end when the writer, who has the strong one, does.
     pub(super) follow: broadcast::WeakSender<Arc<RecordLine>>,
     pub(super) lost: Lost,
+    pub(super) health: Arc<Health>,
     pub(super) probes: Probes,
 }
 
@@ -218,6 +222,12 @@ impl Recorder {
         Follower { lines: follow.subscribe(), shared: Arc::clone(&self.shared) }
     }
 
+    /// Why requests are refused at this moment, as a clause: records are required and cannot be kept. None while they are
+    /// not.
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.shared.health.refusal()
+    }
+
     /// A collector for the metrics registry.
     pub fn metrics(&self) -> Metrics {
         Metrics::new(Arc::clone(&self.shared))
@@ -298,6 +308,7 @@ impl Shared {
             signal: Signal::default(),
             follow: follow.downgrade(),
             lost: Lost::default(),
+            health: Arc::new(Health::new(settings.required)),
             probes: Probes::default(),
         })
     }

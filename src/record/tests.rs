@@ -20,6 +20,7 @@ fn settings() -> Settings {
         workers: 2,
         jsonl: None,
         sqlite: None,
+        required: false,
         redact: Redact::default(),
         max_destinations: 2000,
         terminal: Terminal::Off,
@@ -341,14 +342,13 @@ fn a_tunnel_that_a_crash_cut_off_is_reported_as_lost_once() {
     }
 }
 
-/// `/dev/full` is Linux's; `jsonl` has the same test with a disk of its own.
-#[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_stops_no_request_and_the_file_says_what_is_missing() {
+fn a_folder_that_is_gone_stops_no_request_and_the_file_says_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("records.jsonl");
-    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let path = dir.path().join("folder").join("records.jsonl");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
     let recorder = Recorder::start(with_file(&path, 1 << 20)).unwrap();
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     let worker = recorder.worker(0);
     for n in 0..5 {
         deny(&worker, &format!("{n}.test:443"), DenyReason::HostNotAllowed);
@@ -357,7 +357,7 @@ fn a_full_disk_stops_no_request_and_the_file_says_what_is_missing() {
     assert_eq!(scrape(&recorder)["outgate_records_dropped_total{sink=\"jsonl\"}"], 5.0);
     assert_eq!(recorder.recent(&RecentFilter::newest(10)).len(), 5, "memory has them all the same");
 
-    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
     deny(&worker, "after.test:443", DenyReason::HostNotAllowed);
     recorder.flush();
     let lines = lines(&path);
@@ -367,6 +367,76 @@ fn a_full_disk_stops_no_request_and_the_file_says_what_is_missing() {
     assert_eq!(field(&lines[1], "host"), "after.test");
     assert_eq!(verified(&lines), [6, 7]);
     assert_eq!(recorder.denials(10).total, 6);
+}
+
+#[test]
+fn while_records_are_required_and_a_sink_fails_requests_are_to_be_refused() {
+    for required in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder").join("records.jsonl");
+        let folder = path.parent().unwrap();
+        std::fs::create_dir(folder).unwrap();
+        let recorder = Recorder::start(Settings { required, ..with_file(&path, 1 << 20) }).unwrap();
+        let worker = recorder.worker(0);
+        allow(&worker);
+        recorder.flush();
+        assert!(!worker.must_refuse());
+        std::fs::rename(folder, dir.path().join("elsewhere")).unwrap();
+        allow(&worker);
+        recorder.flush();
+        assert_eq!(worker.must_refuse(), required);
+        assert_eq!(recorder.refusal(), required.then_some("the file of records cannot be written"));
+        std::fs::create_dir(folder).unwrap();
+        // No request is needed for it: the writer tries by itself.
+        let began = std::time::Instant::now();
+        while !path.exists() || worker.must_refuse() {
+            assert!(began.elapsed() < Duration::from_secs(15));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        recorder.flush();
+        assert_eq!(lines(&path).len(), 1, "the gap");
+    }
+}
+
+/// Whatever was moved, cut off or put in its place.
+#[test]
+fn a_file_that_is_moved_or_cut_off_from_outside_is_noticed_and_the_chain_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.jsonl");
+    let moved = dir.path().join("records.jsonl.1");
+    let recorder = Recorder::start(with_file(&path, 1 << 20)).unwrap();
+    let worker = recorder.worker(0);
+    allow(&worker);
+    recorder.flush();
+    std::fs::rename(&path, &moved).unwrap();
+    allow(&worker);
+    recorder.flush();
+    allow(&worker);
+    recorder.flush();
+    assert_eq!(verified(&[lines(&moved), lines(&path)].concat()), [1, 2, 3]);
+    assert_eq!(lines(&moved).len(), 1);
+
+    // As `copytruncate` does.
+    let before = lines(&path);
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    allow(&worker);
+    recorder.flush();
+    assert_eq!(verified(&[lines(&moved), before, lines(&path)].concat()), [1, 2, 3, 4]);
+    assert_eq!(scrape(&recorder)["outgate_records_dropped_total{sink=\"jsonl\"}"], 0.0);
+}
+
+#[test]
+fn a_pipe_or_a_device_is_no_file_to_keep_records_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    for path in [pipe.as_path(), Path::new("/dev/null"), dir.path()] {
+        let sqlite = Sqlite { path: path.to_owned(), keep: Duration::MAX, max_size: 1 << 20 };
+        for settings in [with_file(path, 1 << 20), Settings { sqlite: Some(sqlite), ..settings() }] {
+            let error = Recorder::start(settings).unwrap_err().to_string();
+            assert!(error.contains("it is no regular file"), "{}: {error}", path.display());
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::buffer::Pushed;
 use super::entry::{ConnectionResult, HelloResult, Kind, Record, RequestId, Verdict};
+use super::health::Want;
 use super::lock;
 use super::recorder::{Shard, Shared};
 use crate::facts::{Destination, Protocol};
@@ -33,6 +34,11 @@ impl WorkerRecorder {
         let turn = self.shard().map_or(0, |shard| shard.ids.fetch_add(1, Ordering::Relaxed));
         let number = turn * self.shared.shards.len() as u64 + self.index as u64 + 1;
         RequestId::new(self.shared.instance, number)
+    }
+
+    /// Whether a request is to be refused because records are required and cannot be kept now. One relaxed load.
+    pub fn must_refuse(&self) -> bool {
+        self.shared.health.refuses()
     }
 
     /// Counts a request: exactly once each, when its last check is done.
@@ -91,7 +97,9 @@ impl WorkerRecorder {
         match pushed {
             Pushed::First => self.shared.signal.wake(false),
             Pushed::HalfFull => self.shared.signal.wake(true),
-            Pushed::Waits | Pushed::Dropped => {}
+            Pushed::Waits => {}
+            // Until the writer comes by.
+            Pushed::Dropped => self.shared.health.set(Want::Buffer, true),
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::broadcast;
 
 use super::entry::Kind;
+use super::health::Want;
 use super::history::{History, Opened, Sqlite};
 use super::jsonl::JsonlFile;
 use super::line::{Body, Gap, GapCause, LineHash, RecordLine};
@@ -76,7 +77,7 @@ impl Writer {
             redaction,
             json: Vec::new(),
         };
-        let history = sqlite.map(Opened::open).transpose()?;
+        let history = sqlite.map(|sqlite| Opened::open(sqlite, writer.shared.health.consequence())).transpose()?;
         let mut open = HashSet::new();
         if let Some((_, found)) = &history {
             writer.seq = found.seq;
@@ -84,7 +85,7 @@ impl Writer {
         }
         if let Some(settings) = jsonl {
             let path = settings.path.clone();
-            let (file, tail) = JsonlFile::open(settings)
+            let (file, tail) = JsonlFile::open(settings, writer.shared.health.consequence())
                 .map_err(|error| io::Error::new(error.kind(), format!("records file {}: {error}", path.display())))?;
             writer.jsonl = Some(file);
             writer.prev = tail.hash;
@@ -96,7 +97,11 @@ impl Writer {
         }
         if let Some((opened, _)) = history {
             open.retain(|id| !opened.has_end(id));
-            writer.history = Some(opened.start(writer.seq, Arc::clone(&writer.shared.lost.sqlite))?);
+            writer.history = Some(opened.start(
+                writer.seq,
+                Arc::clone(&writer.shared.lost.sqlite),
+                Arc::clone(&writer.shared.health),
+            )?);
         }
         writer.torn_off = open.len() as u64;
         if !open.is_empty() {
@@ -173,6 +178,7 @@ impl Writer {
             dropped += fetched.dropped;
             if records.is_empty() { records = fetched.records } else { records.extend(fetched.records) }
         }
+        shared.health.set(Want::Buffer, false);
         // Workers' buffers are in order by themselves; among workers the end of a request is what people go by.
         records.sort_by_key(|record| record.ended());
 
@@ -190,6 +196,7 @@ impl Writer {
         }
         if let Some(jsonl) = &mut self.jsonl {
             add(&shared.lost.jsonl, jsonl.write_out());
+            shared.health.set(Want::Jsonl, jsonl.retry_at().is_some());
             if whole || jsonl.sync_at().is_some_and(|at| at <= now) {
                 jsonl.sync();
             }

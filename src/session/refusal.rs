@@ -24,6 +24,8 @@ pub enum Refusal {
     Failed(OriginFault),
     /// A limit of this proxy is reached.
     Busy(Busy),
+    /// Records are required (`[record] required`) and cannot be kept now.
+    Unrecordable,
     /// Something that should not happen happened here.
     Internal,
 }
@@ -93,7 +95,10 @@ impl Refusal {
             Self::Unresolvable(ResolveError::Timeout)
             | Self::Unreachable(DialError::Timeout | DialError::Parent(ParentFault::Timeout))
             | Self::Failed(OriginFault::Stalled) => 504,
-            Self::Unresolvable(ResolveError::Busy) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => 503,
+            Self::Unresolvable(ResolveError::Busy)
+            | Self::Unreachable(DialError::NoSockets)
+            | Self::Busy(_)
+            | Self::Unrecordable => 503,
             Self::Unresolvable(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed)
             | Self::Unreachable(
                 DialError::Refused
@@ -136,6 +141,7 @@ impl Refusal {
             ) => "connection_refused",
             Self::Unreachable(DialError::Parent(ParentFault::Closed | ParentFault::Nonsense))
             | Self::Failed(OriginFault::Terminated | OriginFault::Nonsense) => "connection_terminated",
+            Self::Unrecordable => "record_unavailable",
             Self::Internal => "internal",
         }
     }
@@ -146,9 +152,10 @@ impl Refusal {
             Self::Denied(_) => Outcome::Denied,
             Self::Malformed(malformed) if malformed.status == 408 => Outcome::Timeout,
             Self::Malformed(_) => Outcome::Malformed,
-            Self::Unresolvable(ResolveError::Busy) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => {
-                Outcome::Busy
-            }
+            Self::Unresolvable(ResolveError::Busy)
+            | Self::Unreachable(DialError::NoSockets)
+            | Self::Busy(_)
+            | Self::Unrecordable => Outcome::Busy,
             Self::Unresolvable(_) => Outcome::Unresolvable,
             Self::Unreachable(_) => Outcome::Unreachable,
             Self::Failed(OriginFault::Stalled) => Outcome::Timeout,

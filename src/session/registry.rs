@@ -372,6 +372,7 @@ mod tests {
             workers: 1,
             jsonl: None,
             sqlite: None,
+            required: false,
             redact: crate::record::Redact::default(),
             max_destinations: 10,
             terminal: Terminal::Off,

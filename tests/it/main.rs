@@ -3,7 +3,8 @@
 //! Guaranteed: each test starts a proxy of its own with ports and a folder of its own, on loopback alone; each wait has
 //! a limit; what is asserted is what CONTRACT.md promises.
 //!
-//! `OUTGATE_BIN` names another binary to test. With `CI_REQUIRE_TOOLS=1` a missing curl, python3 or Prometheus is a failure.
+//! `OUTGATE_BIN` names another binary to test. With `CI_REQUIRE_TOOLS=1` a missing curl, python3 or Prometheus is a failure,
+//! with `CI_REQUIRE_NETNS=1` a machine without namespaces.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,6 +32,7 @@ mod dns;
 mod doctor;
 mod drain;
 mod expectations;
+mod faults;
 mod forward;
 mod forward_bodies;
 mod forward_faults;

@@ -34,6 +34,7 @@ pub(super) struct Database {
     last: Tail,
     /// Records that are missing from here on back to the last row, and since when.
     missing: Option<Missing>,
+    identity: (u64, u64),
     /// Held as long as the connection; no other process writes meanwhile.
     _lock: File,
 }
@@ -58,12 +59,18 @@ pub(super) enum Fault {
     /// Not now: locked, read-only, no room.
     #[error("{0}")]
     Unavailable(String),
+    /// Its file was moved or deleted.
+    #[error("it was moved or deleted")]
+    Moved,
 }
 
 impl Database {
     /// Opens it, or makes it (mode 0600), and brings it to this program's version.
     pub(super) fn open(settings: &Sqlite) -> Result<Self, Fault> {
         let path = &settings.path;
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Err(Fault::Foreign("it is no regular file".into()));
+        }
         create(path)?;
         let lock = lock_beside(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -82,7 +89,22 @@ impl Database {
             schema::migrate(&mut connection, version)?;
         }
         let last = last(&connection)?;
-        Ok(Self { connection, settings: settings.clone(), last, missing: None, _lock: lock })
+        let identity = identity(path).map_err(|error| Fault::Unavailable(error.to_string()))?;
+        Ok(Self { connection, identity, settings: settings.clone(), last, missing: None, _lock: lock })
+    }
+
+    /// Whether somebody has moved or deleted its file, or put another in its place.
+    pub(super) fn is_moved(&self) -> bool {
+        match identity(&self.settings.path) {
+            Ok(there) => there != self.identity,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Brings what is in the log into the file, which is not of that name any more, so that whoever has it has all of it.
+    pub(super) fn let_go(&self) {
+        // If that fails, its last rows are in the log, which stays as well.
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
     /// Where its lines stop.
@@ -136,6 +158,12 @@ impl Database {
         transaction.commit()?;
         (self.last, self.missing) = (last, missing);
         Ok(lost)
+    }
+
+    /// Writes, and changes nothing: what can be opened may still be full, or read-only.
+    pub(super) fn probe(&self) -> Result<(), Fault> {
+        self.connection.pragma_update(None, "user_version", VERSION)?;
+        Ok(())
     }
 
     /// Removes a step of what is too old or too much. Whether there is more.
@@ -255,6 +283,30 @@ pub(super) fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
         }
     }
     Ok(name(&aside))
+}
+
+/// Which file has this name.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+/// Renames the log of a database that was moved away from beside it: a new one must not take it for its own. Where it went,
+/// if there was anything in it.
+pub(super) fn set_log_aside(path: &Path, now: SystemTime) -> Option<PathBuf> {
+    let stamp = Timestamp::try_from(now).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let name = |suffix: &str| {
+        let mut name: OsString = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let (log, aside) = (name("-wal"), name(&format!(".moved-{stamp}-wal")));
+    let holds_rows = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    // What is not there needs no moving.
+    let moved = holds_rows && std::fs::rename(&log, &aside).is_ok();
+    let _ = std::fs::remove_file(log);
+    let _ = std::fs::remove_file(name("-shm"));
+    moved.then_some(aside)
 }
 
 /// Makes an empty file that only its owner may read; what SQLite puts beside it gets the same mode.

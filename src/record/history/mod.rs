@@ -35,20 +35,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::InterruptHandle;
 
-use self::database::{Database, Fault, set_aside};
+use self::database::{Database, Fault, set_aside, set_log_aside};
 use self::queue::{Item, Queue, Queued};
+use super::health::{Health, Want};
 use super::line::{GapCause, LineHash, RecordLine};
 use super::lock;
+use super::retry::Retry;
 use super::signal::Signal;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Between two batches under load; a crash loses at most this much. Each batch waits for the disk once.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
-/// The first wait before a database that failed is tried again; each further one is twice as long.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest such wait: somebody who made room wants to see it used.
-const LAST_RETRY: Duration = Duration::from_secs(60);
 /// Between two looks at age and size.
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(60);
 /// Between two steps of cleaning up, so that new rows come between.
@@ -81,7 +79,7 @@ pub(super) struct History {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     queue: Queue,
     signal: Signal,
@@ -89,6 +87,7 @@ struct Shared {
     floor: AtomicU64,
     /// Records that are in no database.
     lost: Arc<AtomicU64>,
+    health: Arc<Health>,
     /// Ends the first look at the whole database, while it goes on.
     check: Mutex<Option<Check>>,
 }
@@ -116,6 +115,7 @@ pub(super) struct Found {
 pub(super) struct Opened {
     database: Option<Database>,
     settings: Sqlite,
+    retry: Retry,
 }
 
 impl Opened {
@@ -123,7 +123,8 @@ impl Opened {
     ///
     /// # Errors
     /// It is another program's, or its folder does not exist.
-    pub(super) fn open(settings: Sqlite) -> io::Result<(Self, Found)> {
+    pub(super) fn open(settings: Sqlite, consequence: &'static str) -> io::Result<(Self, Found)> {
+        let mut retry = Retry::new(Instant::now());
         let path = settings.path.display();
         let foreign = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("database {path}: {what}"));
         let opened = match Database::open(&settings) {
@@ -136,8 +137,10 @@ impl Opened {
         let database = match opened {
             Ok(database) => Some(database),
             Err(Fault::Foreign(what)) => return Err(foreign(what)),
-            Err(Fault::Damaged(error) | Fault::Unavailable(error)) => {
-                tracing::warn!(%path, error, "the history cannot be opened; requests go on");
+            Err(fault @ (Fault::Damaged(_) | Fault::Unavailable(_) | Fault::Moved)) => {
+                let error = fault.to_string();
+                retry.failed(Instant::now());
+                complain(&settings, &error, consequence);
                 None
             }
         };
@@ -146,7 +149,7 @@ impl Opened {
             // Nothing depends on it but one line that says so.
             open: database.open_tunnels().unwrap_or_default(),
         });
-        Ok((Self { database, settings }, found))
+        Ok((Self { database, settings, retry }, found))
     }
 
     /// Whether the record of a request is in the database.
@@ -158,8 +161,16 @@ impl Opened {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(super) fn start(self, seq: u64, lost: Arc<AtomicU64>) -> io::Result<History> {
-        let shared = Arc::new(Shared { lost, ..Shared::default() });
+    pub(super) fn start(self, seq: u64, lost: Arc<AtomicU64>, health: Arc<Health>) -> io::Result<History> {
+        health.set(Want::Sqlite, self.database.is_none());
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            signal: Signal::default(),
+            floor: AtomicU64::new(0),
+            lost,
+            health,
+            check: Mutex::default(),
+        });
         let last = self.database.as_ref().map_or(0, |database| database.last().seq);
         if last > 0 && last < seq {
             shared.queue.miss(seq - last, seq, GapCause::Restart);
@@ -168,12 +179,11 @@ impl Opened {
         let keeper = Keeper {
             shared: Arc::clone(&shared),
             checked: self.database.is_none(),
+            failing: self.database.is_none(),
             database: self.database,
             settings: self.settings,
             batch: Vec::new(),
-            retry_at: Instant::now(),
-            retry_wait: FIRST_RETRY,
-            failing: false,
+            retry: self.retry,
             clean_up_at: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("history".into()).spawn(move || keeper.run())?;
@@ -188,7 +198,10 @@ impl History {
             Queued::First => self.shared.signal.wake(false),
             Queued::HalfFull => self.shared.signal.wake(true),
             Queued::Waits => {}
-            Queued::Lost(records) => _ = self.shared.lost.fetch_add(records, Ordering::Relaxed),
+            Queued::Lost(records) => {
+                self.shared.lost.fetch_add(records, Ordering::Relaxed);
+                self.shared.health.set(Want::SqliteQueue, true);
+            }
         }
     }
 
@@ -232,9 +245,8 @@ struct Keeper {
     checked: bool,
     /// What was fetched and is not written yet.
     batch: Vec<Item>,
-    retry_at: Instant,
-    retry_wait: Duration,
-    /// Whether something was said that is not true any more once a batch is written.
+    retry: Retry,
+    /// Whether its last try failed; the next has to write something to be a success.
     failing: bool,
     clean_up_at: Instant,
 }
@@ -254,7 +266,7 @@ impl Keeper {
         self.check();
         let mut paused_until = Instant::now();
         loop {
-            let next = if self.database.is_some() { self.clean_up_at } else { self.retry_at };
+            let next = if self.database.is_some() { self.clean_up_at } else { self.retry.at() };
             let task = farewell.0.signal.wait(paused_until, Some(next));
             let whole = task.flush.is_some() || task.stop;
             self.write(whole);
@@ -294,20 +306,25 @@ impl Keeper {
         if self.database.is_none() && !self.open_again(whole) {
             return;
         }
+        if self.database.as_ref().is_some_and(Database::is_moved) {
+            self.fail(Fault::Moved);
+        }
         let mut damaged = false;
         loop {
             if self.batch.is_empty() {
                 self.batch = self.shared.queue.fetch();
             }
-            let Some(database) = self.database.as_mut().filter(|_| !self.batch.is_empty()) else { return };
-            match database.insert(&self.batch) {
+            let Some(database) = &mut self.database else { return };
+            let written = match self.batch.as_slice() {
+                [] if self.failing => database.probe().map(|()| 0),
+                [] => return,
+                batch => database.insert(batch),
+            };
+            match written {
                 Ok(lost) => {
                     self.shared.lost.fetch_add(lost, Ordering::Relaxed);
                     self.batch.clear();
-                    self.retry_wait = FIRST_RETRY;
-                    if std::mem::replace(&mut self.failing, false) {
-                        tracing::info!(path = %self.settings.path.display(), "the history is written again");
-                    }
+                    self.works();
                 }
                 // A new one that is damaged at once is a disk that is broken.
                 Err(Fault::Damaged(what)) if std::mem::replace(&mut damaged, true) => {
@@ -319,7 +336,7 @@ impl Keeper {
     }
 
     fn open_again(&mut self, whole: bool) -> bool {
-        if self.retry_at > Instant::now() && !whole {
+        if self.retry.at() > Instant::now() && !whole {
             return false;
         }
         match Database::open(&self.settings) {
@@ -333,28 +350,56 @@ impl Keeper {
         self.database.is_some()
     }
 
+    /// Something was written.
+    fn works(&mut self) {
+        if std::mem::replace(&mut self.failing, false) {
+            self.shared.health.set(Want::Sqlite, false);
+            if self.retry.mended(Instant::now()) {
+                tracing::info!(path = %self.settings.path.display(), "the history is written again");
+            }
+        }
+        if !self.shared.queue.is_half_full() {
+            self.shared.health.set(Want::SqliteQueue, false);
+        }
+    }
+
     /// Closes a database that failed. A damaged one gives its place to a new one at once.
     fn fail(&mut self, fault: Fault) {
+        if let (Fault::Moved, Some(database)) = (&fault, &self.database) {
+            database.let_go();
+        }
         let (last, missing) =
             self.database.take().map_or((0, None), |database| (database.last().seq, database.close()));
         self.batch.splice(0..0, missing);
-        let path = self.settings.path.display();
-        match fault {
+        let fault = match fault {
             Fault::Damaged(what) => {
                 put_aside(&self.settings, &what);
-                self.shared.floor.fetch_max(last, Ordering::Relaxed);
-                match Database::open(&self.settings) {
-                    Ok(database) => return self.database = Some(database),
-                    Err(fault) => tracing::warn!(%path, error = %fault, "the history cannot be begun anew"),
-                }
+                self.begin_anew(last)
             }
-            Fault::Foreign(error) | Fault::Unavailable(error) => {
-                tracing::warn!(%path, error, "the history cannot be written; requests go on");
+            Fault::Moved => {
+                say_moved(&self.settings);
+                self.begin_anew(last)
             }
+            fault @ (Fault::Foreign(_) | Fault::Unavailable(_)) => Some(fault),
+        };
+        let Some(fault) = fault else { return };
+        if self.retry.failed(Instant::now()) {
+            complain(&self.settings, &fault.to_string(), self.shared.health.consequence());
         }
         self.failing = true;
-        self.retry_at = Instant::now() + self.retry_wait;
-        self.retry_wait = (self.retry_wait * 2).min(LAST_RETRY);
+        self.shared.health.set(Want::Sqlite, true);
+    }
+
+    /// Opens a new database in the place of one that is gone; why not, if that cannot be.
+    fn begin_anew(&mut self, last: u64) -> Option<Fault> {
+        self.shared.floor.fetch_max(last, Ordering::Relaxed);
+        match Database::open(&self.settings) {
+            Ok(database) => {
+                self.database = Some(database);
+                None
+            }
+            Err(fault) => Some(fault),
+        }
     }
 
     fn clean_up(&mut self) {
@@ -368,6 +413,22 @@ impl Keeper {
         };
         self.clean_up_at = Instant::now() + if more { CLEAN_UP_STEP } else { CLEAN_UP_EVERY };
     }
+}
+
+fn complain(settings: &Sqlite, error: &str, consequence: &str) {
+    tracing::warn!(
+        path = %settings.path.display(),
+        error,
+        "the history cannot be written; {consequence}; what is lost is counted, and the database tried again every few \
+         seconds: make room, end whoever holds it locked, or let outgate's user write there",
+    );
+}
+
+fn say_moved(settings: &Sqlite) {
+    let path = settings.path.display();
+    let log = if settings.path.exists() { None } else { set_log_aside(&settings.path, SystemTime::now()) };
+    let log = log.map(|log| log.display().to_string());
+    tracing::warn!(%path, log, "the history was moved or deleted; lines go on in the one of that name, or a new one");
 }
 
 fn put_aside(settings: &Sqlite, what: &str) {

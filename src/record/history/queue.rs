@@ -75,6 +75,12 @@ impl Queue {
         }
     }
 
+    /// Whether half of the room is taken.
+    pub(super) fn is_half_full(&self) -> bool {
+        let waiting = lock(&self.0);
+        waiting.items.len() >= MAX_QUEUED / 2 || waiting.text >= MAX_TEXT / 2
+    }
+
     /// Notes that records up to this line are missing.
     pub(super) fn miss(&self, records: u64, last_seq: u64, cause: GapCause) {
         lock(&self.0).miss(records, last_seq, cause);

@@ -36,9 +36,9 @@ impl Folder {
 }
 
 fn start(settings: Sqlite, seq: u64) -> (History, Arc<AtomicU64>, Found) {
-    let (opened, found) = Opened::open(settings).unwrap();
+    let (opened, found) = Opened::open(settings, "requests go on").unwrap();
     let lost = Arc::new(AtomicU64::new(0));
-    let history = opened.start(seq.max(found.seq), Arc::clone(&lost)).unwrap();
+    let history = opened.start(seq.max(found.seq), Arc::clone(&lost), Arc::new(Health::new(true))).unwrap();
     (history, lost, found)
 }
 
@@ -169,13 +169,13 @@ fn the_database_of_another_program_or_of_a_later_version_is_an_error_and_stays_a
         let folder = Folder::new();
         Connection::open(folder.path()).unwrap().execute_batch(change).unwrap();
         let before = std::fs::read(folder.path()).unwrap();
-        let error = Opened::open(folder.settings()).unwrap_err().to_string();
+        let error = Opened::open(folder.settings(), "").unwrap_err().to_string();
         assert!(error.starts_with("database ") && error.contains(expected), "{error}");
         assert_eq!(std::fs::read(folder.path()).unwrap(), before);
     }
     let folder = Folder::new();
     let nowhere = Sqlite { path: folder.path().join("nowhere/history.db"), ..folder.settings() };
-    assert!(Opened::open(nowhere).is_err());
+    assert!(Opened::open(nowhere, "").is_err());
 }
 
 #[test]
@@ -344,4 +344,31 @@ fn tunnels_without_an_end_are_found_once() {
     assert!(database.has_end("k3f9-2").unwrap() && !database.has_end("k3f9-1").unwrap());
     database.insert(&[gap(5), of(6, Kind::Open, 6)]).unwrap();
     assert_eq!(open(&database), ["k3f9-6"]);
+}
+
+#[test]
+fn a_database_that_is_moved_away_keeps_its_rows_and_a_new_one_is_begun() {
+    for with_log in [false, true] {
+        let folder = Folder::new();
+        let (history, lost, _) = start(folder.settings(), 0);
+        hand_in(&history, 1..=3);
+        history.flush();
+        let elsewhere = folder.0.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        for file in folder.names("history.db") {
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            if name == "history.db" || (with_log && !name.ends_with("-lock")) {
+                std::fs::rename(&file, elsewhere.join(name)).unwrap();
+            }
+        }
+        hand_in(&history, 4..=5);
+        history.flush();
+        assert_eq!(rows(&folder.path()), ends(4..=5), "with its log: {with_log}");
+        hand_in(&history, 6..=6);
+        drop(history);
+        assert_eq!(rows(&folder.path()), ends(4..=6));
+        assert_eq!(rows(&elsewhere.join("history.db")), ends(1..=3));
+        assert_eq!(lost.load(Ordering::Relaxed), 0);
+        chained(&folder.path());
+    }
 }

@@ -30,7 +30,9 @@ fn check_config(config: &Config) {
     assert!(config.listen.iter().all(|listen| !listen.protocols.is_empty()));
     assert!(config.listen.iter().all(|listen| listen.address.ip().is_loopback() || listen.open), "open to others");
     assert!(config.policy.source.len() <= 1 && config.policy.source.iter().all(|path| path.has_root()));
-    assert!(config.record.files > 0 && config.record.max_size > 0 && !config.record.required);
+    let record = &config.record;
+    assert!(record.files > 0 && record.max_size > 0);
+    assert!(!record.required || record.jsonl.is_some() || record.sqlite.is_some());
     let Limits {
         head_timeout,
         hello_timeout,

@@ -30,7 +30,7 @@ impl Proxy {
     /// Every line of the file of records, rotated ones first.
     pub fn record_lines(&self) -> Vec<String> {
         let files = (1..10).rev().map(|number| format!("records.jsonl.{number}")).chain(["records.jsonl".to_owned()]);
-        let texts = files.filter_map(|name| fs::read_to_string(self.path(&name)).ok());
+        let texts = files.filter_map(|name| fs::read_to_string(self.kept(&name)).ok());
         // A line that is still being written is none yet.
         let whole = texts.filter_map(|text| text.rfind('\n').map(|end| text[..end].to_owned()));
         whole.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()

@@ -1,5 +1,6 @@
 //! The program as a command that comes to an end.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,14 @@ impl Outgate {
         finish(&mut self.command(arguments), stdin)
     }
 
+    /// Runs it with a disk of its own in `disk/`, a tmpfs that is mounted with these options.
+    pub fn run_on_disk(&self, options: &str, arguments: &[&str]) -> Finished {
+        let script = format!("mkdir -p disk; mount -t tmpfs -o {options} none disk; exec \"$0\" \"$@\"");
+        let program = program(self.dir.path());
+        let mut command = clean(unshared(&script, &[program.get_program()]), self.dir.path());
+        finish(command.args(arguments), "")
+    }
+
     /// The command itself, to be run in another way.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program(self.dir.path());
@@ -61,7 +70,20 @@ impl Outgate {
 /// The program under test, away from whatever the machine's environment says about proxies and configurations.
 pub fn program(dir: &Path) -> Command {
     let path = std::env::var_os("OUTGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_outgate").into());
-    let mut command = Command::new(path);
+    clean(Command::new(path), dir)
+}
+
+/// A script of the shell in a mount namespace of its own, with these arguments; as root of a user namespace where we are
+/// not root.
+pub fn unshared(script: &str, arguments: &[&OsStr]) -> Command {
+    let mut command = Command::new("unshare");
+    command.arg(if rustix::process::geteuid().is_root() { "-m" } else { "-rm" });
+    command.args(["sh", "-ec", script]).args(arguments);
+    command
+}
+
+/// Away from whatever the machine's environment says.
+pub fn clean(mut command: Command, dir: &Path) -> Command {
     for (name, _) in std::env::vars() {
         if name.starts_with("OUTGATE_") || name.to_lowercase().ends_with("_proxy") {
             command.env_remove(name);

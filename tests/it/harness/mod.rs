@@ -25,7 +25,7 @@ pub use name_server::NameServer;
 pub use origin::{Origin, answer, chunked, ok};
 pub use port::Port;
 pub use proxy::{Proxy, TOKEN, get, request};
-pub use settings::{Settings, allow, policy, rule};
+pub use settings::{Settings, allow, policy, rule, small_disks_work};
 
 /// How long anything may take that is expected to happen. Far more than it needs on an idle machine; the tests share a
 /// few cores.

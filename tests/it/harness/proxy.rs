@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::command::{program, wait};
+use super::command::{Finished, clean, finish, program, unshared, wait};
 use super::{Answer, Answers, Conn, Metrics, NameServer, PATIENCE, Port, Settings, until};
 
 /// The admin token of every proxy here.
@@ -76,6 +76,30 @@ impl Proxy {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// A file in the folder of records, wherever that is.
+    pub fn kept(&self, name: &str) -> PathBuf {
+        match self.settings.folder() {
+            "" => self.path(name),
+            // As the process sees it, while there is one.
+            folder => {
+                let place = self.path(folder).join(name);
+                Path::new(&format!("/proc/{}/root", self.child.id())).join(place.strip_prefix("/").unwrap())
+            }
+        }
+    }
+
+    /// Runs a command of the program where the proxy's files of records are.
+    pub fn beside(&self, arguments: &[&str]) -> Finished {
+        let program = program(self.dir.path());
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.child.id().to_string(), "-m"]);
+        if !rustix::process::geteuid().is_root() {
+            command.args(["-U", "--preserve-credentials"]);
+        }
+        command.arg(program.get_program()).args(arguments);
+        finish(&mut clean(command, self.dir.path()), "")
     }
 
     /// The names that it asked its name server for.
@@ -247,6 +271,10 @@ pub fn request(method: &str, url: &str, fields: &[&str]) -> String {
 
 fn spawn(dir: &Path, settings: &Settings, output: &Arc<Mutex<Vec<String>>>) -> Child {
     let mut command = program(dir);
+    if let Some(options) = &settings.disk {
+        let script = format!("mkdir -p disk; mount -t tmpfs -o {options} none disk; exec \"$0\" \"$@\"");
+        command = clean(unshared(&script, &[command.get_program()]), dir);
+    }
     command.args(["run", "--config"]).arg(dir.join("outgate.toml")).args(&settings.arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

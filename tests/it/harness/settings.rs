@@ -16,6 +16,7 @@ pub struct Settings {
     pub(super) arguments: Vec<String>,
     pub(super) no_token_file: bool,
     pub(super) no_records_file: bool,
+    pub(super) disk: Option<String>,
 }
 
 /// A policy named `test` of this revision, that says `rest` beside.
@@ -91,8 +92,20 @@ impl Settings {
         self
     }
 
+    /// With its files of records on a disk of their own in `disk/`, a tmpfs that is mounted with these options and that
+    /// nobody sees but the proxy; see [`Proxy::kept`] and [`small_disks_work`].
+    pub fn disk(mut self, options: &str) -> Self {
+        self.disk = Some(options.to_owned());
+        self
+    }
+
     pub fn start(self) -> Proxy {
         Proxy::start(self)
+    }
+
+    /// The folder of records, in the proxy's own.
+    pub(super) fn folder(&self) -> &'static str {
+        if self.disk.is_some() { "disk" } else { "" }
     }
 
     /// The text of `outgate.toml`.
@@ -104,7 +117,7 @@ impl Settings {
         };
         let jsonl = match self.no_records_file {
             true => String::new(),
-            false => format!("jsonl = {:?}", dir.join("records.jsonl")),
+            false => format!("jsonl = {:?}", dir.join(self.folder()).join("records.jsonl")),
         };
         let hosts: String = self.hosts.iter().map(|(name, list)| format!("\"{name}\" = {list}\n")).collect();
         format!(
@@ -120,4 +133,15 @@ impl Settings {
             names.address(),
         )
     }
+}
+
+/// Whether a test may mount a disk of its own, in namespaces of its own. Says why not; on CI that is a failure.
+pub fn small_disks_work() -> bool {
+    let works = super::command::unshared("mount -t tmpfs none /tmp", &[]).output();
+    let works = works.is_ok_and(|output| output.status.success());
+    if !works {
+        assert_ne!(std::env::var("CI_REQUIRE_NETNS").as_deref(), Ok("1"), "a mount namespace is required here");
+        println!("skipped: `unshare -m` (as root) or `unshare -rm` with a tmpfs does not work here");
+    }
+    works
 }

@@ -5,16 +5,20 @@
 //! - Each line's `prev` is the hash of the line before it in the files, over rotation, restarts and gaps.
 //! - What could not be written is counted; once writing works again, a `gap` line says how many are missing.
 //! - Mode 0600 for a new file; one process at a time (an advisory lock).
+//! - A file that somebody moves, deletes or cuts off is noticed before the next write: lines go on in a new one under the
+//!   old name, and the chain with them. No signal is needed for it.
+//! - Only regular files: a pipe that nobody reads would hold every record up.
 //!
 //! Deliberately not done: keeping lines in memory until the disk has room again. That would only move the loss.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Jsonl;
 use super::line::LineHash;
+use super::retry::{Retry, mend_of};
 use super::tail::Tail;
 
 /// Lines are written when they are this many bytes, or a batch ends: large enough that the call is cheap, small enough
@@ -22,10 +26,10 @@ use super::tail::Tail;
 const WRITE_AT: usize = 256 * 1024;
 /// A crash of the machine loses at most this much.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// The first wait before a failed file is tried again; each further one is twice as long.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest such wait: somebody who made room wants to see it used.
-const LAST_RETRY: Duration = Duration::from_secs(60);
+/// A file that failed counts as mended when its disk has this much room: some two thousand lines, so that it does not
+/// fail at the next.
+#[cfg(target_os = "linux")]
+const ROOM: u64 = 1024 * 1024;
 
 /// The file, and what has not reached it yet.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub(super) struct JsonlFile {
     /// Records that are missing since the last gap line.
     missing: u64,
     retry: Retry,
+    /// What follows for requests when it fails, for the log.
+    consequence: &'static str,
     unsynced_since: Option<Instant>,
     #[cfg(test)]
     disk: tests::Disk,
@@ -48,31 +54,28 @@ pub(super) struct JsonlFile {
 #[derive(Debug)]
 struct Live {
     file: File,
+    identity: Identity,
     /// Bytes of whole lines in it.
     size: u64,
     /// Beyond this size it is rotated.
     rotate_at: u64,
 }
 
-#[derive(Debug)]
-struct Retry {
-    at: Instant,
-    wait: Duration,
-}
+/// Which file it is, whatever its name: device and number.
+type Identity = (u64, u64);
 
 impl JsonlFile {
     /// Opens the file, or makes it, and says where its lines stopped.
     ///
     /// # Errors
-    /// It cannot be opened, another process writes it, or it is no file of records.
-    pub(super) fn open(settings: Jsonl) -> io::Result<(Self, Tail)> {
+    /// It cannot be opened, another process writes it, or it is no file of records, or no file.
+    pub(super) fn open(settings: Jsonl, consequence: &'static str) -> io::Result<(Self, Tail)> {
         let (live, mut tail) = open_live(&settings)?;
         if tail.hash.is_none()
             && let Ok(mut rotated) = File::open(numbered(&settings.path, 1))
         {
             tail = Tail { whole: 0, ..Tail::read(&mut rotated)? };
         }
-        let retry = Retry { at: Instant::now(), wait: FIRST_RETRY };
         let file = Self {
             settings,
             live: Some(live),
@@ -80,7 +83,8 @@ impl JsonlFile {
             pending: Vec::new(),
             ends: Vec::new(),
             missing: 0,
-            retry,
+            retry: Retry::new(Instant::now()),
+            consequence,
             unsynced_since: None,
             #[cfg(test)]
             disk: tests::Disk::default(),
@@ -118,9 +122,10 @@ impl JsonlFile {
         if self.pending.is_empty() {
             return 0;
         }
+        self.notice();
         let pending = std::mem::take(&mut self.pending);
         let ends = std::mem::take(&mut self.ends);
-        let (written, error) = self.write_bytes(&pending);
+        let (written, error) = if self.live.is_some() { self.write_bytes(&pending) } else { (0, None) };
         let whole = ends.iter().take_while(|(end, ..)| *end <= written).count();
         if let Some((end, hash, _)) = whole.checked_sub(1).and_then(|last| ends.get(last)) {
             self.last = Some(*hash);
@@ -130,8 +135,8 @@ impl JsonlFile {
             self.unsynced_since.get_or_insert_with(Instant::now);
         }
         let lost = ends.iter().skip(whole).filter(|(.., is_record)| *is_record).count() as u64;
+        self.missing += lost;
         if let Some(error) = error {
-            self.missing += lost;
             self.fail(&error);
         }
         // The capacity serves the next batch.
@@ -163,26 +168,60 @@ impl JsonlFile {
         }
     }
 
+    /// Looks whether the file is still the one of that name, with all that was written to it. Whoever rotates it from
+    /// outside need not tell us.
+    fn notice(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let path = &self.settings.path;
+        match std::fs::metadata(path) {
+            Ok(there) if identity(&there) == live.identity => {
+                if there.len() < live.size {
+                    tracing::warn!(path = %path.display(), "somebody cut off the file of records; lines go on in it");
+                    live.size = there.len();
+                }
+                return;
+            }
+            // What cannot be seen now shows when it is written.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return,
+            _ => {}
+        }
+        tracing::warn!(path = %path.display(), "the file of records was moved or deleted; lines go on in a new one");
+        // The old one is whole, and not ours any more.
+        self.live = None;
+        match open_live(&self.settings) {
+            Ok((live, _)) => self.live = Some(live),
+            Err(error) => self.fail(&error),
+        }
+    }
+
     /// Takes back half a line and waits before the next try.
     fn fail(&mut self, error: &io::Error) {
-        tracing::warn!(path = %self.settings.path.display(), %error, "records cannot be written; requests go on");
-        if let Some(live) = self.live.take() {
+        if self.retry.failed(Instant::now()) {
+            tracing::warn!(
+                path = %self.settings.path.display(),
+                %error,
+                mend = mend_of(error),
+                "records cannot be written; {}; what is lost is counted, and the file tried again every few seconds",
+                self.consequence,
+            );
+        }
+        if let Some(live) = self.live.take()
+            && live.file.metadata().is_ok_and(|there| there.len() > live.size)
+        {
             // If even this fails, opening it again cuts the torn line off.
             let _ = live.file.set_len(live.size);
         }
-        self.retry.at = Instant::now() + self.retry.wait;
-        self.retry.wait = (self.retry.wait * 2).min(LAST_RETRY);
     }
 
     /// When a failed file wants to be tried again.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.live.is_none().then_some(self.retry.at)
+        self.live.is_none().then(|| self.retry.at())
     }
 
     /// Tries a failed file again. If it opens: the records that are missing and the hash to go on from, for a gap line,
     /// which the caller hands to [`Self::write_gap`].
     pub(super) fn mend(&mut self) -> Option<(u64, Option<LineHash>)> {
-        match open_live(&self.settings) {
+        match open_live(&self.settings).and_then(|(live, tail)| has_room(&live).map(|()| (live, tail))) {
             Ok((live, tail)) => {
                 self.live = Some(live);
                 if tail.hash.is_some() {
@@ -202,9 +241,11 @@ impl JsonlFile {
         self.append(line, hash, false);
         self.write_out();
         if self.live.is_some() {
-            tracing::info!(path = %self.settings.path.display(), missing = self.missing, "records are written again");
+            if self.retry.mended(Instant::now()) {
+                let path = self.settings.path.display();
+                tracing::info!(%path, missing = self.missing, "records are written again");
+            }
             self.missing = 0;
-            self.retry.wait = FIRST_RETRY;
         }
         self.live.is_some()
     }
@@ -219,10 +260,9 @@ impl JsonlFile {
         if self.unsynced_since.take().is_some()
             && let Some(live) = &self.live
             && let Err(error) = live.file.sync_data()
-            // A pipe or a device has nothing to wait for.
-            && error.kind() != io::ErrorKind::InvalidInput
         {
-            tracing::warn!(path = %self.settings.path.display(), %error, "records may not be on the disk yet");
+            // What the system could not bring to the disk it may have forgotten; from here on it is a file that failed.
+            self.fail(&error);
         }
     }
 
@@ -272,13 +312,14 @@ fn cleared(mut buffer: Vec<u8>) -> Vec<u8> {
 fn open_live(settings: &Jsonl) -> io::Result<(Live, Tail)> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&settings.path)?;
-    if !file.metadata()?.is_file() {
-        // A pipe or a device has no end to go on from, and nothing to rotate.
-        return Ok((Live { file, size: 0, rotate_at: u64::MAX }, Tail::EMPTY));
+    // Before it is opened, which for a pipe or a device may wait, or do something.
+    if std::fs::metadata(&settings.path).is_ok_and(|there| !there.is_file()) {
+        let what =
+            "it is no regular file; name one (records also go to standard error, as JSON with --log-format json)";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
+    let mut file = options.open(&settings.path)?;
     // A file system that knows no locks is no reason to keep no records.
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process writes its records to this file"));
@@ -289,7 +330,30 @@ fn open_live(settings: &Jsonl) -> io::Result<(Live, Tail)> {
         file.set_len(tail.whole)?;
         tracing::warn!(path = %settings.path.display(), bytes = torn, "the last record was torn and has been cut off");
     }
-    Ok((Live { file, size: tail.whole, rotate_at: settings.max_size }, tail))
+    let identity = identity(&file.metadata()?);
+    Ok((Live { file, identity, size: tail.whole, rotate_at: settings.max_size }, tail))
+}
+
+fn identity(file: &Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (file.dev(), file.ino())
+}
+
+/// Whether the disk has room for more than a line. What is set aside for it, the next lines use.
+#[cfg(target_os = "linux")]
+fn has_room(live: &Live) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    match fallocate(&live.file, FallocateFlags::KEEP_SIZE, live.size, ROOM) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT)) => Err(error.into()),
+        // Not every file system can.
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_room(_: &Live) -> io::Result<()> {
+    Ok(())
 }
 
 /// `path` for 0, else `path.n`.
@@ -353,7 +417,7 @@ pub(super) mod tests {
     fn it_rotates_at_its_size_and_keeps_so_many_files() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 2 * 17, 3);
-        let (mut file, tail) = JsonlFile::open(settings.clone()).unwrap();
+        let (mut file, tail) = JsonlFile::open(settings.clone(), "requests go on").unwrap();
         assert_eq!(tail, Tail::EMPTY);
         assert_eq!(append(&mut file, 1..=9), 0);
         assert_eq!(seqs(&settings.path), [9]);
@@ -371,7 +435,7 @@ pub(super) mod tests {
     fn a_single_file_begins_again() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 2 * 17, 1);
-        let (mut file, _) = JsonlFile::open(settings.clone()).unwrap();
+        let (mut file, _) = JsonlFile::open(settings.clone(), "requests go on").unwrap();
         assert_eq!(append(&mut file, 1..=5), 0);
         assert_eq!(seqs(&settings.path), [5]);
         assert!(!numbered(&settings.path, 1).exists());
@@ -381,11 +445,11 @@ pub(super) mod tests {
     fn a_restart_goes_on_from_the_rotated_file_when_the_live_one_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 2 * 17, 3);
-        let (mut file, _) = JsonlFile::open(settings.clone()).unwrap();
+        let (mut file, _) = JsonlFile::open(settings.clone(), "requests go on").unwrap();
         append(&mut file, 1..=2);
         file.rotate();
         drop(file);
-        let (_, tail) = JsonlFile::open(settings).unwrap();
+        let (_, tail) = JsonlFile::open(settings, "requests go on").unwrap();
         assert_eq!(tail, Tail { seq: 2, hash: Some(LineHash::of(text(2).as_bytes())), whole: 0 });
     }
 
@@ -393,7 +457,7 @@ pub(super) mod tests {
     fn a_full_disk_leaves_whole_lines_and_a_gap() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 1 << 20, 3);
-        let (mut file, _) = JsonlFile::open(settings.clone()).unwrap();
+        let (mut file, _) = JsonlFile::open(settings.clone(), "requests go on").unwrap();
         file.disk.room = Some(2 * 17 + 5);
         assert_eq!(append(&mut file, 1..=4), 2);
         assert_eq!(seqs(&settings.path), [1, 2], "half of the third was taken back");
@@ -417,7 +481,7 @@ pub(super) mod tests {
     fn two_processes_never_write_one_file() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 1 << 20, 3);
-        let _first = JsonlFile::open(settings.clone()).unwrap();
-        assert_eq!(JsonlFile::open(settings).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let _first = JsonlFile::open(settings.clone(), "requests go on").unwrap();
+        assert_eq!(JsonlFile::open(settings, "requests go on").unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -1,0 +1,106 @@
+//! When a sink that failed is tried again, and how often the log hears of it.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+/// The first wait before a sink that failed is tried again; each further one is twice as long.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest such wait: somebody who made room wants to see it used, and with `required` requests wait for it too.
+const LAST: Duration = Duration::from_secs(10);
+/// A sink that worked for so long begins again with the first wait. Sooner, it is a disk that is full but for a few
+/// blocks, and the waits go on growing rather than that it comes and goes each second.
+const STEADY: Duration = Duration::from_secs(60);
+/// Between two lines of the log about one sink; the metrics have each lost record.
+const TELL_EVERY: Duration = Duration::from_secs(600);
+
+/// One sink's failures.
+#[derive(Debug)]
+pub(super) struct Retry {
+    at: Instant,
+    wait: Duration,
+    mended: Option<Instant>,
+    told: Option<Instant>,
+    /// Whether the log was told of a failure that still lasts.
+    complained: bool,
+}
+
+impl Retry {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { at: now, wait: FIRST, mended: None, told: None, complained: false }
+    }
+
+    /// When it wants to be tried again.
+    pub(super) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// It failed. Whether the log is to hear of it.
+    pub(super) fn failed(&mut self, now: Instant) -> bool {
+        if self.mended.take().is_some_and(|mended| now.saturating_duration_since(mended) > STEADY) {
+            self.wait = FIRST;
+        }
+        self.at = now + self.wait;
+        self.wait = (self.wait * 2).min(LAST);
+        let tell = self.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
+        if tell {
+            self.told = Some(now);
+            self.complained = true;
+        }
+        tell
+    }
+
+    /// It works again. Whether the log is to hear of it, because it heard of the failure.
+    pub(super) fn mended(&mut self, now: Instant) -> bool {
+        self.mended = Some(now);
+        std::mem::replace(&mut self.complained, false)
+    }
+}
+
+/// What somebody can do about an error of a file.
+pub(super) fn mend_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "let the user that runs outgate write there"
+        }
+        io::ErrorKind::NotFound => "make its folder again",
+        io::ErrorKind::WouldBlock => "stop the other process, or give it another file",
+        io::ErrorKind::InvalidData => "move that file away",
+        _ => "see what is wrong with that path",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_begin_anew_only_after_a_steady_minute() {
+        let began = Instant::now();
+        let mut retry = Retry::new(began);
+        let fail = |retry: &mut Retry, at: u64| {
+            let now = began + Duration::from_secs(at);
+            retry.failed(now);
+            (retry.at() - now).as_secs()
+        };
+        assert_eq!([0, 1, 3, 7, 15, 25].map(|at| fail(&mut retry, at)), [1, 2, 4, 8, 10, 10]);
+        retry.mended(began + Duration::from_secs(30));
+        assert_eq!(fail(&mut retry, 31), 10, "it came and went");
+        retry.mended(began + Duration::from_secs(40));
+        assert_eq!(fail(&mut retry, 101), 1, "it was steady");
+    }
+
+    #[test]
+    fn the_log_hears_of_the_first_failure_and_of_its_end_and_not_of_each_try() {
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let mut retry = Retry::new(began);
+        assert!(!retry.mended(at(0)), "nobody knew of a failure");
+        assert!(retry.failed(at(1)));
+        assert!(!retry.failed(at(2)));
+        assert!(retry.mended(at(3)));
+        assert!(!retry.failed(at(4)), "it comes and goes");
+        assert!(!retry.mended(at(5)));
+        assert!(retry.failed(at(601)), "ten minutes later it is news again");
+    }
+}

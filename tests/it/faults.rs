@@ -1,0 +1,267 @@
+//! Disks and databases that fail: the proxy goes on, or denies where records are required; nothing blocks; what is lost is
+//! counted and shown; and the log says it once, with what to do.
+
+use std::fs;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::expectations::assert_failed;
+use crate::harness::{Answer, Finished, Origin, Outgate, Proxy, Settings, allow, get, small_disks_work, until};
+
+/// Large enough for SQLite and for what a file that failed must find free.
+const SMALL: &str = "size=6m";
+
+fn both_on_a_small_disk() -> Settings {
+    Settings::with(allow(&["ok.test:*"])).record("sqlite = \"disk/history.db\"").disk(SMALL)
+}
+
+/// Takes all room that is left; until the file is removed.
+fn fill(proxy: &Proxy) {
+    let mut ballast = fs::File::create(proxy.kept("ballast")).unwrap();
+    let block = [0; 4096];
+    while std::io::Write::write_all(&mut ballast, &block).is_ok() {}
+}
+
+fn make_room(proxy: &Proxy) {
+    fs::remove_file(proxy.kept("ballast")).unwrap();
+}
+
+fn readiness(proxy: &Proxy) -> Answer {
+    proxy.admin_with("GET", "/readyz", &[])
+}
+
+fn lost(proxy: &Proxy, sink: &str) -> u64 {
+    proxy.metrics().sum("outgate_records_dropped_total", &[("sink", sink)])
+}
+
+fn lines(proxy: &Proxy) -> Vec<Value> {
+    proxy.record_lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn ids(records: impl IntoIterator<Item = Value>) -> Vec<String> {
+    let ends = records.into_iter().filter(|record| record["kind"] == "end");
+    ends.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The ids of the requests that are in the database; none while it is being made.
+fn rows(proxy: &Proxy) -> Vec<String> {
+    let database = Connection::open_with_flags(proxy.path("history.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let database = database.unwrap();
+    let Ok(mut rows) = database.prepare("SELECT id FROM records WHERE kind = 'end' ORDER BY seq") else {
+        return Vec::new();
+    };
+    rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+fn verify(file: &std::path::Path) -> Finished {
+    Outgate::new().run(&["report", "--verify", file.to_str().unwrap()])
+}
+
+/// How often the log says this.
+fn said(proxy: &Proxy, what: &str) -> usize {
+    proxy.output().iter().filter(|line| line.contains(what)).count()
+}
+
+#[test]
+fn a_full_disk_stops_no_request_and_what_it_lost_is_counted_and_stands_in_a_gap() {
+    if !small_disks_work() {
+        return;
+    }
+    let origin = Origin::saying("served");
+    let url = format!("http://ok.test:{}/", origin.port());
+    let proxy = both_on_a_small_disk().start();
+    assert_eq!(proxy.get(&url).text(), "served");
+    proxy.records(1);
+    fill(&proxy);
+    let mut asked = 1;
+    until("the file takes no more", || {
+        assert_eq!(proxy.get(&url).text(), "served");
+        asked += 1;
+        (lost(&proxy, "jsonl") >= 5).then_some(())
+    });
+    assert_eq!(readiness(&proxy).status(), 200, "records are not required");
+    make_room(&proxy);
+    until("lines are written again", || lines(&proxy).iter().any(|line| line["kind"] == "gap").then_some(()));
+    assert_eq!(proxy.get(&url).text(), "served");
+    asked += 1;
+    // Everything that is not in the file was counted, and its gap has the number.
+    until("all is accounted for", || {
+        let gaps = lines(&proxy).iter().filter_map(|line| line["dropped"].as_u64()).sum::<u64>();
+        (proxy.records_now().len() as u64 + lost(&proxy, "jsonl") == asked && gaps == lost(&proxy, "jsonl"))
+            .then_some(())
+    });
+    // What waits for the database is kept in memory meanwhile, so it has every request.
+    let [file, database] = ["disk/records.jsonl", "disk/history.db"].map(|name| proxy.path(name).display().to_string());
+    until("the database is whole", || {
+        let report = proxy.beside(&["report", "--format", "json", &database]);
+        let report: Value = serde_json::from_str(&report.stdout).unwrap();
+        (report["total"]["requests"] == asked && lost(&proxy, "sqlite") == 0).then_some(())
+    });
+    assert_eq!(proxy.beside(&["report", "--verify", &database]).code, Some(0));
+    let verified = proxy.beside(&["report", "--verify", &file]);
+    let gap = format!("a gap, of records that are missing: {} (write_failed)", lost(&proxy, "jsonl"));
+    assert!(verified.code == Some(1) && verified.stdout.contains(&gap), "{verified:?}");
+    assert_eq!(said(&proxy, "records cannot be written; requests go on"), 1, "{:#?}", proxy.output());
+    assert_eq!(said(&proxy, "make room on that disk"), 1);
+    assert_eq!(said(&proxy, "records are written again"), 1);
+}
+
+#[test]
+fn while_records_are_required_and_the_disk_is_full_requests_are_refused_and_tunnels_live() {
+    if !small_disks_work() {
+        return;
+    }
+    let (origin, echo) = (Origin::saying("served"), Origin::echo());
+    let url = format!("http://ok.test:{}/", origin.port());
+    let proxy = both_on_a_small_disk().record("required = true").start();
+    let mut tunnel = proxy.tunnel(&format!("ok.test:{}", echo.port()));
+    assert_eq!(proxy.get(&url).text(), "served");
+    proxy.records(1);
+    fill(&proxy);
+    until("it refuses", || (proxy.get(&url).status() == 503).then_some(()));
+
+    let sentence = proxy.get(&url);
+    assert_failed(&sentence, 503, "record_unavailable");
+    assert_eq!(
+        sentence.header("proxy-status"),
+        Some("outgate; error=proxy_internal_error; details=\"record_unavailable\"")
+    );
+    let with = |accept: &str| proxy.raw(get(&url, &["Connection: close", accept])).only().clone();
+    let (json, page) = (with("Accept: application/json"), with("Accept: text/html"));
+    assert_eq!((json.status(), &json.json()["reason"]), (503, &"record_unavailable".into()));
+    assert!(
+        page.status() == 503 && page.text().contains("record_unavailable") && page.text().contains("<html"),
+        "{page}"
+    );
+    assert_failed(&proxy.connect("no.test:443").1, 503, "record_unavailable");
+    let mut socks = proxy.client();
+    socks.send([&[5, 1, 0, 5, 1, 0, 3, 7], "ok.test".as_bytes(), &[1, 187]].concat());
+    assert_eq!(socks.read(4), [5, 0, 5, 1], "general failure");
+
+    let not_ready = readiness(&proxy);
+    assert_eq!(not_ready.status(), 503);
+    assert!(not_ready.text().starts_with("not ready: the file of records cannot be written"), "{not_ready}");
+    assert_eq!(proxy.admin_with("GET", "/healthz", &[]).status(), 200);
+    tunnel.send(b"alive");
+    assert_eq!(tunnel.read(5), b"alive");
+    let counted = || {
+        let labels = [("decision", "none"), ("reason", "record_unavailable")];
+        proxy.metrics().sum("outgate_requests_total", &labels)
+    };
+    let refused = counted();
+    assert!(refused >= 6, "{refused}");
+
+    make_room(&proxy);
+    until("it is ready again by itself", || (readiness(&proxy).status() == 200).then_some(()));
+    assert_eq!(proxy.get(&url).text(), "served");
+    let shown = proxy.api("/v1/records?decision=none&limit=1000");
+    let shown = shown["records"].as_array().unwrap();
+    assert_eq!(shown.len() as u64, counted());
+    for record in shown {
+        assert_eq!((&record["reason"], &record["outcome"]), (&"record_unavailable".into(), &"busy".into()), "{record}");
+        assert_eq!(record["status"], 503);
+    }
+    assert_eq!(said(&proxy, "records cannot be written; requests are refused"), 1, "{:#?}", proxy.output());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said_at_the_start() {
+    if !small_disks_work() {
+        return;
+    }
+    // The file of lines is opened before anything listens.
+    let folder = Outgate::new().file("policy.toml", allow(&["ok.test:*"])).file(
+        "outgate.toml",
+        "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n[policy]\nsource = [\"policy.toml\"]\n\
+         [record]\njsonl = \"disk/records.jsonl\"\n",
+    );
+    let finished = folder.run_on_disk("ro,size=1m", &["run", "--config", "outgate.toml"]);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    let expected = "disk/records.jsonl: Read-only file system";
+    assert!(finished.stderr.contains(expected), "{finished:?}");
+}
+
+#[test]
+fn a_database_that_somebody_holds_locked_delays_no_request_and_has_all_of_them_afterwards() {
+    for required in [false, true] {
+        let origin = Origin::saying("served");
+        let url = format!("http://ok.test:{}/", origin.port());
+        let settings = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"");
+        let proxy = settings.record(&format!("required = {required}")).start();
+        assert_eq!(proxy.get(&url).text(), "served");
+        until("the first is in the database", || (rows(&proxy).len() == 1).then_some(()));
+        let other = Connection::open(proxy.path("history.db")).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        if required {
+            until("it refuses", || (proxy.get(&url).status() == 503).then_some(()));
+            assert_failed(&proxy.get(&url), 503, "record_unavailable");
+            assert!(readiness(&proxy).text().contains("the database of records cannot be written"));
+        } else {
+            until("the log says so", || {
+                assert_eq!(proxy.get(&url).text(), "served");
+                (said(&proxy, "the history cannot be written; requests go on") == 1).then_some(())
+            });
+            assert_eq!(readiness(&proxy).status(), 200);
+        }
+        other.execute_batch("ROLLBACK").unwrap();
+        until("it works again", || {
+            (readiness(&proxy).status() == 200 && proxy.get(&url).status() == 200).then_some(())
+        });
+        until("the database has what the file has", || (rows(&proxy) == ids(lines(&proxy))).then_some(()));
+        assert_eq!(lost(&proxy, "sqlite") + lost(&proxy, "jsonl"), 0);
+        assert_eq!(verify(&proxy.path("history.db")).code, Some(0));
+        assert_eq!(said(&proxy, "the history cannot be written"), 1, "{:#?}", proxy.output());
+    }
+}
+
+#[test]
+fn files_that_are_moved_away_are_begun_anew_and_nothing_is_lost() {
+    let proxy = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"").start();
+    let deny = |count: usize| (0..count).for_each(|_| assert_eq!(proxy.connect("no.test:443").1.status(), 403));
+    deny(3);
+    until("they are in both", || (proxy.records_now().len() == 3 && rows(&proxy).len() == 3).then_some(()));
+    fs::rename(proxy.path("records.jsonl"), proxy.path("records.jsonl.1")).unwrap();
+    fs::rename(proxy.path("history.db"), proxy.path("old.db")).unwrap();
+    deny(2);
+    until("the new ones have the rest", || {
+        let there = proxy.path("history.db").exists() && rows(&proxy).len() == 2;
+        (there && proxy.records_now().len() == 5).then_some(())
+    });
+    assert_eq!(verify(&proxy.path("records.jsonl")).stdout.matches("5 lines, seq 1 to 5: whole").count(), 1);
+    assert_eq!(verify(&proxy.path("old.db")).stdout.matches("3 lines, seq 1 to 3: whole").count(), 1);
+    assert_eq!(said(&proxy, "the file of records was moved or deleted"), 1);
+    assert_eq!(said(&proxy, "the history was moved or deleted"), 1);
+    assert_eq!(lost(&proxy, "jsonl") + lost(&proxy, "sqlite"), 0);
+}
+
+/// What a power cut leaves: half a line, and half of the database's log.
+#[test]
+fn half_a_line_and_half_a_log_are_mended_and_what_is_missing_is_said() {
+    let mut proxy = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"").start();
+    for count in 1..=4 {
+        proxy.connect("no.test:443");
+        // One step of the database each, so that its log has something to be cut off.
+        until("it is in the database", || (rows(&proxy).len() == count).then_some(()));
+    }
+    proxy.kill();
+    let log = fs::OpenOptions::new().write(true).open(proxy.path("history.db-wal")).unwrap();
+    let whole = log.metadata().unwrap().len();
+    log.set_len(whole - 100).unwrap();
+    let path = proxy.path("records.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &text[..text.len() - 20]).unwrap();
+    proxy.start_again();
+    proxy.connect("no.test:443");
+    until("both go on", || {
+        let both = [rows(&proxy).len(), proxy.records_now().len()];
+        (both == [4, 4]).then_some(())
+    });
+    assert_eq!(said(&proxy, "the last record was torn"), 1);
+    assert_eq!(proxy.stop(), Some(0));
+    for file in ["records.jsonl", "history.db"] {
+        let verified = verify(&proxy.path(file));
+        assert!(!verified.stdout.contains("`prev`"), "{verified:?}");
+        assert!(verified.stdout.contains("fault") == (verified.code == Some(1)), "{verified:?}");
+    }
+}
