@@ -378,6 +378,7 @@ fn record_settings(config: &Config, listeners: &[Listener], workers: usize, term
         workers,
         jsonl,
         sqlite,
+        chain_key: config.record.chain_key.clone(),
         required: config.record.required,
         redact: record::Redact {
             client: config.record.redact.contains(&Redacted::Client),

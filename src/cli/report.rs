@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -11,9 +11,10 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
 use super::kept::{Chosen, requests, sources};
-use super::{fail, is_colour_wanted, print};
+use super::{configuration, fail, is_colour_wanted, print};
 use crate::admin::report::{name, page};
-use crate::record::kept::{Verified, Wanted};
+use crate::record::Chain;
+use crate::record::kept::{Head, Known, Verified, Wanted};
 use crate::record::report::{By, Count, Report, Summed};
 
 #[derive(Debug, ClapArgs)]
@@ -32,6 +33,12 @@ pub(super) struct Args {
     /// Check the chain of all records instead: exit 1 if one is missing or was changed
     #[arg(long, conflicts_with_all = ["since", "limit"])]
     verify: bool,
+    /// A key of the chain, beside the configuration's; once for each that was in use
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    chain_key: Vec<PathBuf>,
+    /// Where the chain stood by the log, which the records must still agree with
+    #[arg(long, value_name = "SEQ:HASH", requires = "verify")]
+    head: Vec<String>,
 }
 
 impl ValueEnum for By {
@@ -109,14 +116,13 @@ fn table(summed: &Summed, title: &str, limit: usize, colour: bool) -> String {
 }
 
 fn verify(config: Option<&Path>, args: Args) -> ExitCode {
-    let verified: Result<Vec<Verified>, String> = sources(config, args.chosen.file)
-        .and_then(|sources| sources.iter().map(|kept| kept.verify().map_err(|error| error.to_string())).collect());
-    let verified = match verified {
+    let format = args.format;
+    let verified = match walk(config, args) {
         Ok(verified) => verified,
         Err(error) => return fail(&error),
     };
     let whole = verified.iter().all(Verified::is_whole);
-    print(&match args.format {
+    print(&match format {
         Format::Json => json!({ "whole": whole, "sources": verified }).to_string(),
         Format::Table => verified.iter().map(told).collect(),
         Format::Csv | Format::Html | Format::Ocsf => return fail("--verify is written as table or json"),
@@ -124,9 +130,29 @@ fn verify(config: Option<&Path>, args: Args) -> ExitCode {
     if whole { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
+fn walk(config: Option<&Path>, args: Args) -> Result<Vec<Verified>, String> {
+    let heads = args.head.iter().map(|text| text.parse::<Head>().map_err(|what| format!("--head: `{text}` is {what}")));
+    let heads = heads.collect::<Result<Vec<_>, _>>()?;
+    let configured = match config {
+        Some(path) => configuration(Some(path))?.0.record.chain_key,
+        None => None,
+    };
+    let keys = configured.iter().chain(&args.chain_key).map(|file| Chain::open(Some(file)));
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    let sources = sources(config, args.chosen.file)?;
+    if let ([first, second, ..], false) = (sources.as_slice(), heads.is_empty()) {
+        let (first, second) = (first.path().display(), second.path().display());
+        return Err(format!(
+            "--head: each file has a chain of its own; name the one that is meant: {first} or {second}"
+        ));
+    }
+    let known = Known { keys, heads };
+    sources.iter().map(|kept| kept.verify(&known).map_err(|error| error.to_string())).collect()
+}
+
 /// A walk's result for people.
 fn told(verified: &Verified) -> String {
-    let Verified { source, lines, first, last, faults, findings } = verified;
+    let Verified { source, lines, first, last, head, faults, findings } = verified;
     let result = match faults {
         0 => "whole".to_owned(),
         1 => "1 fault".to_owned(),
@@ -139,6 +165,9 @@ fn told(verified: &Verified) -> String {
     for finding in findings {
         let mark = if finding.fault { "" } else { "note: " };
         let _ = writeln!(text, "  {mark}{}: {}", finding.place, finding.what);
+    }
+    if !head.is_empty() {
+        let _ = writeln!(text, "  head {head}");
     }
     let shown = findings.iter().filter(|finding| finding.fault).count() as u64;
     if shown < *faults {

@@ -163,6 +163,11 @@ pub(super) const MAX_DESTINATIONS: Key = Key::new(
 .default("2000");
 pub(super) const REQUIRED: Key =
     Key::new("required", Shape::Flag, "Whether requests are refused while they cannot be recorded.").default("false");
+pub(super) const CHAIN_KEY: Key = Key::new(
+    "chain-key",
+    Shape::Text(MAX_PATH),
+    "The file that holds the key of the chain of records, so that nobody without it can change one unseen.",
+);
 
 static RECORDS: Section = Section {
     what: "`[record]`",
@@ -179,7 +184,7 @@ static RECORDS: Section = Section {
         REDACT_KEY,
         MAX_DESTINATIONS,
         REQUIRED,
-        Key::later("chain-key", "remove it"),
+        CHAIN_KEY,
     ],
 };
 

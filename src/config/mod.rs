@@ -130,6 +130,8 @@ pub struct RecordConfig {
     pub redact: Vec<Redacted>,
     /// The file that holds the key for what is hashed; none: a random key at each start.
     pub redact_key: Option<PathBuf>,
+    /// The file that holds the key of the chain; none: anybody can compute it.
+    pub chain_key: Option<PathBuf>,
     /// How many denied destinations are counted by name; the rest count under `other`.
     pub max_destinations: usize,
     /// Whether requests are refused while they cannot be recorded; then there is a file or a database.
@@ -193,6 +195,7 @@ impl Config {
                 keep: KEEP_RECORDS,
                 redact: Vec::new(),
                 redact_key: None,
+                chain_key: None,
                 max_destinations: MAX_DESTINATIONS,
                 required: false,
             },

@@ -223,6 +223,7 @@ impl Reader<'_> {
             fields.size(&keys::SQLITE_MAX_SIZE, problems).map_or(default.sqlite_max_size, |size| size.value);
         let redact = fields.choices(&keys::REDACT, &keys::REDACTED, problems).unwrap_or_default();
         let redact_key = self.path(fields, &keys::REDACT_KEY);
+        let chain_key = self.path(fields, &keys::CHAIN_KEY);
         let jsonl = self.path(fields, &keys::JSONL);
         let sqlite = self.path(fields, &keys::SQLITE);
         if let (Some(path), true, Some(node)) = (&sqlite, sqlite == jsonl, fields.node(&keys::SQLITE)) {
@@ -243,6 +244,7 @@ impl Reader<'_> {
             keep,
             redact,
             redact_key,
+            chain_key,
             max_destinations,
             required,
         }

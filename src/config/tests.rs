@@ -204,7 +204,6 @@ fn what_is_not_built_yet_says_so() {
         ("[policy]\nsource = [\"policies/\"]", "2:11: a folder of policies"),
         ("[policy]\nsource = [\"org.toml\", \"team.toml\"]", "2:23: more than one policy"),
         ("[record]\notlp = \"http://127.0.0.1:4318\"", "2:1: `otlp`"),
-        ("[record]\nchain-key = \"a\"", "2:1: `chain-key`"),
     ] {
         let lines = errors(text);
         let start = format!("outgate.toml:{place} is not supported in this version; ");
@@ -235,9 +234,13 @@ fn a_database_is_beside_the_configuration_and_is_no_file_of_lines() {
 
 #[test]
 fn what_records_leave_out_is_named_and_its_key_is_a_file() {
-    let record = parse("[record]\nredact = [\"client\", \"path\"]\nredact-key = \"record.key\"\n").unwrap().0.record;
+    let record = parse("[record]\nredact = [\"client\", \"path\"]\nredact-key = \"record.key\"\nchain-key = \"c\"\n")
+        .unwrap()
+        .0
+        .record;
     assert_eq!(record.redact, [Redacted::Client, Redacted::Path]);
     assert_eq!(record.redact_key, Some("/etc/outgate/record.key".into()));
+    assert_eq!(record.chain_key, Some("/etc/outgate/c".into()));
     assert_eq!(errors("[record]\nredact = [\"host\"]\n").len(), 1, "without it there is no record worth keeping");
 }
 

@@ -131,6 +131,7 @@ fn recorder() -> Arc<Recorder> {
         workers: 1,
         jsonl: None,
         sqlite: None,
+        chain_key: None,
         required: false,
         redact: Redact::default(),
         max_destinations: 1,

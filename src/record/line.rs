@@ -3,7 +3,7 @@
 //! The columns are those of CONTRACT §6 in that order, each in every line: text that is not known is "", a number 0.
 //! `client` and `address` are `ip:port` (IPv6 in brackets); a hidden client is `hmac:` and 16 hexadecimal digits. `time` is when the request began, UTC with milliseconds.
 //! `decide_us`, `dial_ms` and `duration_ms` have up to three decimals. `prev` is the first half of the SHA-256 of the
-//! line before, without its line feed, in hexadecimal; "" in a file's very first line, and everywhere while nothing
+//! line before, without its line feed, in hexadecimal, or with a key its HMAC behind the key's id and a colon; "" in a file's very first line, and everywhere while nothing
 //! writes lines (nobody could check it). A `gap` has one column more, `dropped`; its reason is `buffer_full` (a worker
 //! handed in more than was fetched), `write_failed` (missing in the file), `sqlite_failed` (missing in the database) or
 //! `restart` (see [`GapCause::Restart`]). A line that gave its place to another sink's gap is no loss.
@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
 
+use super::chain::LineHash;
 use super::entry::{Kind, Record};
 use super::redact::ClientHash;
 use crate::facts::{Destination, Host};
@@ -268,26 +268,6 @@ impl fmt::Display for UtcTime {
         let (year, month, day) = (time.year(), time.month(), time.day());
         let (hour, minute, second, ms) = (time.hour(), time.minute(), time.second(), time.millisecond());
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
-    }
-}
-
-/// Half a SHA-256 of a line. 128 bits, because what it finds is accident; against a forger there is no key in it
-/// anyway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LineHash([u8; 16]);
-
-impl LineHash {
-    /// The hash of a line without its line feed.
-    pub(super) fn of(line: &[u8]) -> Self {
-        let mut half = [0; 16];
-        half.iter_mut().zip(Sha256::digest(line)).for_each(|(to, byte)| *to = byte);
-        Self(half)
-    }
-}
-
-impl fmt::Display for LineHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 

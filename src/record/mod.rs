@@ -28,6 +28,7 @@
 //! and requests fail only with [`Settings::required`].
 
 mod buffer;
+mod chain;
 mod counts;
 mod destinations;
 mod entry;
@@ -38,6 +39,7 @@ mod jsonl;
 pub mod kept;
 mod line;
 mod lost;
+mod mac;
 mod metrics;
 #[cfg(test)]
 #[cfg(feature = "model")]
@@ -60,6 +62,7 @@ mod worker;
 mod writer;
 
 pub use buffer::MAX_BUFFERED;
+pub use chain::Chain;
 pub use destinations::{Denials, DeniedDestination};
 pub use entry::{ConnectionResult, HelloResult, Kind, Outcome, Record, RequestId, Verdict};
 pub use history::Sqlite;

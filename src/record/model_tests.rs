@@ -20,6 +20,7 @@ fn settings(workers: usize) -> Settings {
         workers,
         jsonl: None,
         sqlite: None,
+        chain_key: None,
         required: false,
         redact: Redact::default(),
         max_destinations: 2,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use super::buffer::Buffer;
+use super::chain::Chain;
 use super::counts::{Counts, Sums};
 use super::destinations::{Delta, Table};
 use super::entry::Verdict;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub jsonl: Option<Jsonl>,
     /// The database, if any.
     pub sqlite: Option<Sqlite>,
+    /// The file that holds the key of the chain of lines; none: anybody can compute it.
+    pub chain_key: Option<PathBuf>,
     /// Whether requests are refused while a file or a database cannot take records; see [`Recorder::refusal`].
     pub required: bool,
     /// What is left out of records.
@@ -155,7 +158,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The file cannot be opened, is written by another process or holds no records; the database is another program's;
-    /// the key of what is hidden cannot be read;
+    /// the key of what is hidden, or of the chain, cannot be read;
     /// no randomness; no thread.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let follow = broadcast::Sender::new(FOLLOWER_LAG);
@@ -165,8 +168,16 @@ impl Recorder {
         let kept = kept.or_else(|| settings.jsonl.as_ref().map(|jsonl| Kept::Jsonl(jsonl.path.clone())));
         let redaction = hides.then(|| Redaction::open(&settings.redact)).transpose()?.map(Arc::new);
         let hidden = redaction.clone();
-        let writer =
-            Writer::open(Arc::clone(&shared), follow, settings.jsonl, settings.sqlite, settings.terminal, hidden)?;
+        let chain = Chain::open(settings.chain_key.as_deref())?;
+        let writer = Writer::open(
+            Arc::clone(&shared),
+            follow,
+            settings.jsonl,
+            settings.sqlite,
+            settings.terminal,
+            hidden,
+            chain,
+        )?;
         let thread = thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
         Ok(Self { shared, redaction, kept, writer: Mutex::new(Some(thread)) })
     }

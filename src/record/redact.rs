@@ -11,14 +11,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use sha2::{Digest as _, Sha256};
-
 use super::entry::Record;
-
-/// A shorter key could be tried out.
-const MIN_KEY: usize = 16;
-/// The block of SHA-256, in bytes.
-const BLOCK: usize = 64;
+use super::mac::{hmac, read_key};
 
 /// What is left out of records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,17 +44,7 @@ impl Redaction {
     pub(super) fn open(redact: &Redact) -> io::Result<Self> {
         let Redact { client, path, key } = redact;
         let key = match key {
-            Some(file) => {
-                let wrong = |what: String| {
-                    io::Error::new(io::ErrorKind::InvalidInput, format!("redact-key {}: {what}", file.display()))
-                };
-                let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-                let key = text.trim_ascii().to_vec();
-                if key.len() < MIN_KEY {
-                    return Err(wrong(format!("it must hold at least {MIN_KEY} characters")));
-                }
-                key
-            }
+            Some(file) => read_key("redact-key", file)?,
             None => {
                 let mut key = vec![0; 32];
                 getrandom::fill(&mut key).map_err(io::Error::other)?;
@@ -104,32 +88,10 @@ impl fmt::Debug for Redaction {
     }
 }
 
-fn hmac(key: &[u8], text: &[u8]) -> impl IntoIterator<Item = u8> + use<> {
-    let mut block = [0; BLOCK];
-    let place = block.iter_mut();
-    if key.len() > BLOCK {
-        place.zip(Sha256::digest(key)).for_each(|(to, byte)| *to = byte);
-    } else {
-        place.zip(key).for_each(|(to, byte)| *to = *byte);
-    }
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::line::tests::denied;
-
-    #[test]
-    fn the_hash_is_the_standard_one() {
-        // RFC 4231, test cases 2 and 6.
-        let hex = |key: &[u8], text: &[u8]| {
-            hmac(key, text).into_iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
-        };
-        assert_eq!(hex(b"Jefe", b"what do ya want for nothing?"), "5bdcc146bf60754e");
-        assert_eq!(hex(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First"), "60e431591ee0b67f");
-    }
 
     #[test]
     fn a_client_is_the_same_whatever_its_port_and_only_under_one_key() {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::line::LineHash;
+use super::chain::{Chain, LineHash};
 
 /// One line as it was kept: the columns of CONTRACT §6, in the order in which they are written. Written again it is the
 /// same bytes, and so has the same hash.
@@ -42,8 +42,13 @@ pub(super) struct StoredLine {
 
 impl StoredLine {
     /// The hash that the next line's `prev` has to be.
-    pub(super) fn hash(&self) -> LineHash {
-        LineHash::of(&serde_json::to_vec(self).unwrap_or_default())
+    pub(super) fn hash(&self, chain: &Chain) -> LineHash {
+        chain.hash(&self.text())
+    }
+
+    /// The line as it was written.
+    pub(super) fn text(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
@@ -68,7 +73,7 @@ mod tests {
             let text = line.to_json();
             let stored: StoredLine = serde_json::from_str(&text).unwrap();
             assert_eq!(serde_json::to_string(&stored).unwrap(), text);
-            assert_eq!(stored.hash(), LineHash::of(text.as_bytes()));
+            assert_eq!(stored.hash(&Chain::PLAIN), LineHash::of(text.as_bytes()));
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::line::LineHash;
+use super::chain::{Chain, LineHash};
 
 /// How far back the last line may begin: far more than the longest line (a path of 2 KiB, escaped, and the rest).
 const MAX_LINE: u64 = 64 * 1024;
@@ -14,24 +14,26 @@ const MAX_LINE: u64 = 64 * 1024;
 const BEGINNING: &[u8] = b"{\"seq\":";
 
 /// The end of a file of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tail {
     /// The `seq` of the last line; 0 without one.
     pub(super) seq: u64,
     /// The last line's hash.
     pub(super) hash: Option<LineHash>,
+    /// The last line's own `prev`.
+    pub(super) prev: String,
     /// How many bytes of the file are whole lines.
     pub(super) whole: u64,
 }
 
 impl Tail {
-    pub(super) const EMPTY: Self = Self { seq: 0, hash: None, whole: 0 };
+    pub(super) const EMPTY: Self = Self { seq: 0, hash: None, prev: String::new(), whole: 0 };
 
     /// Reads the end of a file.
     ///
     /// # Errors
     /// What reading gave, or `InvalidData` if this is no file of records.
-    pub(super) fn read(file: &mut File) -> io::Result<Self> {
+    pub(super) fn read(file: &mut File, chain: &Chain) -> io::Result<Self> {
         let len = file.metadata()?.len();
         if len == 0 {
             return Ok(Self::EMPTY);
@@ -47,9 +49,11 @@ impl Tail {
         #[derive(serde::Deserialize)]
         struct Seq {
             seq: u64,
+            #[serde(default)]
+            prev: String,
         }
-        let Seq { seq } = serde_json::from_slice(last).map_err(|_| foreign())?;
-        Ok(Self { seq, hash: Some(LineHash::of(last)), whole })
+        let Seq { seq, prev } = serde_json::from_slice(last).map_err(|_| foreign())?;
+        Ok(Self { seq, hash: Some(chain.hash(last)), prev, whole })
     }
 }
 
@@ -87,16 +91,19 @@ mod tests {
     fn tail(content: &[u8]) -> io::Result<Tail> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
-        Tail::read(&mut file)
+        Tail::read(&mut file, &Chain::PLAIN)
     }
 
     #[test]
     fn a_file_goes_on_after_its_last_whole_line() {
         let hash = |line: &str| Some(LineHash::of(line.as_bytes()));
         assert_eq!(tail(b"").unwrap(), Tail::EMPTY);
-        assert_eq!(tail(b"{\"seq\":1}\n").unwrap(), Tail { seq: 1, hash: hash("{\"seq\":1}"), whole: 10 });
+        assert_eq!(
+            tail(b"{\"seq\":1}\n").unwrap(),
+            Tail { seq: 1, hash: hash("{\"seq\":1}"), whole: 10, ..Tail::EMPTY }
+        );
         let two = b"{\"seq\":1}\n{\"seq\":2}\n{\"seq\":3,\"ti";
-        assert_eq!(tail(two).unwrap(), Tail { seq: 2, hash: hash("{\"seq\":2}"), whole: 20 });
+        assert_eq!(tail(two).unwrap(), Tail { seq: 2, hash: hash("{\"seq\":2}"), whole: 20, ..Tail::EMPTY });
         assert_eq!(tail(b"{\"se").unwrap(), Tail::EMPTY, "torn in the very first line");
         let zeros = [b"{\"seq\":1}\n".to_vec(), vec![0; 200_000]].concat();
         assert_eq!(tail(&zeros).unwrap().whole, 10, "a power cut can leave zeros");

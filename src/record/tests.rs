@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 
-use super::line::LineHash;
+use super::chain::LineHash;
 use super::line::tests::denied;
 use super::*;
 use crate::facts::{Destination, Protocol};
@@ -20,6 +20,7 @@ fn settings() -> Settings {
         workers: 2,
         jsonl: None,
         sqlite: None,
+        chain_key: None,
         required: false,
         redact: Redact::default(),
         max_destinations: 2000,

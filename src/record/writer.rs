@@ -10,11 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::broadcast;
 
+use super::chain::{Chain, Hourly, LineHash};
 use super::entry::Kind;
 use super::health::Want;
 use super::history::{History, Opened, Sqlite};
 use super::jsonl::JsonlFile;
-use super::line::{Body, Gap, GapCause, LineHash, RecordLine};
+use super::line::{Body, Gap, GapCause, RecordLine};
 use super::recorder::{Jsonl, Shared, Terminal};
 use super::redact::Redaction;
 use super::terminal::TerminalSink;
@@ -45,6 +46,9 @@ pub(super) struct Writer {
     /// The last line's.
     seq: u64,
     prev: Option<LineHash>,
+    chain: Chain,
+    /// Of the file.
+    hourly: Option<Hourly>,
     jsonl: Option<JsonlFile>,
     history: Option<History>,
     /// Tunnels that were open when the process before this one ended without its last word.
@@ -63,6 +67,7 @@ impl Writer {
         sqlite: Option<Sqlite>,
         terminal: Terminal,
         redaction: Option<Arc<Redaction>>,
+        chain: Chain,
     ) -> io::Result<Self> {
         let terminal = TerminalSink::stderr(terminal);
         let mut writer = Self {
@@ -70,6 +75,8 @@ impl Writer {
             follow,
             seq: 0,
             prev: None,
+            chain,
+            hourly: jsonl.as_ref().map(|jsonl| Hourly::new("jsonl", &jsonl.path, Instant::now())),
             jsonl: None,
             history: None,
             torn_off: 0,
@@ -77,7 +84,9 @@ impl Writer {
             redaction,
             json: Vec::new(),
         };
-        let history = sqlite.map(|sqlite| Opened::open(sqlite, writer.shared.health.consequence())).transpose()?;
+        let history = sqlite
+            .map(|sqlite| Opened::open(sqlite, writer.chain.clone(), writer.shared.health.consequence()))
+            .transpose()?;
         let mut open = HashSet::new();
         if let Some((_, found)) = &history {
             writer.seq = found.seq;
@@ -85,7 +94,7 @@ impl Writer {
         }
         if let Some(settings) = jsonl {
             let path = settings.path.clone();
-            let (file, tail) = JsonlFile::open(settings, writer.shared.health.consequence())
+            let (file, tail) = JsonlFile::open(settings, writer.chain.clone(), writer.shared.health.consequence())
                 .map_err(|error| io::Error::new(error.kind(), format!("records file {}: {error}", path.display())))?;
             writer.jsonl = Some(file);
             writer.prev = tail.hash;
@@ -121,9 +130,9 @@ impl Writer {
         let line = RecordLine { seq: self.seq, prev: self.prev, body: Body::Gap(gap), client: None };
         self.json.clear();
         line.write_json(&mut self.json);
-        let hash = LineHash::of(&self.json);
+        let hash = self.chain.hash(&self.json);
         if let Some(jsonl) = &mut self.jsonl {
-            jsonl.append(&self.json, hash, false);
+            jsonl.append(&self.json, self.seq, hash, false);
             self.prev = Some(hash);
         }
     }
@@ -136,9 +145,11 @@ impl Writer {
         }
         // What is known already does not wait for the first request.
         self.batch(false);
+        self.tell_head(false);
         loop {
             let task = farewell.0.signal.wait(paused_until, self.due_at());
             self.batch(task.flush.is_some() || task.stop);
+            self.tell_head(task.stop);
             if let Some(asked) = task.catch_up {
                 farewell.0.signal.catch_up_done(asked);
             }
@@ -161,9 +172,17 @@ impl Writer {
         let times = [
             jsonl.and_then(JsonlFile::sync_at),
             jsonl.and_then(JsonlFile::retry_at),
+            self.hourly.as_ref().map(Hourly::next),
             self.terminal.as_ref().and_then(TerminalSink::due_at),
         ];
         times.into_iter().flatten().min()
+    }
+
+    /// Tells the log where the file's chain stands, each hour.
+    fn tell_head(&mut self, end: bool) {
+        if let (Some(hourly), Some(jsonl)) = (&mut self.hourly, &self.jsonl) {
+            hourly.tell(jsonl.head(), Instant::now(), end);
+        }
     }
 
     /// Everything that was handed in goes to every sink. `whole`: to the disk too, and a failed file is tried again.
@@ -228,9 +247,9 @@ impl Writer {
             line.write_json(&mut self.json);
         }
         if let Some(jsonl) = &mut self.jsonl {
-            let hash = LineHash::of(&self.json);
+            let hash = self.chain.hash(&self.json);
             let is_record = line.record().is_some_and(|record| record.kind == Kind::End);
-            add(&self.shared.lost.jsonl, jsonl.append(&self.json, hash, is_record));
+            add(&self.shared.lost.jsonl, jsonl.append(&self.json, self.seq, hash, is_record));
             self.prev = Some(hash);
         }
         self.show(line, now);
@@ -263,8 +282,8 @@ impl Writer {
         let line = RecordLine { seq: self.seq + 1, prev, body: Body::Gap(gap), client: None };
         self.json.clear();
         line.write_json(&mut self.json);
-        let hash = LineHash::of(&self.json);
-        if jsonl.write_gap(&self.json, hash) {
+        let hash = self.chain.hash(&self.json);
+        if jsonl.write_gap(&self.json, self.seq + 1, hash) {
             self.seq += 1;
             self.prev = Some(hash);
             self.show(line, now);

@@ -226,6 +226,7 @@ fn a_tunnel_that_is_opened_while_the_policy_changes_is_swept_or_judged_by_the_ne
                 workers: 1,
                 jsonl: None,
                 sqlite: None,
+                chain_key: None,
                 required: false,
                 redact: crate::record::Redact::default(),
                 max_destinations: 1,

@@ -372,6 +372,7 @@ mod tests {
             workers: 1,
             jsonl: None,
             sqlite: None,
+            chain_key: None,
             required: false,
             redact: crate::record::Redact::default(),
             max_destinations: 10,

@@ -13,8 +13,9 @@ use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, OptionalExtens
 use super::queue::Item;
 use super::schema::{self, APPLICATION, COLUMNS, VERSION};
 use super::{Sqlite, Tail};
+use crate::record::chain::Chain;
 use crate::record::entry::Kind;
-use crate::record::line::{Body, Gap, GapCause, LineHash, RecordLine};
+use crate::record::line::{Body, Gap, GapCause, RecordLine};
 
 /// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
 /// queue.
@@ -31,6 +32,7 @@ const LOOK_BACK: i64 = 200_000;
 pub(super) struct Database {
     connection: Connection,
     settings: Sqlite,
+    chain: Chain,
     last: Tail,
     /// Records that are missing from here on back to the last row, and since when.
     missing: Option<Missing>,
@@ -66,7 +68,7 @@ pub(super) enum Fault {
 
 impl Database {
     /// Opens it, or makes it (mode 0600), and brings it to this program's version.
-    pub(super) fn open(settings: &Sqlite) -> Result<Self, Fault> {
+    pub(super) fn open(settings: &Sqlite, chain: &Chain) -> Result<Self, Fault> {
         let path = &settings.path;
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
             return Err(Fault::Foreign("it is no regular file".into()));
@@ -88,9 +90,17 @@ impl Database {
         if version < VERSION {
             schema::migrate(&mut connection, version)?;
         }
-        let last = last(&connection)?;
+        let last = last(&connection, path, chain)?;
         let identity = identity(path).map_err(|error| Fault::Unavailable(error.to_string()))?;
-        Ok(Self { connection, identity, settings: settings.clone(), last, missing: None, _lock: lock })
+        Ok(Self {
+            connection,
+            identity,
+            settings: settings.clone(),
+            chain: chain.clone(),
+            last,
+            missing: None,
+            _lock: lock,
+        })
     }
 
     /// Whether somebody has moved or deleted its file, or put another in its place.
@@ -123,11 +133,12 @@ impl Database {
     pub(super) fn insert(&mut self, items: &[Item]) -> Result<u64, Fault> {
         let (mut last, mut missing, mut lost) = (self.last, self.missing, 0);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let chain = &self.chain;
         let add = |line: &RecordLine, last: &mut Tail| -> rusqlite::Result<()> {
             let columns = line.columns(last.hash);
             schema::insert(&transaction, &columns)?;
             let json = serde_json::to_vec(&columns).unwrap_or_default();
-            *last = Tail { seq: line.seq, hash: Some(LineHash::of(&json)) };
+            *last = Tail { seq: line.seq, hash: Some(chain.hash(&json)) };
             Ok(())
         };
         for item in items {
@@ -357,10 +368,13 @@ fn version(connection: &Connection) -> Result<i32, Fault> {
     }
 }
 
-fn last(connection: &Connection) -> Result<Tail, Fault> {
+fn last(connection: &Connection, path: &Path, chain: &Chain) -> Result<Tail, Fault> {
     let newest = format!("SELECT {COLUMNS} FROM records ORDER BY seq DESC LIMIT 1");
     let line = connection.query_row(&newest, [], schema::stored).optional()?;
-    Ok(line.map_or(Tail { seq: 0, hash: None }, |line| Tail { seq: line.seq, hash: Some(line.hash()) }))
+    if let Some(line) = &line {
+        chain.notice_change(path, line.seq, &line.prev);
+    }
+    Ok(line.map_or(Tail { seq: 0, hash: None }, |line| Tail { seq: line.seq, hash: Some(line.hash(chain)) }))
 }
 
 impl From<rusqlite::Error> for Fault {

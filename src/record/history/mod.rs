@@ -37,8 +37,9 @@ use rusqlite::InterruptHandle;
 
 use self::database::{Database, Fault, set_aside, set_log_aside};
 use self::queue::{Item, Queue, Queued};
+use super::chain::{Chain, Hourly, LineHash};
 use super::health::{Health, Want};
-use super::line::{GapCause, LineHash, RecordLine};
+use super::line::{GapCause, RecordLine};
 use super::lock;
 use super::retry::Retry;
 use super::signal::Signal;
@@ -115,6 +116,7 @@ pub(super) struct Found {
 pub(super) struct Opened {
     database: Option<Database>,
     settings: Sqlite,
+    chain: Chain,
     retry: Retry,
 }
 
@@ -123,14 +125,14 @@ impl Opened {
     ///
     /// # Errors
     /// It is another program's, or its folder does not exist.
-    pub(super) fn open(settings: Sqlite, consequence: &'static str) -> io::Result<(Self, Found)> {
+    pub(super) fn open(settings: Sqlite, chain: Chain, consequence: &'static str) -> io::Result<(Self, Found)> {
         let mut retry = Retry::new(Instant::now());
         let path = settings.path.display();
         let foreign = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("database {path}: {what}"));
-        let opened = match Database::open(&settings) {
+        let opened = match Database::open(&settings, &chain) {
             Err(Fault::Damaged(what)) => {
                 put_aside(&settings, &what);
-                Database::open(&settings)
+                Database::open(&settings, &chain)
             }
             opened => opened,
         };
@@ -149,7 +151,7 @@ impl Opened {
             // Nothing depends on it but one line that says so.
             open: database.open_tunnels().unwrap_or_default(),
         });
-        Ok((Self { database, settings, retry }, found))
+        Ok((Self { database, settings, chain, retry }, found))
     }
 
     /// Whether the record of a request is in the database.
@@ -181,7 +183,9 @@ impl Opened {
             checked: self.database.is_none(),
             failing: self.database.is_none(),
             database: self.database,
+            hourly: Hourly::new("sqlite", &self.settings.path, Instant::now()),
             settings: self.settings,
+            chain: self.chain,
             batch: Vec::new(),
             retry: self.retry,
             clean_up_at: Instant::now(),
@@ -241,6 +245,8 @@ impl Drop for History {
 struct Keeper {
     shared: Arc<Shared>,
     settings: Sqlite,
+    chain: Chain,
+    hourly: Hourly,
     database: Option<Database>,
     checked: bool,
     /// What was fetched and is not written yet.
@@ -264,6 +270,7 @@ impl Keeper {
     fn run(mut self) {
         let farewell = Farewell(Arc::clone(&self.shared));
         self.check();
+        self.tell_head(false);
         let mut paused_until = Instant::now();
         loop {
             let next = if self.database.is_some() { self.clean_up_at } else { self.retry.at() };
@@ -271,6 +278,7 @@ impl Keeper {
             let whole = task.flush.is_some() || task.stop;
             self.write(whole);
             self.clean_up();
+            self.tell_head(task.stop);
             if let Some(flush) = task.flush {
                 farewell.0.signal.flush_done(flush);
             }
@@ -285,6 +293,15 @@ impl Keeper {
         // Before those who wait for the end are told: the file is closed, and another process may have it.
         drop(self);
         drop(farewell);
+    }
+
+    /// Tells the log where the chain stands, each hour: the thread wakes each minute.
+    fn tell_head(&mut self, end: bool) {
+        let head = self.database.as_ref().and_then(|database| {
+            let Tail { seq, hash } = database.last();
+            Some((seq, hash?))
+        });
+        self.hourly.tell(head, Instant::now(), end);
     }
 
     /// Reads the whole database once, before anything is added to it.
@@ -339,7 +356,7 @@ impl Keeper {
         if self.retry.at() > Instant::now() && !whole {
             return false;
         }
-        match Database::open(&self.settings) {
+        match Database::open(&self.settings, &self.chain) {
             Ok(database) => {
                 self.shared.floor.fetch_max(database.last().seq, Ordering::Relaxed);
                 self.database = Some(database);
@@ -393,7 +410,7 @@ impl Keeper {
     /// Opens a new database in the place of one that is gone; why not, if that cannot be.
     fn begin_anew(&mut self, last: u64) -> Option<Fault> {
         self.shared.floor.fetch_max(last, Ordering::Relaxed);
-        match Database::open(&self.settings) {
+        match Database::open(&self.settings, &self.chain) {
             Ok(database) => {
                 self.database = Some(database);
                 None

@@ -36,7 +36,7 @@ impl Folder {
 }
 
 fn start(settings: Sqlite, seq: u64) -> (History, Arc<AtomicU64>, Found) {
-    let (opened, found) = Opened::open(settings, "requests go on").unwrap();
+    let (opened, found) = Opened::open(settings, Chain::PLAIN, "requests go on").unwrap();
     let lost = Arc::new(AtomicU64::new(0));
     let history = opened.start(seq.max(found.seq), Arc::clone(&lost), Arc::new(Health::new(true))).unwrap();
     (history, lost, found)
@@ -68,7 +68,7 @@ fn chained(path: &Path) {
     let mut rows = connection.prepare(&format!("SELECT {COLUMNS} FROM records ORDER BY seq")).unwrap();
     let rows: Vec<_> = rows.query_map([], stored).unwrap().map(Result::unwrap).collect();
     for pair in rows.windows(2) {
-        assert_eq!(pair[1].prev, pair[0].hash().to_string(), "{:?}", pair[1]);
+        assert_eq!(pair[1].prev, pair[0].hash(&Chain::PLAIN).to_string(), "{:?}", pair[1]);
     }
 }
 
@@ -169,13 +169,13 @@ fn the_database_of_another_program_or_of_a_later_version_is_an_error_and_stays_a
         let folder = Folder::new();
         Connection::open(folder.path()).unwrap().execute_batch(change).unwrap();
         let before = std::fs::read(folder.path()).unwrap();
-        let error = Opened::open(folder.settings(), "").unwrap_err().to_string();
+        let error = Opened::open(folder.settings(), Chain::PLAIN, "").unwrap_err().to_string();
         assert!(error.starts_with("database ") && error.contains(expected), "{error}");
         assert_eq!(std::fs::read(folder.path()).unwrap(), before);
     }
     let folder = Folder::new();
     let nowhere = Sqlite { path: folder.path().join("nowhere/history.db"), ..folder.settings() };
-    assert!(Opened::open(nowhere, "").is_err());
+    assert!(Opened::open(nowhere, Chain::PLAIN, "").is_err());
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_full_queue_drops_and_the_gap_stands_where_the_lines_are_missing() {
 #[test]
 fn a_full_disk_takes_nothing_by_halves_and_says_later_what_is_missing() {
     let folder = Folder::new();
-    let mut database = Database::open(&folder.settings()).unwrap();
+    let mut database = Database::open(&folder.settings(), &Chain::PLAIN).unwrap();
     let items = |seqs: std::ops::RangeInclusive<u64>| {
         let line = |seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))));
         seqs.map(line).collect::<Vec<_>>()
@@ -293,7 +293,7 @@ fn a_full_disk_takes_nothing_by_halves_and_says_later_what_is_missing() {
 #[test]
 fn what_is_too_old_goes_and_the_rest_still_hangs_together() {
     let folder = Folder::new();
-    let mut database = Database::open(&Sqlite { keep: 30 * DAY, ..folder.settings() }).unwrap();
+    let mut database = Database::open(&Sqlite { keep: 30 * DAY, ..folder.settings() }, &Chain::PLAIN).unwrap();
     let now = SystemTime::UNIX_EPOCH + 20_000 * DAY;
     let days =
         |seq, ago| Item::Line(Arc::new(line(seq, Record { started: now - ago * DAY, ..denied(seq, "a.test:443") })));
@@ -312,7 +312,7 @@ fn what_is_too_old_goes_and_the_rest_still_hangs_together() {
 fn what_is_too_much_goes_oldest_first_and_the_file_gets_smaller() {
     let folder = Folder::new();
     let max_size = 1 << 20;
-    let mut database = Database::open(&Sqlite { max_size, ..folder.settings() }).unwrap();
+    let mut database = Database::open(&Sqlite { max_size, ..folder.settings() }, &Chain::PLAIN).unwrap();
     let items: Vec<_> = (1..=12_000).map(|seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))))).collect();
     database.insert(&items).unwrap();
     while database.clean_up(SystemTime::now()).unwrap() {}
@@ -327,7 +327,7 @@ fn what_is_too_much_goes_oldest_first_and_the_file_gets_smaller() {
 #[test]
 fn tunnels_without_an_end_are_found_once() {
     let folder = Folder::new();
-    let mut database = Database::open(&folder.settings()).unwrap();
+    let mut database = Database::open(&folder.settings(), &Chain::PLAIN).unwrap();
     let of = |seq, kind, id| Item::Line(Arc::new(line(seq, Record { kind, ..denied(id, "a.test:443") })));
     let gap = |seq| {
         let gap = Gap { at: SystemTime::now(), dropped: 1, cause: GapCause::Restart };

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Jsonl;
-use super::line::LineHash;
+use super::chain::{Chain, LineHash};
 use super::retry::{Retry, mend_of};
 use super::tail::Tail;
 
@@ -35,12 +35,13 @@ const ROOM: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct JsonlFile {
     settings: Jsonl,
+    chain: Chain,
     live: Option<Live>,
-    /// The last line that is whole in the files.
-    last: Option<LineHash>,
+    /// The last line that is whole in the files: its `seq` and hash.
+    last: Option<(u64, LineHash)>,
     pending: Vec<u8>,
-    /// Where each pending line ends, its hash, and whether it is a request's record.
-    ends: Vec<(usize, LineHash, bool)>,
+    /// Where each pending line ends, its `seq` and hash, and whether it is a request's record.
+    ends: Vec<(usize, (u64, LineHash), bool)>,
     /// Records that are missing since the last gap line.
     missing: u64,
     retry: Retry,
@@ -69,17 +70,19 @@ impl JsonlFile {
     ///
     /// # Errors
     /// It cannot be opened, another process writes it, or it is no file of records, or no file.
-    pub(super) fn open(settings: Jsonl, consequence: &'static str) -> io::Result<(Self, Tail)> {
-        let (live, mut tail) = open_live(&settings)?;
+    pub(super) fn open(settings: Jsonl, chain: Chain, consequence: &'static str) -> io::Result<(Self, Tail)> {
+        let (live, mut tail) = open_live(&settings, &chain)?;
         if tail.hash.is_none()
             && let Ok(mut rotated) = File::open(numbered(&settings.path, 1))
         {
-            tail = Tail { whole: 0, ..Tail::read(&mut rotated)? };
+            tail = Tail { whole: 0, ..Tail::read(&mut rotated, &chain)? };
         }
+        chain.notice_change(&settings.path, tail.seq, &tail.prev);
         let file = Self {
             settings,
+            chain,
             live: Some(live),
-            last: tail.hash,
+            last: tail.hash.map(|hash| (tail.seq, hash)),
             pending: Vec::new(),
             ends: Vec::new(),
             missing: 0,
@@ -93,7 +96,7 @@ impl JsonlFile {
     }
 
     /// Takes one line without its line feed. Returns how many records were lost by writing, if that failed.
-    pub(super) fn append(&mut self, line: &[u8], hash: LineHash, is_record: bool) -> u64 {
+    pub(super) fn append(&mut self, line: &[u8], seq: u64, hash: LineHash, is_record: bool) -> u64 {
         let Some(live) = &self.live else {
             self.missing += u64::from(is_record);
             return u64::from(is_record);
@@ -110,7 +113,7 @@ impl JsonlFile {
         }
         self.pending.extend_from_slice(line);
         self.pending.push(b'\n');
-        self.ends.push((self.pending.len(), hash, is_record));
+        self.ends.push((self.pending.len(), (seq, hash), is_record));
         if self.pending.len() >= WRITE_AT {
             lost += self.write_out();
         }
@@ -127,8 +130,8 @@ impl JsonlFile {
         let ends = std::mem::take(&mut self.ends);
         let (written, error) = if self.live.is_some() { self.write_bytes(&pending) } else { (0, None) };
         let whole = ends.iter().take_while(|(end, ..)| *end <= written).count();
-        if let Some((end, hash, _)) = whole.checked_sub(1).and_then(|last| ends.get(last)) {
-            self.last = Some(*hash);
+        if let Some((end, last, _)) = whole.checked_sub(1).and_then(|last| ends.get(last)) {
+            self.last = Some(*last);
             if let Some(live) = &mut self.live {
                 live.size += *end as u64;
             }
@@ -188,7 +191,7 @@ impl JsonlFile {
         tracing::warn!(path = %path.display(), "the file of records was moved or deleted; lines go on in a new one");
         // The old one is whole, and not ours any more.
         self.live = None;
-        match open_live(&self.settings) {
+        match open_live(&self.settings, &self.chain) {
             Ok((live, _)) => self.live = Some(live),
             Err(error) => self.fail(&error),
         }
@@ -221,13 +224,13 @@ impl JsonlFile {
     /// Tries a failed file again. If it opens: the records that are missing and the hash to go on from, for a gap line,
     /// which the caller hands to [`Self::write_gap`].
     pub(super) fn mend(&mut self) -> Option<(u64, Option<LineHash>)> {
-        match open_live(&self.settings).and_then(|(live, tail)| has_room(&live).map(|()| (live, tail))) {
+        match open_live(&self.settings, &self.chain).and_then(|(live, tail)| has_room(&live).map(|()| (live, tail))) {
             Ok((live, tail)) => {
                 self.live = Some(live);
-                if tail.hash.is_some() {
-                    self.last = tail.hash;
+                if let Some(hash) = tail.hash {
+                    self.last = Some((tail.seq, hash));
                 }
-                Some((self.missing, self.last))
+                Some((self.missing, self.last.map(|(_, hash)| hash)))
             }
             Err(error) => {
                 self.fail(&error);
@@ -237,8 +240,8 @@ impl JsonlFile {
     }
 
     /// Writes the line that says what is missing; whether that worked.
-    pub(super) fn write_gap(&mut self, line: &[u8], hash: LineHash) -> bool {
-        self.append(line, hash, false);
+    pub(super) fn write_gap(&mut self, line: &[u8], seq: u64, hash: LineHash) -> bool {
+        self.append(line, seq, hash, false);
         self.write_out();
         if self.live.is_some() {
             if self.retry.mended(Instant::now()) {
@@ -248,6 +251,11 @@ impl JsonlFile {
             self.missing = 0;
         }
         self.live.is_some()
+    }
+
+    /// The last line that is whole in the files: its `seq` and hash.
+    pub(super) fn head(&self) -> Option<(u64, LineHash)> {
+        self.last
     }
 
     /// When what was written should be on the disk at the latest.
@@ -289,7 +297,7 @@ impl JsonlFile {
         // Closed first: with one file only the lock is on the very file that is opened again. Nothing is to be taken
         // back from it if that fails, so it is not there for `fail` to see.
         self.live = None;
-        match open_live(&self.settings) {
+        match open_live(&self.settings, &self.chain) {
             Ok((live, _)) => self.live = Some(live),
             Err(error) => self.fail(&error),
         }
@@ -309,7 +317,7 @@ fn cleared(mut buffer: Vec<u8>) -> Vec<u8> {
 }
 
 /// Opens the live file, cuts off a torn last line, and locks it.
-fn open_live(settings: &Jsonl) -> io::Result<(Live, Tail)> {
+fn open_live(settings: &Jsonl, chain: &Chain) -> io::Result<(Live, Tail)> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -324,7 +332,7 @@ fn open_live(settings: &Jsonl) -> io::Result<(Live, Tail)> {
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process writes its records to this file"));
     }
-    let tail = Tail::read(&mut file)?;
+    let tail = Tail::read(&mut file, chain)?;
     let torn = file.metadata()?.len() - tail.whole;
     if torn > 0 {
         file.set_len(tail.whole)?;
@@ -400,7 +408,7 @@ pub(super) mod tests {
     fn append(file: &mut JsonlFile, seqs: impl IntoIterator<Item = u64>) -> u64 {
         let lost: u64 = seqs
             .into_iter()
-            .map(|seq| file.append(text(seq).as_bytes(), LineHash::of(text(seq).as_bytes()), true))
+            .map(|seq| file.append(text(seq).as_bytes(), seq, LineHash::of(text(seq).as_bytes()), true))
             .sum();
         lost + file.write_out()
     }
@@ -417,7 +425,7 @@ pub(super) mod tests {
     fn it_rotates_at_its_size_and_keeps_so_many_files() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 2 * 17, 3);
-        let (mut file, tail) = JsonlFile::open(settings.clone(), "requests go on").unwrap();
+        let (mut file, tail) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
         assert_eq!(tail, Tail::EMPTY);
         assert_eq!(append(&mut file, 1..=9), 0);
         assert_eq!(seqs(&settings.path), [9]);
@@ -435,7 +443,7 @@ pub(super) mod tests {
     fn a_single_file_begins_again() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 2 * 17, 1);
-        let (mut file, _) = JsonlFile::open(settings.clone(), "requests go on").unwrap();
+        let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
         assert_eq!(append(&mut file, 1..=5), 0);
         assert_eq!(seqs(&settings.path), [5]);
         assert!(!numbered(&settings.path, 1).exists());
@@ -445,19 +453,19 @@ pub(super) mod tests {
     fn a_restart_goes_on_from_the_rotated_file_when_the_live_one_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 2 * 17, 3);
-        let (mut file, _) = JsonlFile::open(settings.clone(), "requests go on").unwrap();
+        let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
         append(&mut file, 1..=2);
         file.rotate();
         drop(file);
-        let (_, tail) = JsonlFile::open(settings, "requests go on").unwrap();
-        assert_eq!(tail, Tail { seq: 2, hash: Some(LineHash::of(text(2).as_bytes())), whole: 0 });
+        let (_, tail) = JsonlFile::open(settings, Chain::PLAIN, "requests go on").unwrap();
+        assert_eq!(tail, Tail { seq: 2, hash: Some(LineHash::of(text(2).as_bytes())), ..Tail::EMPTY });
     }
 
     #[test]
     fn a_full_disk_leaves_whole_lines_and_a_gap() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 1 << 20, 3);
-        let (mut file, _) = JsonlFile::open(settings.clone(), "requests go on").unwrap();
+        let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
         file.disk.room = Some(2 * 17 + 5);
         assert_eq!(append(&mut file, 1..=4), 2);
         assert_eq!(seqs(&settings.path), [1, 2], "half of the third was taken back");
@@ -466,12 +474,12 @@ pub(super) mod tests {
 
         let gap = LineHash::of(text(6).as_bytes());
         assert_eq!(file.mend(), Some((3, Some(LineHash::of(text(2).as_bytes())))));
-        assert!(!file.write_gap(text(6).as_bytes(), gap), "the disk is still full");
+        assert!(!file.write_gap(text(6).as_bytes(), 6, gap), "the disk is still full");
         assert_eq!(append(&mut file, [7]), 1);
 
         file.disk.room = None;
         assert_eq!(file.mend().unwrap().0, 4);
-        assert!(file.write_gap(text(8).as_bytes(), gap));
+        assert!(file.write_gap(text(8).as_bytes(), 8, gap));
         assert_eq!(append(&mut file, [9]), 0);
         assert_eq!(seqs(&settings.path), [1, 2, 8, 9]);
         assert_eq!(file.missing, 0);
@@ -481,7 +489,10 @@ pub(super) mod tests {
     fn two_processes_never_write_one_file() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(&dir, 1 << 20, 3);
-        let _first = JsonlFile::open(settings.clone(), "requests go on").unwrap();
-        assert_eq!(JsonlFile::open(settings, "requests go on").unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let _first = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+        assert_eq!(
+            JsonlFile::open(settings, Chain::PLAIN, "requests go on").unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
     }
 }

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::verify::{Line, Place, Verified, Walk};
+use super::verify::{Known, Line, Place, Verified, Walk};
 use super::{Beside, Request};
-use crate::record::line::LineHash;
 
 /// More rotated files than a configuration can ask for.
 const MAX_FILES: usize = 1000;
@@ -79,8 +78,8 @@ pub(super) fn requests(path: &Path, since: i64, each: &mut dyn FnMut(&Request<'_
     Ok(beside)
 }
 
-pub(super) fn verify(path: &Path) -> io::Result<Verified> {
-    let mut walk = Walk::new(path.display().to_string());
+pub(super) fn verify(path: &Path, known: &Known) -> io::Result<Verified> {
+    let mut walk = Walk::new(path.display().to_string(), known);
     lines(path, |place, line, whole| {
         let fields = serde_json::from_slice::<Fields<'_>>(line).ok();
         match fields {
@@ -91,7 +90,7 @@ pub(super) fn verify(path: &Path) -> io::Result<Verified> {
                 &Line {
                     seq: fields.seq,
                     prev: &fields.prev,
-                    hash: LineHash::of(line).to_string(),
+                    text: line,
                     gap: (fields.kind == "gap").then_some((&*fields.reason, fields.dropped)),
                 },
             ),

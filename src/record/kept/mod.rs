@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use crate::policy::text::parse_duration;
 
-pub use verify::{Finding, Verified};
+pub use verify::{Finding, Head, Known, Verified};
 
 /// Where records were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,14 +116,14 @@ impl Kept {
         }
     }
 
-    /// Walks all lines in order and computes their hashes again.
+    /// Walks all lines in order and computes their hashes again, by the keys that are known.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn verify(&self) -> Result<Verified, KeptError> {
+    pub fn verify(&self, known: &Known) -> Result<Verified, KeptError> {
         match self {
-            Self::Jsonl(path) => jsonl::verify(path).map_err(|error| self.error(&error)),
-            Self::Sqlite(path) => sqlite::verify(path).map_err(|error| self.error(&error)),
+            Self::Jsonl(path) => jsonl::verify(path, known).map_err(|error| self.error(&error)),
+            Self::Sqlite(path) => sqlite::verify(path, known).map_err(|error| self.error(&error)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::verify::{Line, Place, Verified, Walk};
+use super::verify::{Known, Line, Place, Verified, Walk};
 use super::{Beside, Request, Wanted};
 use crate::record::history::schema::{COLUMNS, stored};
 
@@ -62,9 +62,9 @@ pub(super) fn requests(
     Ok(beside)
 }
 
-pub(super) fn verify(path: &Path) -> rusqlite::Result<Verified> {
+pub(super) fn verify(path: &Path, known: &Known) -> rusqlite::Result<Verified> {
     let connection = open(path)?;
-    let mut walk = Walk::new(path.display().to_string());
+    let mut walk = Walk::new(path.display().to_string(), known);
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM records ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -75,8 +75,8 @@ pub(super) fn verify(path: &Path) -> rusqlite::Result<Verified> {
         };
         let gap = (line.kind == "gap" && line.reason != OTHERS)
             .then_some((line.reason.as_str(), line.dropped.unwrap_or_default()));
-        let hash = line.hash().to_string();
-        walk.line(Place::Row(seq), &Line { seq: line.seq, prev: &line.prev, hash, gap });
+        let text = line.text();
+        walk.line(Place::Row(seq), &Line { seq: line.seq, prev: &line.prev, text: &text, gap });
     }
     Ok(walk.finish())
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::record::chain::Chain;
+use crate::record::chain::tests::keyed;
 use crate::record::line::tests::denied;
 use crate::record::{Jsonl, Kind, Record, Recorder, Settings, Sqlite, Terminal, Verdict};
 
@@ -19,6 +21,7 @@ fn folder(records: u64) -> tempfile::TempDir {
             keep: Duration::from_secs(1 << 33),
             max_size: 1 << 40,
         }),
+        chain_key: None,
         required: false,
         redact: crate::record::Redact::default(),
         max_destinations: 10,
@@ -98,21 +101,21 @@ fn what_is_not_there_or_something_else_is_an_error() {
 fn a_chain_that_nobody_touched_is_whole_over_its_files() {
     let dir = folder(30);
     for kept in both(dir.path()) {
-        let verified = kept.verify().unwrap();
+        let verified = kept.verify(&Known::default()).unwrap();
         assert_eq!((verified.lines, verified.first, verified.last, verified.faults), (31, 1, 31, 0), "{verified:?}");
         assert_eq!(verified.findings, []);
     }
     // The oldest file went: that is no fault, and is said.
     let oldest = (1..100).rev().map(|n| dir.path().join(format!("records.jsonl.{n}"))).find(|path| path.exists());
     std::fs::remove_file(oldest.unwrap()).unwrap();
-    let verified = both(dir.path())[0].verify().unwrap();
+    let verified = both(dir.path())[0].verify(&Known::default()).unwrap();
     assert!(verified.is_whole() && verified.first > 1, "{verified:?}");
     assert!(verified.findings[0].what.contains("is not kept any more"), "{verified:?}");
 }
 
 /// The places and words of what is wrong.
 fn faults(kept: &Kept) -> Vec<String> {
-    let verified = kept.verify().unwrap();
+    let verified = kept.verify(&Known::default()).unwrap();
     let faults: Vec<_> = verified.findings.iter().filter(|finding| finding.fault).collect();
     assert_eq!(verified.faults, faults.len() as u64);
     let name = |place: &str| place.rsplit('/').next().unwrap().to_owned();
@@ -181,6 +184,7 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
             keep: Duration::from_secs(1 << 33),
             max_size: 1 << 40,
         }),
+        chain_key: None,
         required: false,
         redact: crate::record::Redact::default(),
         max_destinations: 10,
@@ -189,7 +193,7 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
     });
     drop(recorder);
     for kept in both(dir.path()) {
-        let verified = kept.verify().unwrap();
+        let verified = kept.verify(&Known::default()).unwrap();
         assert!(verified.is_whole() && verified.last == 5, "{verified:?}");
         assert_eq!(verified.findings[0].what, "a gap, of records that are missing: 1 (restart)");
         assert_eq!(kept.requests(Wanted::Report, None, |_| {}).unwrap().missing, [("restart".to_owned(), 1)]);
@@ -231,5 +235,115 @@ pub(crate) fn request(ms: i64, decision: &'static str, host: &'static str) -> Re
         host,
         port: 443,
         address: "",
+    }
+}
+
+/// A file of five lines, each by the key of this index: 0 for none.
+fn chained(dir: &Path, chains: &[Chain], by: [usize; 5]) -> std::path::PathBuf {
+    let mut lines: Vec<String> = Vec::new();
+    for (line, by) in by.into_iter().enumerate() {
+        let seq = line as u64 + 1;
+        let prev = lines.last().map(|before| chains[by].hash(before.as_bytes()));
+        let body = crate::record::line::Body::Record(Box::new(denied(seq, &format!("h{seq}.test:443"))));
+        lines.push(crate::record::RecordLine { seq, prev, body, client: None }.to_json());
+    }
+    let path = dir.join("records.jsonl");
+    std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+    path
+}
+
+/// What is wrong by these keys, and what else is said, as seq and the words behind it.
+fn said(path: &Path, keys: &[&Chain], heads: &[&str]) -> (Vec<String>, Vec<String>) {
+    let keys = keys.iter().map(|chain| (*chain).clone()).collect();
+    let known = Known { keys, heads: heads.iter().map(|head| head.parse().unwrap()).collect() };
+    let verified = Kept::of_file(path.to_owned()).unwrap().verify(&known).unwrap();
+    let shown = |finding: &Finding| {
+        format!("{}: {}", finding.place.rsplit('/').next().unwrap().replace("records.jsonl:", ""), finding.what)
+    };
+    let (faults, notes) = verified.findings.iter().partition::<Vec<_>, _>(|finding| finding.fault);
+    assert_eq!(verified.faults, faults.len() as u64);
+    (faults.into_iter().map(shown).collect(), notes.into_iter().map(shown).collect())
+}
+
+#[test]
+fn a_key_tells_a_forger_from_a_change_and_another_key_from_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let chains = [Chain::PLAIN, keyed("the first key 0123"), keyed("the second key 012")];
+    let [_, one, two] = &chains;
+    let id = |chain: &Chain| crate::record::chain::shown(chain.key().unwrap());
+    const CHANGED: &str = "its `prev` is not the hash of the line before: one of the two was changed";
+    const NONE: &str = "from here on the chain has no key: whoever can write here can have written this";
+    const ALL: &str = "no line here is by a key: whoever can write here can have written all of it";
+    let other = format!("from here on the chain has another key than was given (its id is {}): not checked", id(one));
+    let unknown = format!("from here on the chain has a key that was not given (its id is {}): not checked", id(one));
+    let (at, no) = (|seq: u64, what: &str| vec![format!("{seq}: {what}")], Vec::new);
+    for (by, keys, faults, notes) in [
+        ([0; 5], &[][..], no(), no()),
+        ([1; 5], &[one], no(), no()),
+        ([1; 5], &[two, one], no(), no()),
+        ([1; 5], &[two], at(2, &other), no()),
+        ([1; 5], &[], at(2, &unknown), no()),
+        ([0; 5], &[one], vec![format!("records.jsonl: {ALL}")], no()),
+        // Switched on, changed, switched off.
+        ([0, 0, 0, 1, 1], &[one], no(), at(4, "from here on the chain has a key")),
+        ([1, 1, 1, 2, 2], &[one, two], no(), at(4, "from here on the chain has another key")),
+        ([1, 1, 1, 2, 2], &[two], at(2, &other), at(4, "from here on the chain has another key")),
+        ([1, 1, 1, 0, 0], &[one], at(4, NONE), no()),
+        ([1, 1, 1, 0, 0], &[], at(2, &unknown), no()),
+    ] {
+        assert_eq!(said(&chained(dir.path(), &chains, by), keys, &[]), (faults, notes), "{by:?} by {keys:?}");
+    }
+
+    let path = chained(dir.path(), &chains, [1; 5]);
+    let whole: Vec<String> = std::fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    let with = |change: fn(&mut Vec<String>)| {
+        let mut lines = whole.clone();
+        change(&mut lines);
+        std::fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        said(&path, &[one], &[]).0
+    };
+    assert_eq!(with(|lines| lines[2] = lines[2].replace("deny", "deni")), at(4, CHANGED));
+    assert_eq!(with(|lines| _ = lines.remove(2)), at(3, "the line before it is missing (seq 3)"));
+    assert_eq!(with(|lines| lines.swap(2, 3)).len(), 2);
+    // Somebody without the key who numbers the rest anew and takes over its old hashes.
+    let renumbered = with(|lines| {
+        lines.remove(2);
+        lines[2] = lines[2].replace("\"seq\":4", "\"seq\":3");
+        lines[3] = lines[3].replace("\"seq\":5", "\"seq\":4");
+    });
+    assert_eq!(renumbered, [format!("3: {CHANGED}"), format!("4: {CHANGED}")]);
+    assert_eq!(with(|lines| lines.truncate(3)), no(), "the end is not to be missed without a head");
+}
+
+#[test]
+fn a_head_finds_what_is_missing_at_the_end_and_a_chain_that_was_computed_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let chains = [Chain::PLAIN, keyed("the first key 0123")];
+    for key in [0, 1] {
+        let keys = if key == 0 { vec![] } else { vec![&chains[1]] };
+        let path = chained(dir.path(), &chains, [key; 5]);
+        let head = |path: &Path| {
+            let known = Known { keys: keys.iter().map(|chain| (*chain).clone()).collect(), heads: vec![] };
+            Kept::of_file(path.to_owned()).unwrap().verify(&known).unwrap().head
+        };
+        let last = head(&path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let first_three: String = text.lines().take(3).map(|line| format!("{line}\n")).collect();
+        std::fs::write(&path, &first_three).unwrap();
+        let third = head(&path);
+        assert_eq!(said(&path, &keys, &[&third]).0, [""; 0]);
+        let missing = "records.jsonl: ends with seq 3; the head that was given is 5: the end is missing";
+        assert_eq!(said(&path, &keys, &[&third, &last]).0, [missing]);
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(said(&path, &keys, &[&third, &last]).0, [""; 0]);
+        // By whoever has the key.
+        let anew = text.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
+        let forged = text.lines().nth(2).unwrap().replace("h3.test", "h4.test");
+        std::fs::write(&path, format!("{}\n{}\n{forged}\n", anew[0], anew[1])).unwrap();
+        let changed = "3: it is not the line of the head that was given: it, or one before it, was changed";
+        assert_eq!(said(&path, &keys, &[&third]).0, [changed]);
+    }
+    for wrong in ["", "5", "5:", "x:0123456789abcdef0123456789abcdef", "5:0123"] {
+        assert!(wrong.parse::<Head>().is_err(), "{wrong}");
     }
 }

@@ -1,15 +1,45 @@
 //! The chain, walked.
 //!
 //! A line's `prev` is the hash of the line before it, and `seq` counts on by one; only a `gap` may jump. So a line that
-//! was changed, taken out or put in shows at the next one. Not to be found: a change of the very last line, lines missing
-//! at the end or the beginning, and a chain that somebody computed anew.
+//! was changed, taken out, put in or moved shows at the next one. Whether somebody computed the chain anew shows where it
+//! has a key and the key is known here. Not to be found from the lines: a change of the very last one, and lines missing
+//! at the end or the beginning; a head that was kept elsewhere finds these, and with it a chain computed anew as well.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::record::chain::{Chain, KeyId, LineHash, shown};
+
 /// Findings that are kept; what is broken in a thousand places is broken.
 const MAX_FINDINGS: usize = 100;
+
+/// What is known of a chain beside its lines.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// By which keys it may be. If there are any, a chain without a key is a fault.
+    pub keys: Vec<Chain>,
+    /// Where it stood, by somebody else's notes.
+    pub heads: Vec<Head>,
+}
+
+/// Where a chain stood: a line's `seq` and hash, written `SEQ:HASH`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    seq: u64,
+    hash: LineHash,
+}
+
+impl FromStr for Head {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split_once(':').and_then(|(seq, hash)| Some((seq.parse().ok()?, LineHash::parse(hash)?)));
+        let (seq, hash) = parts.ok_or("no head, which is SEQ:HASH as in the log's \"chain of records\"")?;
+        Ok(Self { seq, hash })
+    }
+}
 
 /// What a walk along a chain found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +52,8 @@ pub struct Verified {
     pub first: u64,
     /// The last line's.
     pub last: u64,
+    /// Where the chain stands now, as [`Head`] is written; empty without a line, or where its key is not known.
+    pub head: String,
     /// How many places are wrong.
     pub faults: u64,
     /// The first of them, and what else is worth knowing.
@@ -31,7 +63,7 @@ pub struct Verified {
 /// One thing that a walk came upon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `FILE:LINE`, or `seq N` in a database.
+    /// `FILE:LINE`, or `seq N` in a database; the file for what is no line's.
     pub place: String,
     /// Whether something is missing or was changed.
     pub fault: bool,
@@ -51,6 +83,7 @@ impl Verified {
 pub(super) enum Place<'a> {
     Line(&'a Path, u64),
     Row(i64),
+    Whole,
 }
 
 /// What a walk needs of a line.
@@ -58,26 +91,37 @@ pub(super) enum Place<'a> {
 pub(super) struct Line<'a> {
     pub(super) seq: u64,
     pub(super) prev: &'a str,
-    pub(super) hash: String,
+    /// As it was written.
+    pub(super) text: &'a [u8],
     /// Of a gap that is this sink's: its reason, and how many records are missing.
     pub(super) gap: Option<(&'a str, u64)>,
 }
 
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(super) struct Walk<'a> {
     so_far: Verified,
-    /// The line before: its hash, or none where that could not be known.
-    before: Option<Option<String>>,
+    known: &'a Known,
+    /// The line before: its text, or none where that could not be known.
+    before: Option<Option<Vec<u8>>>,
+    /// By which key lines are here; none as long as no line has told.
+    key: Option<Option<KeyId>>,
+    /// Which heads' lines were met.
+    met: Vec<u64>,
 }
 
-impl Walk {
-    pub(super) fn new(source: String) -> Self {
-        let so_far = Verified { source, lines: 0, first: 0, last: 0, faults: 0, findings: Vec::new() };
-        Self { so_far, before: None }
+impl<'a> Walk<'a> {
+    pub(super) fn new(source: String, known: &'a Known) -> Self {
+        let head = String::new();
+        let so_far = Verified { source, lines: 0, first: 0, last: 0, head, faults: 0, findings: Vec::new() };
+        Self { so_far, known, before: None, key: None, met: Vec::new() }
     }
 
     pub(super) fn line(&mut self, place: Place<'_>, line: &Line<'_>) {
         let expected = self.so_far.last + 1;
+        let prev = LineHash::parse(line.prev);
+        if let Some(prev) = prev {
+            self.follow_key(place, prev.key());
+        }
         match self.before.take() {
             None => {
                 self.so_far.first = line.seq;
@@ -96,7 +140,14 @@ impl Walk {
                     _ => {}
                 }
                 // Where lines are missing, the hash cannot fit: that is said already.
-                let fits = before.is_none_or(|before| before == line.prev);
+                let fits = match (before, prev) {
+                    (None, _) => true,
+                    // A key that is not known was said already.
+                    (Some(before), Some(prev)) => {
+                        self.chain(prev.key()).is_none_or(|chain| chain.hash(&before) == prev)
+                    }
+                    (Some(_), None) => false,
+                };
                 if !fits && (!jumps || line.gap.is_some()) {
                     let what = "its `prev` is not the hash of the line before: one of the two was changed";
                     self.note(place, true, what.to_owned());
@@ -115,7 +166,59 @@ impl Walk {
         let in_place = line.seq >= expected || self.so_far.lines == 0;
         self.so_far.lines += 1;
         self.so_far.last = self.so_far.last.max(line.seq);
-        self.before = Some(in_place.then(|| line.hash.clone()));
+        self.before = Some(in_place.then(|| line.text.to_vec()));
+        self.compare_heads(place, line);
+    }
+
+    /// Notes where lines go over to another key, or to none.
+    fn follow_key(&mut self, place: Place<'_>, key: Option<KeyId>) {
+        let before = self.key.replace(key);
+        if before == Some(key) {
+            return;
+        }
+        let wanted = !self.known.keys.is_empty();
+        match (before.flatten(), key) {
+            (_, Some(id)) if self.chain(key).is_none() => {
+                let whose = if wanted { "another key than was given" } else { "a key that was not given" };
+                self.note(
+                    place,
+                    true,
+                    format!("from here on the chain has {whose} (its id is {}): not checked", shown(id)),
+                );
+            }
+            (Some(_), None) if wanted => {
+                let what = "from here on the chain has no key: whoever can write here can have written this";
+                self.note(place, true, what.to_owned());
+            }
+            (Some(_), Some(_)) => self.note(place, false, "from here on the chain has another key".to_owned()),
+            (None, Some(_)) if before.is_some() => {
+                self.note(place, false, "from here on the chain has a key".to_owned());
+            }
+            (_, None) | (None, Some(_)) => {}
+        }
+    }
+
+    /// The chain by this key, if it is known.
+    fn chain(&self, key: Option<KeyId>) -> Option<&'a Chain> {
+        match key {
+            None => Some(&Chain::PLAIN),
+            Some(_) => self.known.keys.iter().find(|chain| chain.key() == key),
+        }
+    }
+
+    fn compare_heads(&mut self, place: Place<'_>, line: &Line<'_>) {
+        let known = self.known;
+        for head in known.heads.iter().filter(|head| head.seq == line.seq) {
+            self.met.push(head.seq);
+            match self.chain(head.hash.key()) {
+                Some(chain) if chain.hash(line.text) == head.hash => {}
+                Some(_) => {
+                    let what = "it is not the line of the head that was given: it, or one before it, was changed";
+                    self.note(place, true, what.to_owned());
+                }
+                None => self.note(place, true, "the head that was given has a key that was not".to_owned()),
+            }
+        }
     }
 
     /// A line that is no record.
@@ -133,8 +236,37 @@ impl Walk {
         self.note(place, false, "this line has no end: it is being written, or a crash cut it off".to_owned());
     }
 
-    pub(super) fn finish(self) -> Verified {
+    pub(super) fn finish(mut self) -> Verified {
+        let known = self.known;
+        if !known.keys.is_empty() && self.so_far.lines > 1 && self.key.flatten().is_none() && !self.has_faults() {
+            let what = "no line here is by a key: whoever can write here can have written all of it";
+            self.note(Place::Whole, true, what.to_owned());
+        }
+        for Head { seq, .. } in
+            known.heads.iter().filter(|head| !self.met.contains(&head.seq)).copied().collect::<Vec<_>>()
+        {
+            let what = match self.so_far.last {
+                last if last < seq => {
+                    format!("ends with seq {last}; the head that was given is {seq}: the end is missing")
+                }
+                _ if seq < self.so_far.first => format!("the line of the head {seq} is not kept any more"),
+                _ => format!("the line of the head {seq} is missing"),
+            };
+            self.note(Place::Whole, true, what);
+        }
+        if let Some(Some(text)) = &self.before {
+            let chain = match self.key {
+                Some(key) => self.chain(key),
+                None => known.keys.first().or(Some(&Chain::PLAIN)),
+            };
+            self.so_far.head =
+                chain.map_or_else(String::new, |chain| format!("{}:{}", self.so_far.last, chain.hash(text)));
+        }
         self.so_far
+    }
+
+    fn has_faults(&self) -> bool {
+        self.so_far.faults > 0
     }
 
     fn note(&mut self, place: Place<'_>, fault: bool, what: String) {
@@ -143,6 +275,7 @@ impl Walk {
             let place = match place {
                 Place::Line(path, number) => format!("{}:{number}", path.display()),
                 Place::Row(seq) => format!("seq {seq}"),
+                Place::Whole => self.so_far.source.clone(),
             };
             self.so_far.findings.push(Finding { place, fault, what });
         }

@@ -43,6 +43,9 @@ impl Proxy {
         fs::write(dir.path().join("policy.toml"), &settings.policy).unwrap();
         write_secret(&dir.path().join("admin.token"), TOKEN);
         fs::write(dir.path().join("outgate.toml"), settings.config(dir.path(), &port, &admin, &names)).unwrap();
+        for (name, content) in &settings.files {
+            write_secret(&dir.path().join(name), content);
+        }
         let output = Arc::new(Mutex::new(Vec::new()));
         let child = spawn(dir.path(), &settings, &output);
         let mut proxy = Self { child, dir, port, admin, names, settings, output };

@@ -17,6 +17,7 @@ pub struct Settings {
     pub(super) no_token_file: bool,
     pub(super) no_records_file: bool,
     pub(super) disk: Option<String>,
+    pub(super) files: Vec<(String, String)>,
 }
 
 /// A policy named `test` of this revision, that says `rest` beside.
@@ -89,6 +90,12 @@ impl Settings {
     /// Without a file of records: they stay in memory.
     pub fn no_records_file(mut self) -> Self {
         self.no_records_file = true;
+        self
+    }
+
+    /// A file in the proxy's folder, for its owner alone.
+    pub fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.push((name.to_owned(), content.to_owned()));
         self
     }
 
