@@ -367,6 +367,7 @@ fn record_settings(config: &Config, listeners: &[Listener], workers: usize, term
         path,
         max_size: config.record.max_size,
         files: config.record.files,
+        keep: config.record.keep,
     });
     let sqlite = config.record.sqlite.clone().map(|path| record::Sqlite {
         path,

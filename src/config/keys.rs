@@ -145,7 +145,7 @@ pub(super) const SQLITE_MAX_SIZE: Key =
     Key::new("sqlite-max-size", Shape::Size(MIB, 1024 * GIB), "The size of the database; the oldest records go first.")
         .default("\"2 GiB\"");
 pub(super) const KEEP: Key =
-    Key::new("keep", Shape::Duration(HOUR, YEARS), "For how long the database keeps records.").default("\"90d\"");
+    Key::new("keep", Shape::Duration(HOUR, YEARS), "For how long records are kept.").default("\"90d\"");
 pub(super) const REDACTED: [(&str, Redacted); 2] = [("client", Redacted::Client), ("path", Redacted::Path)];
 pub(super) const REDACT: Key =
     Key::new("redact", Shape::Choices(&words(&REDACTED)), "What records leave out: a client becomes a keyed hash.");

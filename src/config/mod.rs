@@ -124,7 +124,7 @@ pub struct RecordConfig {
     pub sqlite: Option<PathBuf>,
     /// How many bytes of the database may be in use; the oldest records go first.
     pub sqlite_max_size: u64,
-    /// For how long the database keeps records.
+    /// For how long records are kept, in the files and in the database.
     pub keep: Duration,
     /// What is left out of records.
     pub redact: Vec<Redacted>,

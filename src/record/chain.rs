@@ -34,7 +34,7 @@ pub(super) type KeyId = [u8; 4];
 
 /// Half a hash of a line: 128 bits. Of the two halves nothing is lost: what finds accidents needs far less, and a keyed
 /// hash may be cut to half (RFC 2104 §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LineHash {
     key: Option<KeyId>,
     half: [u8; 16],

@@ -5,8 +5,8 @@
 //! `decide_us`, `dial_ms` and `duration_ms` have up to three decimals. `prev` is the first half of the SHA-256 of the
 //! line before, without its line feed, in hexadecimal, or with a key its HMAC behind the key's id and a colon; "" in a file's very first line, and everywhere while nothing
 //! writes lines (nobody could check it). A `gap` has one column more, `dropped`; its reason is `buffer_full` (a worker
-//! handed in more than was fetched), `write_failed` (missing in the file), `sqlite_failed` (missing in the database) or
-//! `restart` (see [`GapCause::Restart`]). A line that gave its place to another sink's gap is no loss.
+//! handed in more than was fetched), `write_failed` (missing in the file), `sqlite_failed` (missing in the database),
+//! `restart` (see [`GapCause::Restart`]) or `aged` (none; what was before may be removed by its age). A line that gave its place to another sink's gap is no loss.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -56,6 +56,8 @@ pub(super) enum GapCause {
     /// The process before this one ended without its last word: tunnels without an end, or lines that one sink has and
     /// this one has not.
     Restart,
+    /// None are missing: lines before may have been removed because of their age.
+    Aged,
 }
 
 impl GapCause {
@@ -65,6 +67,7 @@ impl GapCause {
             Self::WriteFailed => "write_failed",
             Self::SqliteFailed => "sqlite_failed",
             Self::Restart => "restart",
+            Self::Aged => "aged",
         }
     }
 }

@@ -63,12 +63,14 @@ pub struct Settings {
 /// A file of JSON Lines.
 #[derive(Clone, Debug)]
 pub struct Jsonl {
-    /// The live file; older ones are beside it, with `.1`, `.2` … behind the name.
+    /// The live file; older ones are beside it, with `.1`, `.2.gz`, `.3.gz` … behind the name.
     pub path: PathBuf,
     /// Bytes at which it is rotated.
     pub max_size: u64,
     /// How many files there are, with the live one.
     pub files: usize,
+    /// For how long records are kept, if that is not too many of them.
+    pub keep: Duration,
 }
 
 /// What standard error shows of records.

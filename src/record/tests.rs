@@ -30,7 +30,7 @@ fn settings() -> Settings {
 }
 
 fn with_file(path: &Path, max_size: u64) -> Settings {
-    Settings { jsonl: Some(Jsonl { path: path.to_owned(), max_size, files: 100 }), ..settings() }
+    Settings { jsonl: Some(Jsonl { path: path.to_owned(), max_size, files: 100, keep: Duration::MAX }), ..settings() }
 }
 
 fn deny(worker: &WorkerRecorder, to: &str, reason: DenyReason) {
@@ -172,14 +172,16 @@ fn whatever_happens_at_once_counts_records_and_destinations_agree_to_the_unit() 
 
 #[test]
 fn a_full_buffer_drops_and_the_gap_says_how_many() {
-    let recorder = Recorder::start(Settings { ring: 100_000, ..settings() }).unwrap();
+    let recorder = Recorder::start(Settings { ring: 100_000, required: true, ..settings() }).unwrap();
     let worker = recorder.worker(0);
     {
         // The writer stands still at its first line, as it would at a disk that hangs.
         let _held = lock(&recorder.shared().ring);
         (0..40_000).for_each(|_| allow(&worker));
+        assert!(worker.must_refuse(), "there is no room for another");
     }
     recorder.flush();
+    assert!(!worker.must_refuse(), "there is again");
     let totals = recorder.totals();
     assert_eq!((totals.requests, totals.records + totals.dropped), (40_000, 40_000), "all are counted");
     assert!(totals.dropped >= 40_000 - 2 * MAX_BUFFERED as u64);
@@ -207,12 +209,16 @@ fn the_file_goes_on_over_rotation_and_restart_and_loses_only_a_torn_line() {
         shown
     };
     let all = || {
-        let rotated = |n: usize| dir.path().join(format!("records.jsonl.{n}"));
-        let count = (1..).take_while(|n| rotated(*n).exists()).count();
-        let files = (1..=count).rev().map(rotated).chain([path.clone()]);
+        use super::jsonl::files::{compressed, numbered, open_lines, rotated};
+        let numbers = rotated(&path).unwrap().into_iter().rev().chain([0]);
+        let files =
+            numbers.map(|n| open_lines(&numbered(&path, n)).or_else(|_| open_lines(&compressed(&path, n))).unwrap());
         files
-            .inspect(|file| assert!(file.metadata().unwrap().len() <= 2_000))
-            .flat_map(|file| lines(&file))
+            .flat_map(|file| {
+                let lines: Vec<_> = std::io::BufRead::lines(file).map(Result::unwrap).collect();
+                assert!(lines.iter().map(|line| line.len() + 1).sum::<usize>() <= 2_000);
+                lines
+            })
             .collect::<Vec<_>>()
     };
     let first = run(10);

@@ -27,6 +27,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// second.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Between two looks at how old the file is, which is rotated after days.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// Lets nobody wait for a writer that is no more, however it ended.
 struct Farewell(Arc<Shared>);
 
@@ -53,6 +56,8 @@ pub(super) struct Writer {
     history: Option<History>,
     /// Tunnels that were open when the process before this one ended without its last word.
     torn_off: u64,
+    /// When the file's age is looked at next.
+    look_at: Instant,
     terminal: Option<TerminalSink>,
     redaction: Option<Arc<Redaction>>,
     /// Reused for each line's JSON.
@@ -80,6 +85,7 @@ impl Writer {
             jsonl: None,
             history: None,
             torn_off: 0,
+            look_at: Instant::now(),
             terminal,
             redaction,
             json: Vec::new(),
@@ -173,6 +179,7 @@ impl Writer {
             jsonl.and_then(JsonlFile::sync_at),
             jsonl.and_then(JsonlFile::retry_at),
             self.hourly.as_ref().map(Hourly::next),
+            jsonl.map(|_| self.look_at),
             self.terminal.as_ref().and_then(TerminalSink::due_at),
         ];
         times.into_iter().flatten().min()
@@ -213,6 +220,7 @@ impl Writer {
         if dropped > 0 {
             self.gap(dropped, GapCause::BufferFull);
         }
+        self.rotate_by_age(now);
         if let Some(jsonl) = &mut self.jsonl {
             add(&shared.lost.jsonl, jsonl.write_out());
             shared.health.set(Want::Jsonl, jsonl.retry_at().is_some());
@@ -226,6 +234,19 @@ impl Writer {
         if let Some(terminal) = &mut self.terminal {
             terminal.close_window(now);
             add(&shared.lost.terminal, terminal.write_out());
+        }
+    }
+
+    /// Rotates a file that is too old. The line behind says so; it also keeps the sequence, when all others are removed.
+    fn rotate_by_age(&mut self, now: Instant) {
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK_EVERY;
+        if let Some(jsonl) = &mut self.jsonl
+            && jsonl.rotate_by_age(SystemTime::now())
+        {
+            self.gap(0, GapCause::Aged);
         }
     }
 

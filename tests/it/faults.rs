@@ -265,3 +265,22 @@ fn half_a_line_and_half_a_log_are_mended_and_what_is_missing_is_said() {
         assert!(verified.stdout.contains("fault") == (verified.code == Some(1)), "{verified:?}");
     }
 }
+
+#[test]
+fn a_damaged_database_is_set_aside_and_said_and_a_new_one_begun() {
+    let mut proxy = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"").start();
+    (0..3).for_each(|_| assert_eq!(proxy.connect("no.test:443").1.status(), 403));
+    until("they are in the database", || (rows(&proxy).len() == 3).then_some(()));
+    assert_eq!(proxy.stop(), Some(0));
+    let mut bytes = fs::read(proxy.path("history.db")).unwrap();
+    bytes[4096..].fill(0x5a);
+    fs::write(proxy.path("history.db"), &bytes).unwrap();
+    proxy.start_again();
+    assert_eq!(proxy.connect("no.test:443").1.status(), 403);
+    until("a new one has what came since", || (rows(&proxy).len() == 1).then_some(()));
+    assert_eq!(proxy.records(4).len(), 4, "the file has all");
+    assert_eq!(said(&proxy, "the history is damaged; it was set aside and a new one begun"), 1);
+    let names = fs::read_dir(proxy.path("")).unwrap().map(|entry| entry.unwrap().path());
+    let aside: Vec<_> = names.filter(|path| path.to_str().unwrap().contains("history.db.damaged-")).collect();
+    assert!(aside.iter().any(|path| fs::read(path).unwrap() == bytes), "not a byte of it was changed: {aside:?}");
+}

@@ -7,15 +7,21 @@
 //! - Mode 0600 for a new file; one process at a time (an advisory lock).
 //! - A file that somebody moves, deletes or cuts off is noticed before the next write: lines go on in a new one under the
 //!   old name, and the chain with them. No signal is needed for it.
+//! - The file is rotated at `max-size`, and at the latest when its first line is a `files`-th of `keep` old; so nothing stays
+//!   in it for longer than `keep`, and no file is removed much before its last line is that old ([`archive`]).
 //! - Only regular files: a pipe that nobody reads would hold every record up.
 //!
 //! Deliberately not done: keeping lines in memory until the disk has room again. That would only move the loss.
 
+mod archive;
+pub(super) mod files;
+
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use self::archive::Archive;
+use self::files::{begun, compressed, numbered, remove, rename, time_of};
 use super::Jsonl;
 use super::chain::{Chain, LineHash};
 use super::retry::{Retry, mend_of};
@@ -35,6 +41,7 @@ const ROOM: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct JsonlFile {
     settings: Jsonl,
+    archive: Archive,
     chain: Chain,
     live: Option<Live>,
     /// The last line that is whole in the files: its `seq` and hash.
@@ -60,6 +67,8 @@ struct Live {
     size: u64,
     /// Beyond this size it is rotated.
     rotate_at: u64,
+    /// When the request of its first line began.
+    begun: Option<SystemTime>,
 }
 
 /// Which file it is, whatever its name: device and number.
@@ -79,6 +88,7 @@ impl JsonlFile {
         }
         chain.notice_change(&settings.path, tail.seq, &tail.prev);
         let file = Self {
+            archive: Archive::start(&settings.path, settings.keep)?,
             settings,
             chain,
             live: Some(live),
@@ -133,6 +143,9 @@ impl JsonlFile {
         if let Some((end, last, _)) = whole.checked_sub(1).and_then(|last| ends.get(last)) {
             self.last = Some(*last);
             if let Some(live) = &mut self.live {
+                if live.size == 0 {
+                    live.begun = time_of(&pending);
+                }
                 live.size += *end as u64;
             }
             self.unsynced_since.get_or_insert_with(Instant::now);
@@ -274,17 +287,34 @@ impl JsonlFile {
         }
     }
 
+    /// Rotates a file whose first line is too old for it to grow on. Whether it did.
+    pub(super) fn rotate_by_age(&mut self, now: SystemTime) -> bool {
+        self.archive.wake();
+        let most = self.settings.keep / u32::try_from(self.settings.files.max(1)).unwrap_or(u32::MAX);
+        let begun = self.live.as_ref().filter(|live| live.size > 0).and_then(|live| live.begun);
+        // Where the clock was stepped back, a line from the future is young.
+        let is_old = begun.and_then(|begun| now.duration_since(begun).ok()).is_some_and(|age| age >= most);
+        if is_old {
+            self.write_out();
+            self.rotate();
+        }
+        is_old
+    }
+
     /// path → path.1 → path.2 …, so that there are `files` of them with the live one.
     fn rotate(&mut self) {
         self.sync();
         let Some(live) = &mut self.live else { return };
         let path = &self.settings.path;
         let renamed = if self.settings.files > 1 {
-            (0..self.settings.files - 1).rev().try_for_each(|n| {
-                match std::fs::rename(numbered(path, n), numbered(path, n + 1)) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                    other => other,
-                }
+            self.archive.with_names(|| {
+                let last = self.settings.files - 1;
+                remove(&compressed(path, last))?;
+                remove(&numbered(path, last))?;
+                (0..last).rev().try_for_each(|n| {
+                    rename(&compressed(path, n), &compressed(path, n + 1))?;
+                    rename(&numbered(path, n), &numbered(path, n + 1))
+                })
             })
         } else {
             live.file.set_len(0)
@@ -301,6 +331,7 @@ impl JsonlFile {
             Ok((live, _)) => self.live = Some(live),
             Err(error) => self.fail(&error),
         }
+        self.archive.wake();
     }
 }
 
@@ -339,7 +370,8 @@ fn open_live(settings: &Jsonl, chain: &Chain) -> io::Result<(Live, Tail)> {
         tracing::warn!(path = %settings.path.display(), bytes = torn, "the last record was torn and has been cut off");
     }
     let identity = identity(&file.metadata()?);
-    Ok((Live { file, identity, size: tail.whole, rotate_at: settings.max_size }, tail))
+    let begun = (tail.whole > 0).then(|| begun(&settings.path)).flatten();
+    Ok((Live { file, identity, size: tail.whole, rotate_at: settings.max_size, begun }, tail))
 }
 
 fn identity(file: &Metadata) -> Identity {
@@ -364,18 +396,10 @@ fn has_room(_: &Live) -> io::Result<()> {
     Ok(())
 }
 
-/// `path` for 0, else `path.n`.
-fn numbered(path: &Path, n: usize) -> PathBuf {
-    if n == 0 {
-        return path.to_owned();
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{n}"));
-    name.into()
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// A disk with room for so many bytes.
@@ -397,7 +421,7 @@ pub(super) mod tests {
     }
 
     fn settings(dir: &tempfile::TempDir, max_size: u64, files: usize) -> Jsonl {
-        Jsonl { path: dir.path().join("r.jsonl"), max_size, files }
+        Jsonl { path: dir.path().join("r.jsonl"), max_size, files, keep: Duration::MAX }
     }
 
     /// A line of 16 bytes with its line feed.
@@ -483,6 +507,67 @@ pub(super) mod tests {
         assert_eq!(append(&mut file, [9]), 0);
         assert_eq!(seqs(&settings.path), [1, 2, 8, 9]);
         assert_eq!(file.missing, 0);
+    }
+
+    #[test]
+    fn a_file_is_rotated_by_age_in_time_and_not_by_a_clock_that_steps_back() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Jsonl { keep: DAY * 9, ..settings(&dir, 1 << 20, 3) };
+        let open = || JsonlFile::open(settings.clone(), Chain::PLAIN, "").unwrap().0;
+        let mut file = open();
+        let at = |day: u32| SystemTime::UNIX_EPOCH + DAY * day;
+        let put = |file: &mut JsonlFile, day: u32| {
+            let line = format!("{{\"seq\":{day},\"time\":\"1970-01-{:02}T00:00:00.000Z\"}}", day + 1);
+            assert_eq!(file.append(line.as_bytes(), u64::from(day), LineHash::of(line.as_bytes()), true), 0);
+            assert_eq!(file.write_out(), 0);
+        };
+        assert!(!file.rotate_by_age(at(20)), "it is empty");
+        put(&mut file, 10);
+        put(&mut file, 12);
+        for (day, rotates) in [(12, false), (2, false), (13, true), (14, false)] {
+            assert_eq!(file.rotate_by_age(at(day)), rotates, "{day}");
+        }
+        // The archive has the real clock, and has removed the rotated one.
+        assert_eq!(seqs(&settings.path), [0; 0]);
+        put(&mut file, 14);
+        drop(file);
+        let mut file = open();
+        assert!(!file.rotate_by_age(at(16)) && file.rotate_by_age(at(17)), "after a restart too");
+    }
+
+    #[test]
+    fn a_hundred_rotations_leave_every_line_once_compressed_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir, 2 * 17, 80);
+        let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "").unwrap();
+        assert_eq!((1..=100).map(|seq| append(&mut file, [seq])).sum::<u64>(), 0);
+        drop(file);
+        let (file, tail) = JsonlFile::open(settings.clone(), Chain::PLAIN, "").unwrap();
+        assert_eq!(tail.seq, 100);
+        let done = || {
+            files::rotated(&settings.path)
+                .unwrap()
+                .into_iter()
+                .all(|n| (n < 2) != compressed(&settings.path, n).exists())
+        };
+        let began = Instant::now();
+        while !done() {
+            assert!(began.elapsed() < Duration::from_secs(15));
+            file.archive.wake();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut all = Vec::new();
+        for n in (0..50).rev() {
+            let path = if n < 2 { numbered(&settings.path, n) } else { compressed(&settings.path, n) };
+            let mut text = String::new();
+            io::Read::read_to_string(&mut files::open_lines(&path).unwrap(), &mut text).unwrap();
+            all.extend(text.lines().map(|line| {
+                let number = line.trim_start_matches("{\"seq\":").trim_end_matches('}');
+                number.trim().parse::<u64>().unwrap()
+            }));
+        }
+        assert_eq!(all, (1..=100).collect::<Vec<_>>());
     }
 
     #[test]

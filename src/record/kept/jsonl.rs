@@ -1,17 +1,18 @@
 //! A file of lines and those that it was rotated into.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek};
+use std::io::{self, BufRead, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::verify::{Known, Line, Place, Verified, Walk};
 use super::{Beside, Request};
+use crate::record::chain::{Chain, LineHash};
+use crate::record::jsonl::files::{compressed, lines_of, numbered, rotated};
 
-/// More rotated files than a configuration can ask for.
-const MAX_FILES: usize = 1000;
 /// A line is never so long; what is, is something else.
 const MAX_LINE: u64 = 1024 * 1024;
 
@@ -46,9 +47,14 @@ struct Fields<'a> {
 
 pub(super) fn requests(path: &Path, since: i64, each: &mut dyn FnMut(&Request<'_>)) -> io::Result<Beside> {
     let mut beside = Beside::default();
-    lines(path, |_, line, whole| {
+    lines(path, |_, piece| {
+        let line = match piece {
+            Piece::Line(line) => line,
+            Piece::Torn => return,
+            Piece::Broken(_) => return beside.unreadable += 1,
+        };
         let Ok(fields) = serde_json::from_slice::<Fields<'_>>(line) else {
-            beside.unreadable += u64::from(whole);
+            beside.unreadable += 1;
             return;
         };
         let Ok(time) = fields.time.parse::<jiff::Timestamp>() else {
@@ -80,10 +86,13 @@ pub(super) fn requests(path: &Path, since: i64, each: &mut dyn FnMut(&Request<'_
 
 pub(super) fn verify(path: &Path, known: &Known) -> io::Result<Verified> {
     let mut walk = Walk::new(path.display().to_string(), known);
-    lines(path, |place, line, whole| {
-        let fields = serde_json::from_slice::<Fields<'_>>(line).ok();
-        match fields {
-            _ if !whole => walk.torn(place),
+    lines(path, |place, piece| {
+        let line = match piece {
+            Piece::Line(line) => line,
+            Piece::Torn => return walk.torn(place),
+            Piece::Broken(error) => return walk.broken(place, error),
+        };
+        match serde_json::from_slice::<Fields<'_>>(line).ok() {
             None => walk.unreadable(place),
             Some(fields) => walk.line(
                 place,
@@ -99,54 +108,76 @@ pub(super) fn verify(path: &Path, known: &Known) -> io::Result<Verified> {
     Ok(walk.finish())
 }
 
-/// Shows every line of all files, the oldest first; whether it has its line feed comes with it.
-fn lines(path: &Path, mut each: impl FnMut(Place<'_>, &[u8], bool)) -> io::Result<()> {
-    for (path, file) in files(path)? {
-        let mut reader = BufReader::with_capacity(256 * 1024, file);
-        let (mut line, mut number) = (Vec::new(), 0);
+/// What is met in a file.
+enum Piece<'a> {
+    Line(&'a [u8]),
+    /// A line without its line feed.
+    Torn,
+    /// The file cannot be read on.
+    Broken(&'a io::Error),
+}
+
+/// Shows every line of all files, the oldest first. At most one line is in memory, whatever a compressed file grows to.
+fn lines(path: &Path, mut each: impl FnMut(Place<'_>, Piece<'_>)) -> io::Result<()> {
+    for (name, file) in files(path)? {
+        let (mut reader, mut line, mut number) = (lines_of(file)?, Vec::new(), 0);
         loop {
             line.clear();
-            let read = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line)?;
-            if read == 0 {
-                break;
-            }
+            let read = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line);
             number += 1;
-            let whole = line.last() == Some(&b'\n');
-            each(Place::Line(&path, number), line.strip_suffix(b"\n").unwrap_or(&line), whole);
+            let place = Place::Line(&name, number);
+            match read {
+                Ok(0) => break,
+                Ok(_) => match line.strip_suffix(b"\n") {
+                    Some(line) => each(place, Piece::Line(line)),
+                    // Too long for a line is none either, and is passed over piece by piece.
+                    None if line.len() as u64 == MAX_LINE => each(place, Piece::Line(&line)),
+                    None => each(place, Piece::Torn),
+                },
+                Err(error) => {
+                    each(place, Piece::Broken(&error));
+                    break;
+                }
+            }
         }
     }
     Ok(())
 }
 
-/// The files, the oldest first. They are opened from the newest on: what is rotated meanwhile is met again, never missed.
+/// The files, the oldest first. They are opened from the newest on: what is rotated or compressed meanwhile is met again,
+/// never missed, and known by its first line.
 fn files(path: &Path) -> io::Result<Vec<(PathBuf, File)>> {
+    let last = rotated(path).ok().and_then(|numbers| numbers.last().copied()).unwrap_or_default();
     let mut files = Vec::new();
-    let mut known = Vec::new();
-    for number in 0..MAX_FILES {
-        let name = if number == 0 {
-            path.to_owned()
-        } else {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{number}"));
-            name.into()
+    let mut known = HashSet::new();
+    // One more, for a rotation meanwhile.
+    for number in 0..=last + 1 {
+        let plain = numbered(path, number);
+        let opened = match File::open(&plain) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && number > 0 => {
+                let compressed = compressed(path, number);
+                File::open(&compressed).map(|file| (compressed, file))
+            }
+            opened => opened.map(|file| (plain, file)),
         };
-        let mut file = match File::open(&name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && number > 0 => break,
+        let (name, mut file) = match opened {
+            // A crash between two steps of a rotation leaves a hole.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && number > 0 => continue,
             opened => opened?,
         };
-        let identity = identity(&file)?;
-        if !known.contains(&identity) {
-            known.push(identity);
-            file.rewind()?;
-            files.push((name, file));
+        if first_line(&mut file)?.is_some_and(|first| !known.insert(first)) {
+            continue;
         }
+        files.push((name, file));
     }
     files.reverse();
     Ok(files)
 }
 
-#[cfg(unix)]
-fn identity(file: &File) -> io::Result<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    file.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+/// The hash of a file's first line, as far as it is whole and readable; the file is at its beginning then.
+fn first_line(file: &mut File) -> io::Result<Option<LineHash>> {
+    let mut first = Vec::new();
+    let read = lines_of(file.try_clone()?).and_then(|lines| lines.take(MAX_LINE).read_until(b'\n', &mut first));
+    file.rewind()?;
+    Ok((read.is_ok() && first.ends_with(b"\n")).then(|| Chain::PLAIN.hash(&first)))
 }

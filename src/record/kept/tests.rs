@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::record::chain::Chain;
 use crate::record::chain::tests::keyed;
+use crate::record::jsonl::files::{compressed, numbered, rotated};
 use crate::record::line::tests::denied;
 use crate::record::{Jsonl, Kind, Record, Recorder, Settings, Sqlite, Terminal, Verdict};
 
@@ -15,7 +16,7 @@ fn folder(records: u64) -> tempfile::TempDir {
     let recorder = Recorder::start(Settings {
         listeners: vec!["browser".into()],
         workers: 1,
-        jsonl: Some(Jsonl { path: dir.path().join("records.jsonl"), max_size: 2000, files: 100 }),
+        jsonl: Some(Jsonl { path: dir.path().join("records.jsonl"), max_size: 2000, files: 100, keep: Duration::MAX }),
         sqlite: Some(Sqlite {
             path: dir.path().join("history.db"),
             keep: Duration::from_secs(1 << 33),
@@ -36,7 +37,77 @@ fn folder(records: u64) -> tempfile::TempDir {
     }
     recorder.worker(0).emit(Record { kind: Kind::Open, ..denied(0, "tunnel.test:443") });
     recorder.shutdown();
+    // Whatever was compressed by then.
+    let path = dir.path().join("records.jsonl");
+    for number in rotated(&path).unwrap() {
+        let compressed = compressed(&path, number);
+        if compressed.exists() {
+            std::fs::write(numbered(&path, number), gunzip(&compressed)).unwrap();
+            std::fs::remove_file(compressed).unwrap();
+        }
+    }
     dir
+}
+
+fn gunzip(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut crate::record::jsonl::files::open_lines(path).unwrap(), &mut bytes).unwrap();
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn compressed_files_are_read_as_the_others_and_a_hole_in_the_numbers_is_passed_over() {
+    let dir = folder(30);
+    let path = dir.path().join("records.jsonl");
+    let kept = Kept::of_file(path.clone()).unwrap();
+    let hosts = || {
+        let mut hosts = Vec::new();
+        let beside = kept.requests(Wanted::Report, None, |request| hosts.push(request.host.to_owned())).unwrap();
+        assert_eq!(beside, Beside::default());
+        hosts
+    };
+    let before = hosts();
+    let last = *rotated(&path).unwrap().last().unwrap();
+    for number in 2..=last {
+        let plain = numbered(&path, number);
+        // Between two steps of a rotation.
+        let to = compressed(&path, if number == last { last + 5 } else { number });
+        std::fs::write(to, gzip(&std::fs::read(&plain).unwrap())).unwrap();
+        std::fs::remove_file(&plain).unwrap();
+    }
+    assert_eq!(hosts(), before);
+    // Rotated while it is read: the same file under two numbers.
+    std::fs::copy(compressed(&path, 2), compressed(&path, 3)).unwrap();
+    std::fs::write(numbered(&path, 3), gunzip(&compressed(&path, 2))).unwrap();
+    let twice = hosts();
+    assert_eq!(twice.len(), before.len() - 4, "only what was overwritten here is missing: {twice:?}");
+    assert_eq!(Kept::of_file(compressed(&path, 2)).unwrap().verify(&Known::default()).unwrap().lines, 4);
+}
+
+#[test]
+fn a_compressed_file_that_is_damaged_or_grows_without_end_is_said_and_takes_no_memory() {
+    let dir = folder(6);
+    let path = dir.path().join("records.jsonl");
+    let whole = gzip(&std::fs::read(numbered(&path, 1)).unwrap());
+    std::fs::remove_file(numbered(&path, 1)).unwrap();
+    std::fs::write(compressed(&path, 1), &whole[..whole.len() / 2]).unwrap();
+    let verified = Kept::of_file(path.clone()).unwrap().verify(&Known::default()).unwrap();
+    assert!(verified.findings.iter().any(|finding| finding.what.contains("the file cannot be read")), "{verified:?}");
+    let beside = Kept::of_file(path.clone()).unwrap().requests(Wanted::Report, None, |_| {}).unwrap();
+    assert_eq!(beside.unreadable, 1);
+
+    // A quarter of a GiB without a line feed in 256 KiB; it comes in pieces of the longest line.
+    let bomb = gzip(&vec![b'x'; 256 << 20]);
+    assert!(bomb.len() < 2 << 20);
+    std::fs::write(compressed(&path, 1), bomb).unwrap();
+    let beside = Kept::of_file(path).unwrap().requests(Wanted::Report, None, |_| {}).unwrap();
+    assert_eq!(beside.unreadable, 256);
 }
 
 fn both(dir: &Path) -> [Kept; 2] {
@@ -178,7 +249,12 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
     let recorder = Recorder::start(Settings {
         listeners: vec![],
         workers: 1,
-        jsonl: Some(Jsonl { path: dir.path().join("records.jsonl"), max_size: 1 << 30, files: 100 }),
+        jsonl: Some(Jsonl {
+            path: dir.path().join("records.jsonl"),
+            max_size: 1 << 30,
+            files: 100,
+            keep: Duration::MAX,
+        }),
         sqlite: Some(Sqlite {
             path: dir.path().join("history.db"),
             keep: Duration::from_secs(1 << 33),

@@ -5,6 +5,7 @@
 //! has a key and the key is known here. Not to be found from the lines: a change of the very last one, and lines missing
 //! at the end or the beginning; a head that was kept elsewhere finds these, and with it a chain computed anew as well.
 
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -229,6 +230,14 @@ impl<'a> Walk<'a> {
             self.so_far.last += 1;
         }
         self.before = Some(None);
+    }
+
+    /// A file that cannot be read on, as a compressed one that is damaged.
+    pub(super) fn broken(&mut self, place: Place<'_>, error: &io::Error) {
+        self.note(place, true, format!("from here on the file cannot be read: {error}"));
+        if self.before.is_some() {
+            self.before = Some(None);
+        }
     }
 
     /// A line without its end: it is being written, or was when the process was killed.

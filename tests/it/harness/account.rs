@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 
 use serde_json::Value;
 
@@ -30,7 +31,14 @@ impl Proxy {
     /// Every line of the file of records, rotated ones first.
     pub fn record_lines(&self) -> Vec<String> {
         let files = (1..10).rev().map(|number| format!("records.jsonl.{number}")).chain(["records.jsonl".to_owned()]);
-        let texts = files.filter_map(|name| fs::read_to_string(self.kept(&name)).ok());
+        let texts = files.filter_map(|name| {
+            let plain = fs::read_to_string(self.kept(&name)).ok();
+            plain.or_else(|| {
+                let compressed = fs::File::open(self.kept(&format!("{name}.gz"))).ok()?;
+                let mut text = String::new();
+                flate2::read::GzDecoder::new(compressed).read_to_string(&mut text).ok().map(|_| text)
+            })
+        });
         // A line that is still being written is none yet.
         let whole = texts.filter_map(|text| text.rfind('\n').map(|end| text[..end].to_owned()));
         whole.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()

@@ -1,0 +1,295 @@
+//! What becomes of rotated files: compressed, and removed when they are too old. A thread of its own, so that the writer
+//! waits for neither; it works a quarter of the time, since nobody waits for it.
+//!
+//! Guaranteed: lines are in a file of their own name at any moment, whenever the process ends. A compressed file gets its
+//! name only when it is whole and on the disk, and only then the other goes; where both are there, the compressed one is
+//! made anew. What a crash left half done is removed at the next start.
+//!
+//! Deliberately not done: removing single lines of a file. A file goes when its first line is older than `keep`; the writer
+//! rotates early enough that its last line is not much younger (see [`super`]).
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::files::{begun, compressed, create, numbered, remove, rotated, unfinished};
+use super::identity;
+use crate::record::lock;
+use crate::record::retry::{Retry, mend_of};
+
+/// What is compressed between two looks at whether to stop: some milliseconds.
+const PIECE: usize = 256 * 1024;
+/// The first rotated file stays as it is.
+const FIRST_COMPRESSED: usize = 2;
+
+/// The thread's handle. Dropping it ends the thread at the next piece.
+#[derive(Debug)]
+pub(super) struct Archive {
+    shared: Arc<Shared>,
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    keep: Duration,
+    /// Whoever renames or removes rotated files holds this.
+    names: Mutex<()>,
+    stop: AtomicBool,
+}
+
+impl Archive {
+    /// Sets right what was left half done, and begins to wait.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(super) fn start(path: &Path, keep: Duration) -> io::Result<Self> {
+        let shared =
+            Arc::new(Shared { path: path.to_owned(), keep, names: Mutex::new(()), stop: AtomicBool::new(false) });
+        // One is enough: whoever comes sees all that is to be done.
+        let (wake, woken) = mpsc::sync_channel(1);
+        let work = Arc::clone(&shared);
+        let run = move || {
+            let mut retry = Retry::new(Instant::now());
+            while woken.recv().is_ok() && !work.stop.load(Ordering::Relaxed) {
+                work.tidy(SystemTime::now(), &mut retry);
+            }
+        };
+        let thread = std::thread::Builder::new().name("archive".into()).spawn(run)?;
+        let archive = Self { shared, wake: Some(wake), thread: Some(thread) };
+        archive.wake();
+        Ok(archive)
+    }
+
+    /// There may be something to do.
+    pub(super) fn wake(&self) {
+        if let Some(wake) = &self.wake {
+            // It is awake already.
+            let _ = wake.try_send(());
+        }
+    }
+
+    /// Does something with the names of rotated files, which nobody else does meanwhile.
+    pub(super) fn with_names<T>(&self, rename: impl FnOnce() -> T) -> T {
+        let _held = lock(&self.shared.names);
+        rename()
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn tidy(&self, now: SystemTime, retry: &mut Retry) {
+        let path = self.path.display();
+        match self.expire(now).and_then(|()| self.compress_all()) {
+            Ok(()) => _ = retry.mended(Instant::now()),
+            Err(error) if retry.failed(Instant::now()) => {
+                let mend = mend_of(&error);
+                tracing::warn!(%path, %error, mend, "rotated files of records cannot be removed or compressed");
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Removes what is too old, the oldest first.
+    fn expire(&self, now: SystemTime) -> io::Result<()> {
+        let _held = lock(&self.names);
+        for number in rotated(&self.path)?.into_iter().rev() {
+            let (plain, compressed) = (numbered(&self.path, number), compressed(&self.path, number));
+            if plain.exists() && compressed.exists() {
+                remove(&compressed)?;
+            }
+            let file = if plain.exists() { &plain } else { &compressed };
+            // What cannot be read is as old as the file system says.
+            let begun = begun(file).or_else(|| file.metadata().ok()?.modified().ok());
+            // A clock that was stepped back makes files from the future, which are young.
+            if begun.and_then(|begun| now.duration_since(begun).ok()).is_none_or(|age| age < self.keep) {
+                continue;
+            }
+            remove(file)?;
+            tracing::info!(path = %file.display(), "a file of records was removed, since it was older than `keep`");
+        }
+        Ok(())
+    }
+
+    fn compress_all(&self) -> io::Result<()> {
+        let half_done = unfinished(&self.path);
+        remove(&half_done)?;
+        let mut tried = Vec::new();
+        loop {
+            let next = {
+                let _held = lock(&self.names);
+                let numbers = rotated(&self.path)?.into_iter().filter(|number| *number >= FIRST_COMPRESSED);
+                let mut files = numbers.filter_map(|number| {
+                    let file = File::open(numbered(&self.path, number)).ok()?;
+                    let identity = identity(&file.metadata().ok()?);
+                    Some((file, identity))
+                });
+                files.find(|(_, identity)| !tried.contains(identity))
+            };
+            let Some((file, identity)) = next else { return Ok(()) };
+            tried.push(identity);
+            let done =
+                self.compress(file, &half_done).and_then(|whole| if whole { self.replace(identity) } else { Ok(()) });
+            if let Err(error) = done {
+                let _ = remove(&half_done);
+                return Err(error);
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return remove(&half_done);
+            }
+        }
+    }
+
+    /// Writes the compressed file, and waits until it is on the disk. Whether it is whole; not if we have to stop.
+    fn compress(&self, mut from: File, to: &Path) -> io::Result<bool> {
+        let mut encoder = GzEncoder::new(create(to)?, Compression::default());
+        let mut piece = vec![0; PIECE];
+        loop {
+            let began = Instant::now();
+            let read = from.read(&mut piece)?;
+            if read == 0 {
+                break;
+            }
+            encoder.write_all(piece.get(..read).unwrap_or_default())?;
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            std::thread::sleep((began.elapsed() * 3).min(Duration::from_secs(1)));
+        }
+        encoder.finish()?.sync_all()?;
+        Ok(true)
+    }
+
+    /// Puts the compressed file in the place of the other, whatever that is called by now.
+    fn replace(&self, identity_of_plain: super::Identity) -> io::Result<()> {
+        let _held = lock(&self.names);
+        let is_it = |number: &usize| {
+            numbered(&self.path, *number).metadata().is_ok_and(|file| identity(&file) == identity_of_plain)
+        };
+        let half_done = unfinished(&self.path);
+        // It may be one too many by now.
+        let Some(number) = rotated(&self.path)?.into_iter().find(is_it) else { return remove(&half_done) };
+        std::fs::rename(&half_done, compressed(&self.path, number))?;
+        // The name has to be on the disk before the other is gone.
+        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder)?.sync_all()?;
+        }
+        remove(&numbered(&self.path, number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::jsonl::files::open_lines;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn at(day: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + DAY * u32::try_from(day).unwrap()
+    }
+
+    fn line(day: u64) -> String {
+        format!("{{\"seq\":{day},\"time\":\"1970-01-{:02}T00:00:00.000Z\"}}\n", day + 1)
+    }
+
+    fn shared(dir: &tempfile::TempDir, keep: Duration) -> Shared {
+        Shared { path: dir.path().join("r.jsonl"), keep, names: Mutex::new(()), stop: AtomicBool::new(false) }
+    }
+
+    fn names(dir: &tempfile::TempDir) -> Vec<String> {
+        let all = std::fs::read_dir(dir.path()).unwrap();
+        let mut names: Vec<_> = all.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn read(path: &Path) -> String {
+        let mut text = String::new();
+        open_lines(path).unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn all_but_the_first_are_compressed_and_what_a_crash_left_is_set_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = shared(&dir, DAY * 365);
+        let write = |name: &str, content: &str| std::fs::write(dir.path().join(name), content).unwrap();
+        for number in 1..=4 {
+            write(&format!("r.jsonl.{number}"), &line(5 - number).repeat(1000));
+        }
+        // Killed while it was compressing; between the two names; and before the other was gone.
+        write("r.jsonl.gz.tmp", "half of it");
+        write("r.jsonl.3.gz", "not trusted");
+        shared.tidy(at(10), &mut Retry::new(Instant::now()));
+        assert_eq!(names(&dir), ["r.jsonl.1", "r.jsonl.2.gz", "r.jsonl.3.gz", "r.jsonl.4.gz"]);
+        for number in 2..=4 {
+            let path = compressed(&shared.path, number);
+            assert_eq!(read(&path), line(5 - number as u64).repeat(1000));
+            let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_rotated_while_it_is_compressed_gets_the_name_that_it_has_by_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = shared(&dir, DAY * 365);
+        let plain = numbered(&shared.path, 2);
+        std::fs::write(&plain, line(1)).unwrap();
+        let file = File::open(&plain).unwrap();
+        let its = identity(&file.metadata().unwrap());
+        assert!(shared.compress(file, &unfinished(&shared.path)).unwrap());
+        std::fs::rename(&plain, numbered(&shared.path, 3)).unwrap();
+        shared.replace(its).unwrap();
+        assert_eq!(names(&dir), ["r.jsonl.3.gz"]);
+
+        // Or none any more.
+        std::fs::write(&plain, line(1)).unwrap();
+        let file = File::open(&plain).unwrap();
+        let its = identity(&file.metadata().unwrap());
+        assert!(shared.compress(file, &unfinished(&shared.path)).unwrap());
+        std::fs::remove_file(&plain).unwrap();
+        shared.replace(its).unwrap();
+        assert_eq!(names(&dir), ["r.jsonl.3.gz"]);
+    }
+
+    #[test]
+    fn files_go_when_their_first_line_is_too_old_and_not_because_a_clock_steps_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = shared(&dir, DAY * 7);
+        for (number, day) in [(1, 9), (2, 6), (3, 3)] {
+            std::fs::write(numbered(&shared.path, number), line(day) + &line(day + 2)).unwrap();
+        }
+        let tidy = |day| {
+            shared.tidy(at(day), &mut Retry::new(Instant::now()));
+            names(&dir)
+        };
+        let all = ["r.jsonl.1", "r.jsonl.2.gz", "r.jsonl.3.gz"];
+        assert_eq!(tidy(9), all);
+        assert_eq!(tidy(1), all, "the clock went back behind all of them");
+        assert_eq!(tidy(10), all[..2]);
+        assert_eq!(tidy(12), all[..2]);
+        assert_eq!(tidy(13), all[..1]);
+        assert_eq!(tidy(16), [""; 0]);
+    }
+}
