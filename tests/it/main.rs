@@ -47,6 +47,7 @@ mod metrics;
 mod observe;
 mod own_paths;
 mod parent;
+mod privacy;
 mod prometheus;
 mod promises;
 mod records;

@@ -73,6 +73,13 @@ pub fn program(dir: &Path) -> Command {
     clean(Command::new(path), dir)
 }
 
+/// A script of the shell with these arguments.
+pub fn shell(script: &str, arguments: &[&OsStr]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-ec", script]).args(arguments);
+    command
+}
+
 /// A script of the shell in a mount namespace of its own, with these arguments; as root of a user namespace where we are
 /// not root.
 pub fn unshared(script: &str, arguments: &[&OsStr]) -> Command {

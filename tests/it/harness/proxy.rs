@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::command::{Finished, clean, finish, program, unshared, wait};
+use super::command::{Finished, clean, finish, program, shell, unshared, wait};
 use super::{Answer, Answers, Conn, Metrics, NameServer, PATIENCE, Port, Settings, until};
 
 /// The admin token of every proxy here.
@@ -274,9 +274,18 @@ pub fn request(method: &str, url: &str, fields: &[&str]) -> String {
 
 fn spawn(dir: &Path, settings: &Settings, output: &Arc<Mutex<Vec<String>>>) -> Child {
     let mut command = program(dir);
+    let mut script = String::new();
+    if let Some(umask) = &settings.umask {
+        script += &format!("umask {umask}; ");
+    }
     if let Some(options) = &settings.disk {
-        let script = format!("mkdir -p disk; mount -t tmpfs -o {options} none disk; exec \"$0\" \"$@\"");
-        command = clean(unshared(&script, &[command.get_program()]), dir);
+        script += &format!("mkdir -p disk; mount -t tmpfs -o {options} none disk; ");
+    }
+    if !script.is_empty() {
+        script += "exec \"$0\" \"$@\"";
+        let program = [command.get_program()];
+        let shell = if settings.disk.is_some() { unshared(&script, &program) } else { shell(&script, &program) };
+        command = clean(shell, dir);
     }
     command.args(["run", "--config"]).arg(dir.join("outgate.toml")).args(&settings.arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -17,6 +17,7 @@ pub struct Settings {
     pub(super) no_token_file: bool,
     pub(super) no_records_file: bool,
     pub(super) disk: Option<String>,
+    pub(super) umask: Option<String>,
     pub(super) files: Vec<(String, String)>,
 }
 
@@ -96,6 +97,12 @@ impl Settings {
     /// A file in the proxy's folder, for its owner alone.
     pub fn file(mut self, name: &str, content: &str) -> Self {
         self.files.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// In a process whose new files have all modes but these.
+    pub fn umask(mut self, umask: &str) -> Self {
+        self.umask = Some(umask.to_owned());
         self
     }
 
