@@ -12,7 +12,7 @@ use crate::facts::{Destination, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Policy, Source};
 use crate::record::{Outcome, Redact, Settings, Terminal};
-use crate::session::{FirstBytes, Refusal};
+use crate::session::{FirstBytes, Refusal, Shares};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -165,6 +165,7 @@ fn enforcer(
         resolver,
         parent: None,
         roll: Roll::new(1).0,
+        shares: Shares::new(1),
         own: ArcSwap::from_pointee(OwnAddresses::new(vec![SocketAddr::new(ip(OWN), world.port)], Vec::new())),
         limits: Limits {
             connect: Duration::from_secs(5),

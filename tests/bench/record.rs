@@ -1,5 +1,7 @@
 //! What a request's record costs: the worker that hands it in, and the line that is written of it.
 
+use std::time::Duration;
+
 use criterion::{BatchSize, Criterion};
 use outgate::record::{Jsonl, RecentFilter, Recorder};
 
@@ -7,7 +9,7 @@ use crate::recorded::{record, settings};
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder for the records");
-    let file = Jsonl { path: folder.path().join("records.jsonl"), max_size: 64 << 20, files: 2 };
+    let file = Jsonl { path: folder.path().join("records.jsonl"), max_size: 64 << 20, files: 2, keep: Duration::MAX };
     let recorder = Recorder::start(settings(Some(file))).expect("a recorder");
     let worker = recorder.worker(0);
     worker.emit(record());

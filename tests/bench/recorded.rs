@@ -15,6 +15,8 @@ pub(crate) fn settings(jsonl: Option<Jsonl>) -> Settings {
         workers: 1,
         jsonl,
         sqlite: None,
+        chain_key: None,
+        required: false,
         redact: Redact::default(),
         max_destinations: 2000,
         terminal: Terminal::Off,
