@@ -24,7 +24,7 @@ pub(super) enum Want {
 }
 
 /// What is wanting now. One relaxed load tells a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Health {
     required: bool,
     wants: AtomicU8,

@@ -80,7 +80,7 @@ pub(super) struct History {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     queue: Queue,
     signal: Signal,
@@ -165,14 +165,7 @@ impl Opened {
     /// There is no thread to be had.
     pub(super) fn start(self, seq: u64, lost: Arc<AtomicU64>, health: Arc<Health>) -> io::Result<History> {
         health.set(Want::Sqlite, self.database.is_none());
-        let shared = Arc::new(Shared {
-            queue: Queue::default(),
-            signal: Signal::default(),
-            floor: AtomicU64::new(0),
-            lost,
-            health,
-            check: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { lost, health, ..Shared::default() });
         let last = self.database.as_ref().map_or(0, |database| database.last().seq);
         if last > 0 && last < seq {
             shared.queue.miss(seq - last, seq, GapCause::Restart);

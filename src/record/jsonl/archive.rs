@@ -11,9 +11,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,6 +24,7 @@ use super::files::{begun, compressed, create, numbered, remove, rotated, unfinis
 use super::identity;
 use crate::record::lock;
 use crate::record::retry::{Retry, mend_of};
+use crate::sync::Mutex;
 
 /// What is compressed between two looks at whether to stop: some milliseconds.
 const PIECE: usize = 256 * 1024;
