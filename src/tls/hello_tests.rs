@@ -196,6 +196,7 @@ proptest! {
     #[test]
     fn the_gate_answers_as_one_that_reads_byte_by_byte(
         message in message(),
+        in_its_record in prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(any::<u8>(), 1..3)],
         sizes in prop_oneof![Just(vec![16_384]), prop::collection::vec(1_usize..90, 1..5)],
         damage in prop_oneof![
             2 => Just(Vec::new()),
@@ -204,7 +205,7 @@ proptest! {
         behind in prop::collection::vec(any::<u8>(), 0..9),
         limit in prop_oneof![3 => Just(65_536_usize), 1 => 1_usize..200],
     ) {
-        let mut bytes = cut(&message, &sizes);
+        let mut bytes = cut(&[message, in_its_record].concat(), &sizes);
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;
