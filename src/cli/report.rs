@@ -14,7 +14,7 @@ use super::kept::{Chosen, requests, sources};
 use super::{configuration, fail, is_colour_wanted, print};
 use crate::admin::report::{name, page};
 use crate::record::Chain;
-use crate::record::kept::{Head, Known, Verified, Wanted};
+use crate::record::kept::{Head, Known, Verified};
 use crate::record::report::{By, Count, Report, Summed};
 
 #[derive(Debug, ClapArgs)]
@@ -78,7 +78,10 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
 
 fn report(config: Option<&Path>, args: Args) -> Result<String, String> {
     let mut report = Report::new(args.by);
-    requests(config, args.chosen, Wanted::Report, |request| report.add(request))?;
+    if args.format != Format::Html {
+        report = report.rows_alone();
+    }
+    requests(config, args.chosen, report.wanted(), |request| report.add(request))?;
     let summed = report.finish();
     let limit = args.limit.unwrap_or(usize::MAX);
     Ok(match args.format {

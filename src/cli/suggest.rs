@@ -39,7 +39,7 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
 
 fn suggest(config: Option<&Path>, args: Args) -> Result<String, String> {
     let mut seen = Seen::default();
-    requests(config, args.chosen, Wanted::Address, |request| seen.add(request))?;
+    requests(config, args.chosen, Wanted::Each, |request| seen.add(request))?;
     Ok(seen.policy())
 }
 
@@ -66,7 +66,7 @@ struct Asked {
 
 impl Seen {
     fn add(&mut self, request: &Request<'_>) {
-        self.requests += 1;
+        self.requests += request.count;
         if request.decision == "none" {
             return;
         }
@@ -202,7 +202,19 @@ mod tests {
         port: u16,
         address: &'static str,
     ) -> Request<'static> {
-        Request { ms: 0, decision, reason, rule: "", tool: "browser", identity: "", host, port, address }
+        Request {
+            count: 1,
+            ms: 0,
+            decision,
+            reason,
+            rule: "",
+            tool: "browser",
+            identity: "",
+            host,
+            port,
+            address,
+            greeted_otherwise: false,
+        }
     }
 
     fn traffic() -> Vec<Request<'static>> {

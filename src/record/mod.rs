@@ -18,7 +18,7 @@
 //!   has not fetched yet, and as much again while it writes; `Settings::ring` lines and [`MAX_RING_TEXT`] bytes of text
 //!   in memory; per worker 1,024 denied destinations between merges (at most 0.8 MiB, as long as names can be) and one
 //!   table of `max_destinations` rows with half as many collapsed ones (at most 3 MiB for 2,000, usually a quarter of
-//!   that); for the database 16,384 lines and 8 MiB of text that wait, and as much in the batch that is tried. Text from
+//!   that); for the database 65,536 lines and 16 MiB of text that wait, and as much in the batch that is tried. Text from
 //!   the network is cut to the lengths named at [`Record`] when it enters.
 //! - Every request is counted and recorded but one kind: this process's own test of itself that was denied as it had to
 //!   be ([`Probe`]).

@@ -7,7 +7,7 @@ use super::kept::{Beside, Kept, KeptError, Request, Wanted};
 use super::line::{Body, UtcTime};
 use super::recorder::Shared;
 use super::{Kind, RecentFilter, Record, lock};
-use crate::facts::Destination;
+use crate::facts::{Destination, Protocol};
 
 /// What this process can read of what it recorded: the database, else the file, else the last lines in memory.
 #[derive(Clone, Debug)]
@@ -71,7 +71,9 @@ impl Past {
 fn show(record: &Record, each: &mut dyn FnMut(&Request<'_>)) {
     let host = record.destination.as_ref().map(|destination| destination.host().to_string());
     let address = record.address.map(|address| address.to_string());
+    let (sni, is_tunnel) = (record.sni.as_deref(), record.protocol != Some(Protocol::Http));
     each(&Request {
+        count: 1,
         ms: UtcTime(record.started).millis(),
         decision: record.verdict.decision(),
         reason: record.verdict.reason(),
@@ -81,5 +83,6 @@ fn show(record: &Record, each: &mut dyn FnMut(&Request<'_>)) {
         host: host.as_deref().unwrap_or_default(),
         port: record.destination.as_ref().map(Destination::port).map_or(0, |port| port.get()),
         address: address.as_deref().unwrap_or_default(),
+        greeted_otherwise: is_tunnel && record.bytes_up > 0 && sni != host.as_deref(),
     });
 }

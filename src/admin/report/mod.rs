@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::routes::{Body, Query, content, json_of, problem};
-use crate::record::kept::{Beside, KeptError, Wanted, since};
+use crate::record::kept::{Beside, KeptError, since};
 use crate::record::report::{By, Document, Report, Summed};
 use crate::record::{Past, Recorder};
 
@@ -75,9 +75,13 @@ pub(super) async fn answer(recorder: &Recorder, query: &Query) -> Response<Body>
     };
     let Ok(_asked) = ASKED.try_acquire() else { return busy() };
     let Ok(Ok(turn)) = timeout(PATIENCE, READING.acquire()).await else { return busy() };
-    let (past, by, since) = (recorder.past(), asked.by, asked.since);
+    let (past, since) = (recorder.past(), asked.since);
     let source = past.source();
-    match tokio::task::spawn_blocking(move || read(&past, by, since, turn)).await {
+    let mut report = Report::at_most(asked.by, MAX_KEYS);
+    if !matches!(asked.format, Format::Html) {
+        report = report.rows_alone();
+    }
+    match tokio::task::spawn_blocking(move || read(&past, report, since, turn)).await {
         Ok(Ok((summed, beside))) => written(&asked, source, &summed, &beside),
         Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"),
@@ -109,12 +113,11 @@ fn asked(query: &Query) -> Result<Asked, String> {
 /// Keeps its turn until the records are read, also when nobody waits for the answer any more.
 fn read(
     past: &Past,
-    by: By,
+    mut report: Report,
     since: Option<SystemTime>,
     turn: SemaphorePermit<'static>,
 ) -> Result<(Summed, Beside), KeptError> {
-    let mut report = Report::at_most(by, MAX_KEYS);
-    let beside = past.requests(Wanted::Report, since, |request| report.add(request))?;
+    let beside = past.requests(report.wanted(), since, |request| report.add(request))?;
     let summed = report.finish();
     drop(turn);
     Ok((summed, beside))

@@ -12,10 +12,11 @@ use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, OptionalExtens
 
 use super::queue::Item;
 use super::schema::{self, APPLICATION, COLUMNS, VERSION};
+use super::sums::{self, Tally};
 use super::{Sqlite, Tail};
 use crate::record::chain::Chain;
 use crate::record::entry::Kind;
-use crate::record::line::{Body, Gap, GapCause, RecordLine};
+use crate::record::line::{Body, Columns, Gap, GapCause, RecordLine};
 
 /// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
 /// queue.
@@ -122,23 +123,20 @@ impl Database {
         self.last
     }
 
-    /// Reads every page. Seconds for a database of gigabytes.
-    pub(super) fn check(&self) -> Result<(), Fault> {
-        let answer: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if answer == "ok" { Ok(()) } else { Err(Fault::Damaged(answer)) }
-    }
-
     /// Adds these in one step, or none of them. Returns how many records were lost for want of a place: their `seq` is
     /// taken already.
     pub(super) fn insert(&mut self, items: &[Item]) -> Result<u64, Fault> {
         let (mut last, mut missing, mut lost) = (self.last, self.missing, 0);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let chain = &self.chain;
-        let add = |line: &RecordLine, last: &mut Tail| -> rusqlite::Result<()> {
-            let columns = line.columns(last.hash);
-            schema::insert(&transaction, &columns)?;
-            let json = serde_json::to_vec(&columns).unwrap_or_default();
-            *last = Tail { seq: line.seq, hash: Some(chain.hash(&json)) };
+        let mut statement = transaction.prepare_cached(schema::INSERT)?;
+        let (mut tally, mut json) = (Tally::default(), Vec::new());
+        let mut add = |columns: &Columns<'_>, last: &mut Tail| -> rusqlite::Result<()> {
+            schema::insert(&mut statement, columns)?;
+            json.clear();
+            let written = serde_json::to_writer(&mut json, columns);
+            debug_assert!(written.is_ok(), "a Vec takes all, and no column fails");
+            *last = Tail { seq: columns.seq, hash: Some(chain.hash(&json)) };
             Ok(())
         };
         for item in items {
@@ -154,18 +152,22 @@ impl Database {
                         && let place = gap.last_seq.max(last.seq + 1).min(line.seq - 1)
                         && place > last.seq
                     {
-                        add(&gap.line(place), &mut last)?;
+                        add(&gap.line(place).columns(last.hash), &mut last)?;
                         missing = None;
                     }
-                    add(line, &mut last)?;
+                    let columns = line.columns(last.hash);
+                    add(&columns, &mut last)?;
+                    tally.add(&columns);
                 }
                 Item::Missing { records, last_seq, cause } => merge(&mut missing, *records, *last_seq, *cause),
             }
         }
         if let Some(gap) = missing.filter(|gap| gap.last_seq > last.seq) {
-            add(&gap.line(gap.last_seq), &mut last)?;
+            add(&gap.line(gap.last_seq).columns(last.hash), &mut last)?;
             missing = None;
         }
+        drop(statement);
+        tally.store(&transaction)?;
         transaction.commit()?;
         (self.last, self.missing) = (last, missing);
         Ok(lost)
@@ -194,7 +196,10 @@ impl Database {
             return Ok(false);
         }
         let until = keep_from.min(first + STEP);
-        self.connection.execute("DELETE FROM records WHERE seq < ?1", [until])?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        sums::subtract(&transaction, until)?;
+        transaction.execute("DELETE FROM records WHERE seq < ?1", [until])?;
+        transaction.commit()?;
         // Gives a page back at each step.
         let mut vacuum = self.connection.prepare("PRAGMA incremental_vacuum(2000)")?;
         let mut pages = vacuum.query([])?;
@@ -239,11 +244,6 @@ impl Database {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// A way to end a [check](Self::check) from elsewhere.
-    pub(super) fn interrupt(&self) -> InterruptHandle {
-        self.connection.get_interrupt_handle()
-    }
-
     /// Closes it. What is still to be noted as missing, for whoever opens it next.
     pub(super) fn close(self) -> Option<Item> {
         let Missing { records, last_seq, cause } = self.missing?;
@@ -260,6 +260,17 @@ impl Database {
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
+}
+
+/// Reads every page, as it is at this moment: seconds for gigabytes. What is added meanwhile waits in the log until then.
+/// `begun` gets what ends it.
+pub(super) fn check(path: &Path, begun: impl FnOnce(InterruptHandle)) -> Result<(), Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    begun(connection.get_interrupt_handle());
+    let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if answer == "ok" { Ok(()) } else { Err(Fault::Damaged(answer)) }
 }
 
 impl Missing {

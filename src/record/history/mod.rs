@@ -6,10 +6,13 @@
 //! Guaranteed:
 //! - Every line is one row of the table `records`, under its own `seq`, in the order of `seq`; or it is counted as lost
 //!   (`sink="sqlite"`), and a `gap` row with the number of records stands in the place of the last line lost.
-//! - A batch is in the database whole or not at all, within [`COMMIT_EVERY`] of its first line, and on the disk then.
+//! - A batch is in the database whole or not at all, begun within [`COMMIT_EVERY`] of its first line, and on the disk when
+//!   it is done.
+//! - What reports add up is kept beside the records, exactly ([`sums`]).
 //! - `prev` is the hash of the row before, here in the database: its chain is checked without the file of lines.
-//! - A damaged database is renamed to `FILE.damaged-TIME` and a new one begun; it is never changed or deleted. One of
-//!   another program, or of a later version, is an error at the start.
+//! - A damaged database is renamed to `FILE.damaged-TIME` and a new one begun; it is never deleted, and not changed once
+//!   the damage is known. All of it is read once after the start: what is small before anything is added, what is large
+//!   while the proxy serves. One of another program, or of a later version, is an error at the start.
 //! - A database that is locked, read-only or has no room is tried again, and the proxy goes on; what waits meanwhile is
 //!   bounded by the queue and one batch.
 //! - Rows older than [`Sqlite::keep`] go, and the oldest go first where the database is larger than
@@ -23,13 +26,17 @@ mod database;
 mod model_tests;
 mod queue;
 pub(super) mod schema;
+pub(super) mod sums;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::Direct;
 
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -52,6 +59,9 @@ const COMMIT_EVERY: Duration = Duration::from_millis(500);
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(60);
 /// Between two steps of cleaning up, so that new rows come between.
 const CLEAN_UP_STEP: Duration = Duration::from_millis(50);
+/// How long lines wait for the first look at the whole database: one of some hundred megabytes is done by then, and what
+/// a crash may cost is not more than it is otherwise.
+const CHECK_PATIENCE: Duration = Duration::from_millis(400);
 /// How long a flush, or the end of the process, waits for a database that hangs.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -90,15 +100,15 @@ struct Shared {
     lost: Arc<AtomicU64>,
     health: Arc<Health>,
     /// Ends the first look at the whole database, while it goes on.
-    check: Mutex<Option<Check>>,
+    check: Mutex<Option<Interrupt>>,
 }
 
-/// A look at the whole database that goes on.
-struct Check(InterruptHandle);
+/// Ends a look at the whole database.
+struct Interrupt(InterruptHandle);
 
-impl std::fmt::Debug for Check {
+impl std::fmt::Debug for Interrupt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Check")
+        f.write_str("Interrupt")
     }
 }
 
@@ -175,6 +185,7 @@ impl Opened {
             shared: Arc::clone(&shared),
             checked: self.database.is_none(),
             failing: self.database.is_none(),
+            check: None,
             database: self.database,
             hourly: Hourly::new("sqlite", &self.settings.path, Instant::now()),
             settings: self.settings,
@@ -242,6 +253,8 @@ struct Keeper {
     hourly: Hourly,
     database: Option<Database>,
     checked: bool,
+    /// What the look at the whole database will have found.
+    check: Option<Receiver<Result<(), Fault>>>,
     /// What was fetched and is not written yet.
     batch: Vec<Item>,
     retry: Retry,
@@ -268,6 +281,9 @@ impl Keeper {
         loop {
             let next = if self.database.is_some() { self.clean_up_at } else { self.retry.at() };
             let task = farewell.0.signal.wait(paused_until, Some(next));
+            // From here on, and not from the end of a batch that may have been long: lines wait for two at most.
+            paused_until = Instant::now() + COMMIT_EVERY;
+            self.checked(Duration::ZERO);
             let whole = task.flush.is_some() || task.stop;
             self.write(whole);
             self.clean_up();
@@ -278,7 +294,6 @@ impl Keeper {
             if task.stop {
                 break;
             }
-            paused_until = Instant::now() + COMMIT_EVERY;
         }
         let left = self.batch.drain(..).chain(self.shared.queue.fetch());
         let lost = left.map(|item| item.records()).sum();
@@ -297,17 +312,35 @@ impl Keeper {
         self.hourly.tell(head, Instant::now(), end);
     }
 
-    /// Reads the whole database once, before anything is added to it.
+    /// Begins to read the whole database, once, and waits a moment for what is found.
     fn check(&mut self) {
-        if std::mem::replace(&mut self.checked, true) {
+        if self.database.is_none() || std::mem::replace(&mut self.checked, true) {
             return;
         }
-        let Some(database) = &self.database else { return };
-        *lock(&self.shared.check) = Some(Check(database.interrupt()));
-        let checked = database.check();
-        *lock(&self.shared.check) = None;
-        if let Err(fault) = checked {
-            self.fail(fault);
+        let (found, check) = mpsc::sync_channel(1);
+        let (path, shared) = (self.settings.path.clone(), Arc::clone(&self.shared));
+        let look = move || {
+            let looked = database::check(&path, |interrupt| *lock(&shared.check) = Some(Interrupt(interrupt)));
+            *lock(&shared.check) = None;
+            // Nobody waits for it once this database has failed otherwise.
+            let _ = found.send(looked);
+            shared.signal.wake(false);
+        };
+        match std::thread::Builder::new().name("history-check".into()).spawn(look) {
+            Ok(_) => self.check = Some(check),
+            Err(error) => tracing::warn!(%error, "the history is not checked"),
+        }
+        self.checked(CHECK_PATIENCE);
+    }
+
+    /// Acts on what was found in the whole database, if that is known by then.
+    fn checked(&mut self, patience: Duration) {
+        let Some(check) = &self.check else { return };
+        match check.recv_timeout(patience) {
+            Ok(Err(fault @ Fault::Damaged(_))) => self.fail(fault),
+            // Whatever else kept it from being read, writing meets as well.
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => self.check = None,
+            Err(RecvTimeoutError::Timeout) => {}
         }
     }
 
@@ -375,6 +408,7 @@ impl Keeper {
 
     /// Closes a database that failed. A damaged one gives its place to a new one at once.
     fn fail(&mut self, fault: Fault) {
+        self.check = None;
         if let (Fault::Moved, Some(database)) = (&fault, &self.database) {
             database.let_go();
         }

@@ -7,11 +7,11 @@ use crate::record::line::{GapCause, RecordLine};
 use crate::record::lock;
 use crate::sync::{Mutex, bound};
 
-/// Lines that wait (some 7 MiB). A second of a busy machine has fewer; a database that is locked for a minute makes it
-/// overflow only there.
-pub(super) const MAX_QUEUED: usize = bound(16_384, 2);
-/// Bytes of text in them, as for a worker's buffer.
-const MAX_TEXT: usize = 8 * 1024 * 1024;
+/// Lines that wait (some 30 MiB). Two seconds of 30,000 requests each: a disk that others write to as well has been seen
+/// to take one second to sync. A database that is locked for a minute makes it overflow only on a busy machine.
+pub(super) const MAX_QUEUED: usize = bound(65_536, 2);
+/// Bytes of text in them, half of it for what usual names and paths need.
+pub(super) const MAX_TEXT: usize = 16 * 1024 * 1024;
 
 /// Bounded: what does not fit leaves its mark in its place.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! The database's shape, and how an older one becomes it.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Statement, Transaction, params};
 
+use super::sums;
 use crate::record::line::Columns;
 use crate::record::stored::StoredLine;
 
@@ -13,8 +14,18 @@ pub(super) const APPLICATION: i32 = 0x4f54_4754;
 /// 1. One row a line; the columns of CONTRACT §6, and beside them `ms`, the column `time` in milliseconds since 1970,
 ///    and `dropped`, which is null but in a `gap`.
 /// 2. Reports read an index alone, a seventh of the table; a request's lines are found by its id, gaps at once.
-pub(super) const MIGRATIONS: [&str; 2] = [
-    "CREATE TABLE records (
+/// 3. Reports read [sums](super::sums) by hour instead, and the records of an hour that they need in part.
+pub(super) const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 3] = [
+    |transaction| transaction.execute_batch(FIRST),
+    |transaction| transaction.execute_batch(SECOND),
+    |transaction| {
+        transaction
+            .execute_batch("DROP INDEX records_report; CREATE INDEX records_ms ON records (ms) WHERE kind = 'end';")?;
+        transaction.execute_batch(&sums::create())
+    },
+];
+
+const FIRST: &str = "CREATE TABLE records (
         seq INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, listener TEXT NOT NULL,
         protocol TEXT NOT NULL, tool TEXT NOT NULL, identity TEXT NOT NULL, client TEXT NOT NULL, method TEXT NOT NULL,
         host TEXT NOT NULL, port INTEGER NOT NULL, path TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL,
@@ -22,12 +33,11 @@ pub(super) const MIGRATIONS: [&str; 2] = [
         outcome TEXT NOT NULL, status INTEGER NOT NULL, bytes_up INTEGER NOT NULL, bytes_down INTEGER NOT NULL,
         decide_us REAL NOT NULL, dial_ms REAL NOT NULL, duration_ms REAL NOT NULL, prev TEXT NOT NULL,
         ms INTEGER NOT NULL, dropped INTEGER
-    );",
-    "CREATE INDEX records_report ON records (ms, decision, host, port, reason, rule, tool, identity)
+    );";
+const SECOND: &str = "CREATE INDEX records_report ON records (ms, decision, host, port, reason, rule, tool, identity)
         WHERE kind = 'end';
     CREATE INDEX records_id ON records (id);
-    CREATE INDEX records_gap ON records (seq) WHERE kind = 'gap';",
-];
+    CREATE INDEX records_gap ON records (seq) WHERE kind = 'gap';";
 
 /// What [`MIGRATIONS`] lead to.
 pub(super) const VERSION: i32 = {
@@ -38,7 +48,8 @@ pub(super) const VERSION: i32 = {
     }
 };
 
-const INSERT: &str = "INSERT INTO records (seq, time, kind, id, listener, protocol, tool, identity, client, method, host, \
+/// Adds one line; for [`insert`].
+pub(super) const INSERT: &str = "INSERT INTO records (seq, time, kind, id, listener, protocol, tool, identity, client, method, host, \
      port, path, decision, reason, rule, layer, revision, address, sni, outcome, status, bytes_up, bytes_down, decide_us, \
      dial_ms, duration_ms, prev, ms, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
      ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
@@ -53,19 +64,19 @@ pub(super) fn migrate(connection: &mut Connection, from: i32) -> rusqlite::Resul
     let done = usize::try_from(from).unwrap_or_default();
     let transaction = connection.transaction()?;
     for step in MIGRATIONS.iter().skip(done) {
-        transaction.execute_batch(step)?;
+        step(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }
 
-/// Adds one line.
-pub(super) fn insert(transaction: &Transaction<'_>, line: &Columns<'_>) -> rusqlite::Result<()> {
+/// Adds one line. `statement` is of [`INSERT`].
+pub(super) fn insert(statement: &mut Statement<'_>, line: &Columns<'_>) -> rusqlite::Result<()> {
     // What a sum of bytes would have to be to not fit, no machine can move.
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let ms = line.time.0.map_or(0, |time| time.millis());
-    transaction.prepare_cached(INSERT)?.execute(params![
+    statement.execute(params![
         whole(line.seq),
         line.time.text(),
         line.kind,

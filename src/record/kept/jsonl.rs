@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::verify::{Known, Line, Place, Verified, Walk};
-use super::{Beside, Request};
+use super::{Beside, Request, Wanted};
 use crate::record::chain::{Chain, LineHash};
 use crate::record::jsonl::files::{compressed, lines_of, numbered, rotated};
 
@@ -39,13 +39,24 @@ struct Fields<'a> {
     rule: Cow<'a, str>,
     #[serde(borrow)]
     address: Cow<'a, str>,
+    #[serde(borrow)]
+    protocol: Cow<'a, str>,
+    #[serde(borrow)]
+    sni: Cow<'a, str>,
+    bytes_up: u64,
     #[serde(default)]
     dropped: u64,
     #[serde(borrow)]
     prev: Cow<'a, str>,
 }
 
-pub(super) fn requests(path: &Path, since: i64, each: &mut dyn FnMut(&Request<'_>)) -> io::Result<Beside> {
+pub(super) fn requests(
+    path: &Path,
+    wanted: Wanted,
+    since: i64,
+    each: &mut dyn FnMut(&Request<'_>),
+) -> io::Result<Beside> {
+    let (destination, by_itself) = (wanted != Wanted::Totals, wanted == Wanted::Each);
     let mut beside = Beside::default();
     lines(path, |_, piece| {
         let line = match piece {
@@ -67,15 +78,20 @@ pub(super) fn requests(path: &Path, since: i64, each: &mut dyn FnMut(&Request<'_
         }
         match &*fields.kind {
             "end" => each(&Request {
+                count: 1,
                 ms,
                 decision: &fields.decision,
                 reason: &fields.reason,
                 rule: &fields.rule,
                 tool: &fields.tool,
                 identity: &fields.identity,
-                host: &fields.host,
-                port: fields.port,
-                address: &fields.address,
+                host: if destination { &fields.host } else { "" },
+                port: if destination { fields.port } else { 0 },
+                address: if by_itself { &fields.address } else { "" },
+                greeted_otherwise: by_itself
+                    && fields.protocol != "http"
+                    && fields.sni != fields.host
+                    && fields.bytes_up > 0,
             }),
             "gap" => beside.gap(&fields.reason, fields.dropped),
             _ => {}

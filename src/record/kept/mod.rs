@@ -33,10 +33,12 @@ pub struct KeptError {
     what: String,
 }
 
-/// One request that ended, as far as reports ask.
+/// One request that ended, as far as reports ask, or some that are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// When it began, in milliseconds since 1970.
+    /// How many.
+    pub count: u64,
+    /// When it began, in milliseconds since 1970; of some, when their hour did.
     pub ms: i64,
     /// `allow`, `deny`, `observe` or `none`.
     pub decision: &'a str,
@@ -48,21 +50,29 @@ pub struct Request<'a> {
     pub tool: &'a str,
     /// Who asked, where that is known.
     pub identity: &'a str,
-    /// The host as it is matched; empty where none was understood.
+    /// The host as it is matched; empty where none was understood; not to be relied on where
+    /// [`Wanted::Totals`] was asked for.
     pub host: &'a str,
-    /// The port; 0 where none was understood.
+    /// The port; 0 where there is no host.
     pub port: u16,
-    /// The address that was dialled, with its port; empty for none, and where [`Wanted::Report`] was asked for.
+    /// The address that was dialled, with its port; empty for none; not to be relied on where [`Wanted::Each`] was
+    /// not asked for.
     pub address: &'a str,
+    /// Whether it was a tunnel that did not begin with a TLS greeting for its host, as far as records show. As
+    /// above.
+    pub greeted_otherwise: bool,
 }
 
-/// What somebody needs to know of each request. A database answers the first from an index alone.
+/// What somebody needs to know of each request. A database has sums by hour for the first two, so that they need not
+/// read its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// All but the address.
-    Report,
-    /// The address as well.
-    Address,
+    /// Neither destination nor address.
+    Totals,
+    /// All but the address, and how a tunnel began.
+    Destinations,
+    /// All, and each request by itself.
+    Each,
 }
 
 /// What was found beside requests.
@@ -97,7 +107,7 @@ impl Kept {
         }
     }
 
-    /// Shows every request that began at `since` or later, in the order in which they ended.
+    /// Shows every request that began at `since` or later.
     ///
     /// # Errors
     /// The file cannot be read, or holds something else.
@@ -111,7 +121,7 @@ impl Kept {
             jiff::Timestamp::try_from(since).map_or(i64::MIN, jiff::Timestamp::as_millisecond)
         });
         match self {
-            Self::Jsonl(path) => jsonl::requests(path, since, &mut each).map_err(|error| self.error(&error)),
+            Self::Jsonl(path) => jsonl::requests(path, wanted, since, &mut each).map_err(|error| self.error(&error)),
             Self::Sqlite(path) => sqlite::requests(path, wanted, since, &mut each).map_err(|error| self.error(&error)),
         }
     }

@@ -1,12 +1,14 @@
 //! A database of records, read only.
 
+use std::ops::Range;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags, Params, Row, Statement, params};
 
 use super::verify::{Known, Line, Place, Verified, Walk};
 use super::{Beside, Request, Wanted};
 use crate::record::history::schema::{COLUMNS, stored};
+use crate::record::history::sums::HOUR_MS;
 
 /// The reason of gaps that are another sink's; their line stands here to keep the sequence whole.
 const OTHERS: &str = "write_failed";
@@ -20,6 +22,9 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// The version from which on a database has sums by hour.
+const HAS_SUMS: i32 = 3;
+
 pub(super) fn requests(
     path: &Path,
     wanted: Wanted,
@@ -27,27 +32,14 @@ pub(super) fn requests(
     each: &mut dyn FnMut(&Request<'_>),
 ) -> rusqlite::Result<Beside> {
     let connection = open(path)?;
-    let address = match wanted {
-        Wanted::Report => "''",
-        Wanted::Address => "address",
-    };
-    let mut statement = connection.prepare(&format!(
-        "SELECT ms, decision, reason, rule, tool, identity, host, port, {address} FROM records
-         WHERE kind = 'end' AND ms >= ?1"
-    ))?;
-    let mut rows = statement.query([since])?;
-    while let Some(row) = rows.next()? {
-        each(&Request {
-            ms: row.get(0)?,
-            decision: text(row, 1)?,
-            reason: text(row, 2)?,
-            rule: text(row, 3)?,
-            tool: text(row, 4)?,
-            identity: text(row, 5)?,
-            host: text(row, 6)?,
-            port: row.get(7)?,
-            address: text(row, 8)?,
-        });
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if wanted == Wanted::Each || version < HAS_SUMS {
+        one_by_one(&connection, wanted, since..i64::MAX, each)?;
+    } else {
+        // The first hour may be wanted in part: only its records know.
+        let hour = since.div_euclid(HOUR_MS) + i64::from(since.rem_euclid(HOUR_MS) > 0);
+        one_by_one(&connection, wanted, since..hour.saturating_mul(HOUR_MS), each)?;
+        by_hour(&connection, wanted, hour, each)?;
     }
     let mut beside = Beside::default();
     let mut gaps = connection
@@ -60,6 +52,67 @@ pub(super) fn requests(
         }
     }
     Ok(beside)
+}
+
+/// The records that began in this time.
+fn one_by_one(
+    connection: &Connection,
+    wanted: Wanted,
+    time: Range<i64>,
+    each: &mut dyn FnMut(&Request<'_>),
+) -> rusqlite::Result<()> {
+    let (destination, each_has) = match wanted {
+        Wanted::Totals => ("'', 0", "'', 0"),
+        Wanted::Destinations => ("host, port", "'', 0"),
+        Wanted::Each => ("host, port", "address, protocol <> 'http' AND sni <> host AND bytes_up > 0"),
+    };
+    let mut statement = connection.prepare(&format!(
+        "SELECT 1, ms, decision, reason, rule, tool, identity, {destination}, {each_has} FROM records
+         WHERE kind = 'end' AND ms >= ?1 AND ms < ?2"
+    ))?;
+    show(&mut statement, params![time.start, time.end], each)
+}
+
+/// The sums of this hour and all after it.
+fn by_hour(
+    connection: &Connection,
+    wanted: Wanted,
+    hour: i64,
+    each: &mut dyn FnMut(&Request<'_>),
+) -> rusqlite::Result<()> {
+    let (destination, table) = match wanted {
+        Wanted::Totals => ("'', 0", "totals"),
+        Wanted::Destinations | Wanted::Each => ("host, port", "sums"),
+    };
+    let mut statement = connection.prepare(&format!(
+        "SELECT requests, hour * {HOUR_MS}, decision, reason, rule, tool, identity, {destination}, '', 0 FROM {table}
+         WHERE hour >= ?1"
+    ))?;
+    show(&mut statement, params![hour], each)
+}
+
+fn show(
+    statement: &mut Statement<'_>,
+    parameters: impl Params,
+    each: &mut dyn FnMut(&Request<'_>),
+) -> rusqlite::Result<()> {
+    let mut rows = statement.query(parameters)?;
+    while let Some(row) = rows.next()? {
+        each(&Request {
+            count: row.get::<_, i64>(0)?.unsigned_abs(),
+            ms: row.get(1)?,
+            decision: text(row, 2)?,
+            reason: text(row, 3)?,
+            rule: text(row, 4)?,
+            tool: text(row, 5)?,
+            identity: text(row, 6)?,
+            host: text(row, 7)?,
+            port: row.get(8)?,
+            address: text(row, 9)?,
+            greeted_otherwise: row.get(10)?,
+        });
+    }
+    Ok(())
 }
 
 pub(super) fn verify(path: &Path, known: &Known) -> rusqlite::Result<Verified> {

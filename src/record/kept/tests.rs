@@ -1,13 +1,20 @@
 //! What was written by the room, read back; and what somebody did to it meanwhile.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
+use crate::facts::Destination;
+use crate::policy::{Cited, DenyReason};
 use crate::record::chain::Chain;
 use crate::record::chain::tests::keyed;
+use crate::record::history;
 use crate::record::jsonl::files::{compressed, numbered, rotated};
-use crate::record::line::tests::denied;
+use crate::record::line::tests::{denied, line};
 use crate::record::{Jsonl, Kind, Record, Recorder, Settings, Sqlite, Terminal, Verdict};
 
 /// A folder with a file that was rotated, and a database, with these many records each.
@@ -68,7 +75,7 @@ fn compressed_files_are_read_as_the_others_and_a_hole_in_the_numbers_is_passed_o
     let kept = Kept::of_file(path.clone()).unwrap();
     let hosts = || {
         let mut hosts = Vec::new();
-        let beside = kept.requests(Wanted::Report, None, |request| hosts.push(request.host.to_owned())).unwrap();
+        let beside = kept.requests(Wanted::Destinations, None, |request| hosts.push(request.host.to_owned())).unwrap();
         assert_eq!(beside, Beside::default());
         hosts
     };
@@ -99,14 +106,14 @@ fn a_compressed_file_that_is_damaged_or_grows_without_end_is_said_and_takes_no_m
     std::fs::write(compressed(&path, 1), &whole[..whole.len() / 2]).unwrap();
     let verified = Kept::of_file(path.clone()).unwrap().verify(&Known::default()).unwrap();
     assert!(verified.findings.iter().any(|finding| finding.what.contains("the file cannot be read")), "{verified:?}");
-    let beside = Kept::of_file(path.clone()).unwrap().requests(Wanted::Report, None, |_| {}).unwrap();
+    let beside = Kept::of_file(path.clone()).unwrap().requests(Wanted::Destinations, None, |_| {}).unwrap();
     assert_eq!(beside.unreadable, 1);
 
     // A quarter of a GiB without a line feed in 256 KiB; it comes in pieces of the longest line.
     let bomb = gzip(&vec![b'x'; 256 << 20]);
     assert!(bomb.len() < 2 << 20);
     std::fs::write(compressed(&path, 1), bomb).unwrap();
-    let beside = Kept::of_file(path).unwrap().requests(Wanted::Report, None, |_| {}).unwrap();
+    let beside = Kept::of_file(path).unwrap().requests(Wanted::Destinations, None, |_| {}).unwrap();
     assert_eq!(beside.unreadable, 256);
 }
 
@@ -119,40 +126,125 @@ fn both(dir: &Path) -> [Kept; 2] {
 #[test]
 fn both_sinks_tell_the_same_requests() {
     let dir = folder(30);
-    for wanted in [Wanted::Report, Wanted::Address] {
-        for (since, expected) in [(None, 1..31), (Some(1000), 10..31), (Some(1001), 11..31), (Some(3001), 31..31)] {
-            let since = since.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-            let expected: Vec<_> = expected
-                .map(|id: i64| {
-                    let decision = if id % 2 == 0 { "allow" } else { "deny" };
-                    (id * 100_000, decision.to_owned(), format!("h{id}.test"), 443)
-                })
-                .collect();
-            for kept in both(dir.path()) {
-                let mut seen = Vec::new();
-                let beside = kept.requests(wanted, since, |request| {
-                    seen.push((request.ms, request.decision.to_owned(), request.host.to_owned(), request.port));
-                });
-                assert_eq!(seen, expected, "{kept:?} since {since:?}");
-                assert_eq!(beside.unwrap(), Beside::default());
-            }
+    for (since, expected) in [(None, 1..31), (Some(1000), 10..31), (Some(1001), 11..31), (Some(3001), 31..31)] {
+        let since = since.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let expected: Vec<_> = expected
+            .map(|id: i64| {
+                let decision = if id % 2 == 0 { "allow" } else { "deny" };
+                (id * 100_000, decision.to_owned(), format!("h{id}.test"), 443)
+            })
+            .collect();
+        for kept in both(dir.path()) {
+            let mut seen = Vec::new();
+            let beside = kept.requests(Wanted::Each, since, |request| {
+                seen.push((request.ms, request.decision.to_owned(), request.host.to_owned(), request.port));
+            });
+            assert_eq!(seen, expected, "{kept:?} since {since:?}");
+            assert_eq!(beside.unwrap(), Beside::default());
+        }
+        for wanted in [Wanted::Totals, Wanted::Destinations] {
+            let [lines, database] = both(dir.path()).map(|kept| by_hour(&kept, wanted, since));
+            assert_eq!(lines, database, "{wanted:?} since {since:?}");
+            assert_eq!(lines.values().sum::<u64>(), expected.len() as u64);
         }
     }
 }
 
+/// What a report can know of the requests: decision, reason, rule, tool, identity, host and port, by hour.
+fn by_hour(kept: &Kept, wanted: Wanted, since: Option<SystemTime>) -> BTreeMap<(i64, String), u64> {
+    let mut sums = BTreeMap::new();
+    let beside = kept.requests(wanted, since, |request| {
+        let Request { count, ms, address, .. } = *request;
+        assert_eq!(address, "");
+        let alike = format!("{:?}", Request { count: 0, ms: 0, ..*request });
+        *sums.entry((ms.div_euclid(3_600_000), alike)).or_default() += count;
+    });
+    beside.unwrap();
+    sums
+}
+
+proptest! {
+    // Each case waits for the disk a dozen times.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
+
+    /// What reports read beside the records is what counting the records gives, whatever came in whatever order and
+    /// whatever has gone since.
+    #[test]
+    fn sums_are_what_counting_the_records_gives(
+        batches in vec(vec((0_u64..5, 0_u8..60, 0_usize..4, 0_usize..5, any::<bool>()), 0..20), 1..5),
+        gone in vec((0_usize..5, 0_u64..6), 0..3),
+        since in (0_u64..6, 0_u64..3_600),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.db");
+        let hours = |hours| Duration::from_secs(hours * 3600);
+        let epoch = SystemTime::UNIX_EPOCH + hours(400_000);
+        // With nothing kept from before `now`, the clock says what goes.
+        let settings = Sqlite { path: path.clone(), keep: Duration::ZERO, max_size: 1 << 40 };
+        let mut writer = history::Direct::open(&settings);
+        let mut seq = 0;
+        for (number, batch) in batches.iter().enumerate() {
+            let lines = batch.iter().map(|(hour, minute, host, verdict, end)| {
+                seq += 1;
+                let verdict = [
+                    Verdict::Allow,
+                    Verdict::Deny(DenyReason::HostNotAllowed),
+                    Verdict::Deny(DenyReason::SniMismatch),
+                    Verdict::Observe(DenyReason::HostNotAllowed),
+                    Verdict::None("malformed_request"),
+                ][*verdict];
+                let destination = ["a.test:443", "b.test:443", "b.test:80", ""][*host];
+                line(seq, Record {
+                    kind: if *end { Kind::End } else { Kind::Open },
+                    started: epoch + hours(*hour) + Duration::from_secs(u64::from(*minute) * 60),
+                    verdict,
+                    destination: Destination::parse(destination.as_bytes(), None).ok(),
+                    cited: Cited::text((host % 2 == 0).then_some("rule"), "r1"),
+                    ..denied(seq, "a.test:1")
+                })
+            });
+            writer.insert(lines.collect());
+            for (_, hour) in gone.iter().filter(|(after, _)| *after == number) {
+                writer.clean_up(epoch + hours(*hour));
+            }
+        }
+        drop(writer);
+        let kept = Kept::Sqlite(path.clone());
+        let since = epoch + hours(since.0) + Duration::from_secs(since.1);
+        let ask = || [Wanted::Totals, Wanted::Destinations].map(|wanted| {
+            [None, Some(since), Some(epoch + hours(1))].map(|since| by_hour(&kept, wanted, since))
+        });
+        let summed = ask();
+        // A database of the version before has no sums, so its records are counted.
+        rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+        prop_assert_eq!(&summed, &ask());
+        // And an older database gets them as they would have been.
+        let older = "DROP TABLE sums; DROP TABLE totals; DROP INDEX records_ms; CREATE INDEX records_report ON records (ms)";
+        rusqlite::Connection::open(&path).unwrap().execute_batch(older).unwrap();
+        drop(history::Direct::open(&settings));
+        prop_assert_eq!(&summed, &ask());
+    }
+}
+
 #[test]
-fn a_report_reads_the_index_and_not_the_table() {
+fn a_report_reads_sums_and_of_records_the_hour_that_it_needs_in_part() {
     let dir = folder(3);
     let connection = rusqlite::Connection::open(dir.path().join("history.db")).unwrap();
-    let plan: String = connection
-        .query_row(
-            "EXPLAIN QUERY PLAN SELECT ms, decision, reason, rule, tool, identity, host, port, '' FROM records
-             WHERE kind = 'end' AND ms >= 5",
-            [],
-            |row| row.get(3),
-        )
-        .unwrap();
-    assert!(plan.contains("USING COVERING INDEX records_report"), "{plan}");
+    for (query, expected) in [
+        (
+            "SELECT host FROM records WHERE kind = 'end' AND ms >= 5 AND ms < 9",
+            "SEARCH records USING INDEX records_ms (ms>? AND ms<?)",
+        ),
+        ("SELECT requests, host FROM sums WHERE hour >= 5", "SEARCH sums USING PRIMARY KEY (hour>?)"),
+        ("SELECT requests, rule FROM totals WHERE hour >= 5", "SEARCH totals USING PRIMARY KEY (hour>?)"),
+        (
+            "SELECT dropped FROM records WHERE kind = 'gap' AND ms >= 5 ORDER BY seq",
+            "SCAN records USING INDEX records_gap",
+        ),
+    ] {
+        let plan: String = connection.query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get(3)).unwrap();
+        assert_eq!(plan, expected);
+    }
 }
 
 #[test]
@@ -163,7 +255,7 @@ fn what_is_not_there_or_something_else_is_an_error() {
     assert!(error.starts_with(&format!("cannot read the records in {}: ", path.display())), "{error}");
     let path = dir.path().join("other.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE notes (text)").unwrap();
-    let error = Kept::of_file(path).unwrap().requests(Wanted::Report, None, |_| {}).unwrap_err().to_string();
+    let error = Kept::of_file(path).unwrap().requests(Wanted::Destinations, None, |_| {}).unwrap_err().to_string();
     assert!(error.contains("no such table: records"), "{error}");
     assert!(!dir.path().join("other.db-wal").exists(), "nothing is written");
 }
@@ -272,7 +364,7 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
         let verified = kept.verify(&Known::default()).unwrap();
         assert!(verified.is_whole() && verified.last == 5, "{verified:?}");
         assert_eq!(verified.findings[0].what, "a gap, of records that are missing: 1 (restart)");
-        assert_eq!(kept.requests(Wanted::Report, None, |_| {}).unwrap().missing, [("restart".to_owned(), 1)]);
+        assert_eq!(kept.requests(Wanted::Destinations, None, |_| {}).unwrap().missing, [("restart".to_owned(), 1)]);
     }
     let connection = rusqlite::Connection::open(dir.path().join("history.db")).unwrap();
     connection.execute_batch("UPDATE records SET reason = 'sqlite_failed', dropped = 7 WHERE kind = 'gap'").unwrap();
@@ -302,6 +394,7 @@ fn since_is_a_time_ago_a_day_or_a_moment() {
 /// A request from a browser, denied as unlisted if it was not allowed.
 pub(crate) fn request(ms: i64, decision: &'static str, host: &'static str) -> Request<'static> {
     Request {
+        count: 1,
         ms,
         decision,
         reason: if decision == "allow" { "" } else { "host_not_allowed" },
@@ -311,6 +404,7 @@ pub(crate) fn request(ms: i64, decision: &'static str, host: &'static str) -> Re
         host,
         port: 443,
         address: "",
+        greeted_otherwise: false,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use super::kept::Request;
+use super::kept::{Request, Wanted};
 use crate::policy::registrable;
 
 pub use text::Document;
@@ -65,6 +65,7 @@ pub struct Report {
     by: By,
     /// Rows, and denied destinations, that get a name of their own.
     max_keys: usize,
+    most_denied: bool,
     keys: HashMap<Box<str>, Count>,
     /// What found no room among them.
     other: Count,
@@ -94,7 +95,7 @@ pub struct Summed {
     pub total: Count,
     /// By hour since 1970; hours without a request are not there.
     pub hours: BTreeMap<i64, Count>,
-    /// Denied destinations, the most denied first.
+    /// Denied destinations, the most denied first, if they were asked for.
     pub denied: Vec<(Box<str>, u64)>,
 }
 
@@ -114,6 +115,7 @@ impl Report {
         Self {
             by,
             max_keys,
+            most_denied: true,
             other: Count::default(),
             keys: HashMap::new(),
             total: Count::default(),
@@ -123,9 +125,24 @@ impl Report {
         }
     }
 
-    /// Adds one request.
+    /// Without [`Summed::denied`], which needs more reading.
+    pub fn rows_alone(self) -> Self {
+        Self { most_denied: false, ..self }
+    }
+
+    /// What it needs to know of each request.
+    pub fn wanted(&self) -> Wanted {
+        match self.by {
+            By::Destination | By::Domain => Wanted::Destinations,
+            By::Rule | By::User | By::Tool | By::Reason | By::Day if self.most_denied => Wanted::Destinations,
+            By::Rule | By::User | By::Tool | By::Reason | By::Day => Wanted::Totals,
+        }
+    }
+
+    /// Adds a request, or some that are alike.
     pub fn add(&mut self, request: &Request<'_>) {
-        let denied = request.decision == "deny";
+        let count =
+            Count { requests: request.count, denied: if request.decision == "deny" { request.count } else { 0 } };
         self.key.clear();
         match self.by {
             By::Destination => destination(&mut self.key, request),
@@ -138,24 +155,20 @@ impl Report {
         }
         let full = self.keys.len() >= self.max_keys;
         match self.keys.get_mut(self.key.as_str()) {
-            Some(count) => count.add(denied),
-            None if full => self.other.add(denied),
-            None => {
-                let mut count = Count::default();
-                count.add(denied);
-                self.keys.insert(self.key.as_str().into(), count);
-            }
+            Some(sum) => sum.add(count),
+            None if full => self.other.add(count),
+            None => _ = self.keys.insert(self.key.as_str().into(), count),
         }
-        self.total.add(denied);
-        self.hours.entry(request.ms.div_euclid(HOUR_MS)).or_default().add(denied);
-        if denied {
+        self.total.add(count);
+        self.hours.entry(request.ms.div_euclid(HOUR_MS)).or_default().add(count);
+        if self.most_denied && count.denied > 0 {
             self.key.clear();
             destination(&mut self.key, request);
             let full = self.denied.len() >= self.max_keys;
             match self.denied.get_mut(self.key.as_str()) {
-                Some(count) => *count += 1,
+                Some(sum) => *sum += count.denied,
                 None if full => {}
-                None => _ = self.denied.insert(self.key.as_str().into(), 1),
+                None => _ = self.denied.insert(self.key.as_str().into(), count.denied),
             }
         }
     }
@@ -181,9 +194,9 @@ impl Report {
 }
 
 impl Count {
-    fn add(&mut self, denied: bool) {
-        self.requests += 1;
-        self.denied += u64::from(denied);
+    fn add(&mut self, more: Self) {
+        self.requests += more.requests;
+        self.denied += more.denied;
     }
 }
 
@@ -216,6 +229,7 @@ mod tests {
     fn traffic() -> Vec<Request<'static>> {
         let at = |day: i64, hour: i64| 1_795_392_000_000 + day * DAY_MS + hour * HOUR_MS; // 2026-11-23
         let request = |ms, decision, reason, rule, host, port| Request {
+            count: 1,
             ms,
             decision,
             reason,
@@ -225,6 +239,7 @@ mod tests {
             host,
             port,
             address: "",
+            greeted_otherwise: false,
         };
         vec![
             request(at(0, 0), "allow", "", "allow:*.example.com", "a.example.com", 443),
