@@ -62,6 +62,8 @@ struct Asked {
     denied: BTreeMap<DenyReason, u64>,
     /// Special-purpose addresses that it led to.
     special: BTreeSet<IpAddr>,
+    /// Whether a tunnel to it did not begin with TLS for its name, and was let pass.
+    greeted_otherwise: bool,
 }
 
 impl Seen {
@@ -87,11 +89,14 @@ impl Seen {
             allowed: 0,
             denied: BTreeMap::new(),
             special: BTreeSet::new(),
+            greeted_otherwise: false,
         });
         match reason.filter(|_| !allowed) {
-            Some(reason) => *asked.denied.entry(reason).or_default() += 1,
-            None => asked.allowed += 1,
+            Some(reason) => *asked.denied.entry(reason).or_default() += request.count,
+            None => asked.allowed += request.count,
         }
+        // To an address a greeting need not name anything.
+        asked.greeted_otherwise |= request.greeted_otherwise && matches!(destination.host(), Host::Name(_));
         let dialled = request.address.parse::<SocketAddr>().map(|address| address.ip().to_canonical());
         if let Ok(ip) = dialled
             && !AddressClass::of(ip).is_global()
@@ -160,7 +165,8 @@ impl Asked {
     }
 
     fn speaks_no_tls(&self) -> bool {
-        [DenyReason::NotTls, DenyReason::SniMissing].iter().any(|reason| self.denied.contains_key(reason))
+        self.greeted_otherwise
+            || [DenyReason::NotTls, DenyReason::SniMissing].iter().any(|reason| self.denied.contains_key(reason))
     }
 
     fn tally(&self) -> String {

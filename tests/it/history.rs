@@ -132,6 +132,79 @@ fn what_suggest_prints_is_a_policy_that_allows_what_was_denied() {
     assert_eq!(folder.run(&["check", "--policy", "policy.toml", "ok.test:443"]).code, Some(1));
 }
 
+/// What somebody may ask for who wants a strange line in a suggested policy. Most are no names, and are refused as such.
+const STRANGE: [&str; 30] = [
+    "UPPER.Test:443",
+    "trailing.test.:443",
+    "b\u{fc}cher.test:443",
+    "xn--bcher-kva.corp.test:8443",
+    "under_score.test:443",
+    "-dash-.test:443",
+    "a--b.test:443",
+    "1.2.3.4.test:443",
+    "true:443",
+    "allow:443",
+    "version:1",
+    "0x7f000001.test:443",
+    "*.star.test:443",
+    "**.star.test:443",
+    "!not.test:443",
+    "a\"b.test:443",
+    "a\"]\nallow=[\"*.evil.test:443",
+    "a'b.test:443",
+    "a#b.test:443",
+    "a,b.test:443",
+    "a\\b.test:443",
+    "$(id).test:443",
+    "<b>x.test:443",
+    "%2a.test:443",
+    "[[rule]]:443",
+    "{a}.test:443",
+    "a\u{202e}b.test:443",
+    "a\u{0}b.test:443",
+    "corp.test:65535",
+    "x.corp.test:80-443",
+];
+
+#[test]
+fn under_what_suggest_prints_the_same_traffic_is_allowed_whatever_names_it_has() {
+    let origin = Origin::saying("hello");
+    let (plain, tunnel) = (format!("http://ok.test:{}/", origin.port()), format!("ok.test:{}", origin.port()));
+    let proxy = with_history(allow(&["ok.test:*"]));
+    let long = [&[&"x".repeat(63)[..]; 3].join("."), ".long.test:443"].concat();
+    let replay = || -> Vec<u16> {
+        // A tunnel that speaks another protocol than TLS, which its rule lets pass.
+        let mut other = proxy.tunnel(&tunnel);
+        other.send("GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n");
+        assert_eq!(other.answer().text(), "hello");
+        let statuses = STRANGE.into_iter().chain([long.as_str()]).map(|to| proxy.connect(to).1.status());
+        statuses.chain([proxy.get(&plain).status()]).collect()
+    };
+    let before = replay();
+    assert!(before.iter().filter(|status| **status == 403).count() >= 6, "{before:?}");
+    let requests = before.len() as u64 + 1;
+    until("all are in the database", || (report(&proxy, &[])["total"]["requests"] == requests).then_some(()));
+    let suggested = ask(&proxy, &["suggest"]);
+    assert_eq!((suggested.code, &*suggested.stderr), (Some(0), ""));
+    let validated = Outgate::new().file("policy.toml", &suggested.stdout).run(&["policy", "validate", "policy.toml"]);
+    assert_eq!((validated.code, &*validated.stderr), (Some(0), ""), "{}", suggested.stdout);
+    assert!(!suggested.stdout.contains("\"*"), "a wildcard: {}", suggested.stdout);
+    assert!(!suggested.stdout.contains("evil"), "{}", suggested.stdout);
+
+    proxy.set_policy(&suggested.stdout);
+    let after = replay();
+    let destinations = STRANGE.into_iter().chain([long.as_str(), &plain]);
+    for ((to, before), after) in destinations.zip(before).zip(after) {
+        match before {
+            // What was denied is allowed now; names that nobody knows then lead nowhere.
+            200 | 403 => {
+                assert!(after == 200 || after == 502, "{to}: {before}, then {after} under\n{}", suggested.stdout)
+            }
+            _ => assert_eq!(after, before, "{to}"),
+        }
+    }
+}
+
 #[test]
 fn a_command_without_records_says_what_to_name() {
     for (arguments, expected) in [
