@@ -21,8 +21,11 @@ use crate::record::line::{Body, Columns, Gap, GapCause, RecordLine};
 /// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
 /// queue.
 const BUSY: Duration = Duration::from_secs(1);
-/// Rows that one step of cleaning up removes: some ten milliseconds, between which new rows get their turn.
+/// Rows that one step of cleaning up removes at least: some ten milliseconds, between which new rows get their turn. A
+/// flood adds more between two steps, and then a step removes more than that, or the size would be no bound.
 const STEP: i64 = 5_000;
+/// The most that one step removes: half as many again as can have waited for a batch, in a second or so.
+const MAX_STEP: i64 = 100_000;
 /// The write-ahead log is cut back to this after a burst.
 const MAX_LOG: u32 = 64 * 1024 * 1024;
 /// How far back a tunnel that was open at a crash is looked for, in lines; the file of lines has the same bound in bytes.
@@ -35,6 +38,8 @@ pub(super) struct Database {
     settings: Sqlite,
     chain: Chain,
     last: Tail,
+    /// Places in the sequence that were taken since the last step of cleaning up.
+    added: i64,
     /// Records that are missing from here on back to the last row, and since when.
     missing: Option<Missing>,
     identity: (u64, u64),
@@ -99,6 +104,7 @@ impl Database {
             settings: settings.clone(),
             chain: chain.clone(),
             last,
+            added: 0,
             missing: None,
             _lock: lock,
         })
@@ -169,6 +175,7 @@ impl Database {
         drop(statement);
         tally.store(&transaction)?;
         transaction.commit()?;
+        self.added += i64::try_from(last.seq.saturating_sub(self.last.seq)).unwrap_or_default();
         (self.last, self.missing) = (last, missing);
         Ok(lost)
     }
@@ -181,6 +188,7 @@ impl Database {
 
     /// Removes a step of what is too old or too much. Whether there is more.
     pub(super) fn clean_up(&mut self, now: SystemTime) -> Result<bool, Fault> {
+        let step = (STEP + std::mem::take(&mut self.added)).min(MAX_STEP);
         let oldest = now.checked_sub(self.settings.keep).and_then(|at| Timestamp::try_from(at).ok());
         let oldest = oldest.map_or(i64::MIN, Timestamp::as_millisecond);
         let (first, end): (Option<i64>, Option<i64>) =
@@ -188,14 +196,22 @@ impl Database {
                 .query_row("SELECT min(seq), max(seq) FROM records", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let (Some(first), Some(end)) = (first, end) else { return Ok(false) };
         // Only ever a beginning of the sequence goes, so that what stays still hangs together.
-        let by_age = self.first_young(oldest)?.unwrap_or(end);
-        let by_size = if self.size()? > self.settings.max_size { first + (end - first) / 20 + 1 } else { first };
+        let by_age = self.first_young(oldest, step)?.unwrap_or(end);
+        let (size, lines) = (self.size()?, end - first);
+        // What is too much by the size that lines have, and a little more, so that not every look finds too much again.
+        let by_size = match size.checked_sub(self.settings.max_size) {
+            None | Some(0) => first,
+            Some(excess) => {
+                let share = u128::from(excess) * u128::from(lines.unsigned_abs()) / u128::from(size);
+                first + i64::try_from(share).unwrap_or(lines) + lines / 20 + 1
+            }
+        };
         // The last line stays: the sequence goes on from it.
         let keep_from = by_age.max(by_size).min(end);
         if keep_from <= first {
             return Ok(false);
         }
-        let until = keep_from.min(first + STEP);
+        let until = keep_from.min(first + step);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         sums::subtract(&transaction, until)?;
         transaction.execute("DELETE FROM records WHERE seq < ?1", [until])?;
@@ -211,9 +227,9 @@ impl Database {
 
     /// The first line from `oldest` on, among as many as one step removes; the last of these if all are older, and none
     /// if there is no younger one at all.
-    fn first_young(&self, oldest: i64) -> Result<Option<i64>, Fault> {
+    fn first_young(&self, oldest: i64, step: i64) -> Result<Option<i64>, Fault> {
         let mut lines = self.connection.prepare_cached("SELECT seq, ms FROM records ORDER BY seq LIMIT ?1")?;
-        let mut lines = lines.query([STEP + 1])?;
+        let mut lines = lines.query([step + 1])?;
         let (mut count, mut last) = (0, None);
         while let Some(line) = lines.next()? {
             let (seq, ms): (i64, i64) = (line.get(0)?, line.get(1)?);
@@ -222,7 +238,7 @@ impl Database {
             }
             (count, last) = (count + 1, Some(seq));
         }
-        Ok(last.filter(|_| count > STEP))
+        Ok(last.filter(|_| count > step))
     }
 
     /// Bytes that are in use.

@@ -364,6 +364,29 @@ fn what_is_too_much_goes_oldest_first_and_the_file_gets_smaller() {
 }
 
 #[test]
+fn a_flood_does_not_outrun_what_cleans_up_behind_it() {
+    let folder = Folder::new();
+    let max_size = 1 << 20;
+    let mut database = Database::open(&Sqlite { max_size, ..folder.settings() }, &Chain::PLAIN).unwrap();
+    let rows = |database: &Database| {
+        database.connection().query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let mut most = 0;
+    for turn in 0..6_u64 {
+        let seqs = turn * 12_000 + 1..=(turn + 1) * 12_000;
+        let items: Vec<_> = seqs.map(|seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))))).collect();
+        database.insert(&items).unwrap();
+        // One step for each batch, as while lines keep coming.
+        let before = rows(&database);
+        database.clean_up(SystemTime::now()).unwrap();
+        most = most.max(rows(&database));
+        assert!(rows(&database) < before, "turn {turn}");
+    }
+    assert!(most < 30_000, "{most} rows of 72,000 at once");
+    chained(&folder.path());
+}
+
+#[test]
 fn tunnels_without_an_end_are_found_once() {
     let folder = Folder::new();
     let mut database = Database::open(&folder.settings(), &Chain::PLAIN).unwrap();
