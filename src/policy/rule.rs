@@ -103,9 +103,13 @@ impl Rule {
         self.missed(&asked.tool, asked.method.as_ref(), asked.at).is_none()
     }
 
-    /// A method that nobody can see might be any: that is enough to deny and not enough to allow.
+    /// A method that nobody can see might be any: that is enough to deny and not enough to allow. So is one in another
+    /// spelling: methods are case-sensitive (RFC 9110 §9.1), and yet some origins take `post` for `POST`.
     fn matches_method(&self, method: Option<&Method>) -> bool {
         match method {
+            Some(method) if self.effect == Effect::Deny => {
+                self.methods.iter().any(|name| name.eq_ignore_ascii_case(method.as_str()))
+            }
             Some(method) => self.methods.iter().any(|name| **name == *method.as_str()),
             None => self.effect == Effect::Deny,
         }

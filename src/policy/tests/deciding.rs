@@ -130,6 +130,8 @@ fn a_deny_rule_applies_only_where_all_of_it_matches_but_a_tunnel_might_hide_any_
         &policy,
         &[
             (plain("POST", "write.test"), "deny host_denied write"),
+            (plain("Post", "write.test"), "deny host_denied write"),
+            (plain("POSTS", "write.test"), "allow all"),
             (plain("GET", "write.test"), "allow all"),
             (tunnel("write.test"), "deny host_denied write"),
             (by("browser", tunnel("tool.test")), "deny host_denied tool"),
