@@ -1,8 +1,9 @@
 //! The proxy's own paths on its own port (CONTRACT §5): where a client whose library hides the answer to a `CONNECT` can
 //! ask what happened, and where a Mac fetches its PAC.
 //!
-//! Guaranteed: nothing here depends on `Host`; no page of another site can read an answer (requests with `Origin` or a
-//! cross-site `Sec-Fetch-Site` are refused); a client sees its own denials only, by its address.
+//! Guaranteed: no answer's text depends on `Host`; no page of another site can read an answer (requests with `Origin` or a
+//! cross-site `Sec-Fetch-Site` are refused, and but for the PAC those by a name without TLS, since a page can lead its own
+//! name to this listener and be of the same site then); a client sees its own denials only, by its address.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -17,6 +18,9 @@ use crate::enforce::Attempt;
 use crate::facts::{Destination, Host, Port, Protocol};
 use crate::session::{Malformed, Refusal};
 use crate::tls::ClientStream;
+
+/// What a page of another site is told, and whoever asks by a name.
+const FOREIGN: &str = "this page is not for other sites: ask for it by the proxy's address";
 
 /// How many of a client's own denials it can ask for: what fits a screen.
 const MAX_DENIALS: usize = 50;
@@ -39,6 +43,8 @@ pub(super) struct Asked {
     is_get: bool,
     is_head: bool,
     foreign: bool,
+    /// Whether the listener was asked by a name, which may be one that a page made up.
+    by_a_name: bool,
     keep_alive: bool,
     form: Form,
 }
@@ -61,6 +67,10 @@ impl OwnPaths {
 impl Asked {
     pub(super) fn of(head: &RequestHead<'_>, form: Form) -> Self {
         let cross_site = head.field("sec-fetch-site").is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
+        let by_a_name = match head.target {
+            Target::Origin { .. } => head.field("host").is_some_and(is_a_name),
+            Target::Absolute { .. } | Target::Authority(_) | Target::Asterisk => false,
+        };
         let path = match &head.target {
             Target::Asterisk => "*",
             Target::Authority(_) | Target::Absolute { .. } | Target::Origin { .. } => head.path(),
@@ -70,6 +80,7 @@ impl Asked {
             is_get: matches!(head.method, "GET" | "HEAD"),
             is_head: head.method == "HEAD",
             foreign: cross_site || head.field("origin").is_some(),
+            by_a_name,
             keep_alive: head.keep_alive && head.framing == BodyFraming::None,
             form,
         }
@@ -89,7 +100,8 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
     let Some((kind, body)) = page else {
         return misdirected(wire, attempt, asked).await;
     };
-    if asked.foreign {
+    // The PAC says nothing of anybody, and is fetched by whatever name the proxy has. By TLS a name is proved.
+    if asked.foreign || (asked.by_a_name && !door.own.tls && kind != pac::CONTENT_TYPE) {
         return foreign(wire, attempt, asked).await;
     }
     let mut out = Vec::with_capacity(body.len() + 512);
@@ -114,10 +126,16 @@ async fn misdirected(mut wire: Wire<ClientStream>, attempt: Attempt, asked: &Ask
 }
 
 async fn foreign(mut wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
-    let why = Malformed { status: 403, token: "cross_site", detail: "this page is not for other sites".into() };
+    let why = Malformed { status: 403, token: "cross_site", detail: FOREIGN.into() };
     let refused = attempt.refuse(Refusal::Malformed(why));
     answer::refuse(&mut wire, &refused, &Manner::closing(asked.form)).await;
     Next::Close(wire)
+}
+
+/// Whether a `Host` is a name that somebody could have given to this listener's address. `localhost` nobody can.
+fn is_a_name(host: &[u8]) -> bool {
+    let host = Destination::parse(host, Some(Port::HTTP));
+    host.is_ok_and(|host| host.host().as_name().is_some_and(|name| name.as_str() != "localhost"))
 }
 
 fn about(door: &Door) -> String {

@@ -87,6 +87,32 @@ fn no_page_of_another_site_can_read_an_own_path() {
 }
 
 #[test]
+fn a_page_that_gives_this_address_its_own_name_reads_nothing() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let port = proxy.address().port();
+    let by = |path: &str, host: &str| {
+        let fields = format!("Host: {host}\r\nSec-Fetch-Site: same-origin\r\nConnection: close");
+        proxy.raw(format!("GET {path} HTTP/1.1\r\n{fields}\r\n\r\n")).only().status()
+    };
+    let hosts = [
+        (format!("evil.test:{port}"), 403),
+        ("LOCALHOST.evil.test".to_owned(), 403),
+        (format!("ok.test.:{port}"), 403),
+        (format!("Localhost:{port}"), 200),
+        (format!("127.0.0.1:{port}"), 200),
+        (format!("[::1]:{port}"), 200),
+    ];
+    for (host, status) in &hosts {
+        assert_eq!(by("/.well-known/outgate", host), *status, "{host}");
+        assert_eq!(by("/.well-known/outgate/denials", host), *status, "{host}");
+        assert_eq!(by("/proxy.pac", host), 200, "{host}: the PAC says nothing of anybody");
+    }
+    let records = proxy.records(18);
+    assert_eq!(records.iter().filter(|record| record["reason"] == "cross_site").count(), 6);
+    proxy.counts_agree_with(&records);
+}
+
+#[test]
 fn anything_else_in_origin_form_is_misdirected() {
     let origin = Origin::saying("never");
     let proxy = Proxy::with(allow(&["ok.test:*"]));

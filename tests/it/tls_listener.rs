@@ -114,6 +114,15 @@ fn the_pac_of_a_tls_listener_says_https() {
 }
 
 #[test]
+fn an_own_path_is_there_by_the_name_that_the_certificate_proves() {
+    let certificate = Certificate::new();
+    let proxy = Settings::with(allow(&["ok.test:*"])).listen(&certificate.line()).start();
+    let mut client = connect(&proxy, &certificate.der).unwrap();
+    client.send("GET /.well-known/outgate/denials HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.answer().status(), 200);
+}
+
+#[test]
 fn who_speaks_no_tls_there_is_counted_and_is_no_request() {
     let certificate = Certificate::new();
     let proxy =
