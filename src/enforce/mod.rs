@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
@@ -24,7 +24,7 @@ use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
 use crate::facts::{Client, Destination, Method, OwnAddresses, Protocol};
 use crate::policy::Snapshot;
 use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
-use crate::session::{ListenerId, Pending, Places, Registry, Roll, Shares, TunnelPlaces};
+use crate::session::{ListenerId, Pending, Places, Registry, Roll, Shares, Standing, TunnelPlaces};
 use crate::store::{Handle, Store};
 
 pub use attempt::{Asked, Attempt, Idle};
@@ -106,6 +106,11 @@ impl Enforcer {
     /// The policy in force, for the proxy's own paths.
     pub fn snapshot(&self) -> Snapshot {
         self.policy.borrow_mut().snapshot()
+    }
+
+    /// Whether the policy in force still permits what was opened before.
+    pub fn still_permits(&self, standing: &Standing<'_>) -> bool {
+        standing.holds(&self.snapshot(), &self.shared.own.load(), SystemTime::now())
     }
 
     /// The asking client's own last denials, newest first; each that was answered before the call is among them.

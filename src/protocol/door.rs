@@ -56,6 +56,9 @@ pub struct GateLimits {
     pub head: HeadLimits,
 }
 
+/// How often what is under way is asked whether it is still permitted, where no sweep does that: as often as tunnels are.
+pub(super) const REVOKED_WITHIN: Duration = Duration::from_secs(1);
+
 /// What becomes of the client connection after a request.
 #[derive(Debug)]
 pub(super) enum Next {

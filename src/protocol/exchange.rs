@@ -16,12 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::door::GateLimits;
+use super::door::{Door, GateLimits, REVOKED_WITHIN};
 use super::forward::Plan;
 use super::head::{self, BodyError, BodyReader, BodyWriter, HeadLimits, HeadScan, ResponseFraming, Version};
 use super::wire::Wire;
 use crate::dial::Peer;
-use crate::session::Pending;
+use crate::session::{Cleared, Session};
 use crate::tls::ClientStream;
 use crate::tunnel::with_scratch;
 
@@ -59,17 +59,19 @@ pub(super) enum Failed {
     OriginLate { answered: bool },
     /// The parent proxy wants other credentials.
     ParentCredentials,
+    /// The policy that is in force by now does not permit it.
+    Revoked,
 }
 
-/// Runs one exchange.
+/// Runs one exchange over the session's connection.
 pub(super) async fn run(
+    door: &Door,
     client: &mut Wire<ClientStream>,
-    origin: &mut TcpStream,
-    peer: Peer,
-    pending: &mut Pending,
+    session: &mut Session<Cleared>,
     plan: &Plan,
-    limits: &GateLimits,
 ) -> Result<Ended, Failed> {
+    let (peer, limits) = (session.peer(), &door.limits);
+    let (origin, pending, standing) = session.parts();
     let mut origin = Wire::new(origin);
     let mut upload = Upload::new(plan, peer);
     let mut download = Download::new(plan, peer, limits.head);
@@ -87,15 +89,14 @@ pub(super) async fn run(
             Poll::Pending => {}
         }
         let progress = before != (upload.pump.moved, download.pump.moved, download.received);
-        if patience.is_over(context, progress, download.head_began) {
-            let answered = download.answered();
+        let permitted = || door.enforcer.still_permits(&standing);
+        let answered = download.answered();
+        Poll::Ready(Err(match ready!(patience.poll_over(context, progress, download.head_began, permitted)) {
+            Over::Revoked => Failed::Revoked,
             // Whose turn was it? An upload that waits for the client's bytes is the client's fault.
-            return Poll::Ready(Err(match upload.waits_for_client() {
-                true => Failed::BodyLate { answered },
-                false => Failed::OriginLate { answered },
-            }));
-        }
-        Poll::Pending
+            Over::Late if upload.waits_for_client() => Failed::BodyLate { answered },
+            Over::Late => Failed::OriginLate { answered },
+        }))
     })
     .await;
     pending.sent_up(upload.pump.moved);
@@ -115,7 +116,8 @@ pub(super) async fn run(
     })
 }
 
-/// The limits on silence and on a head that drips in, with one timer that is only touched when it fires.
+/// The limits on silence, on a head that drips in, and on a permission that is taken away, with one timer that is only
+/// touched when it fires. Most exchanges are over before.
 struct Patience {
     silence: Duration,
     head: Duration,
@@ -123,29 +125,46 @@ struct Patience {
     timer: Pin<Box<Sleep>>,
 }
 
+/// Why an exchange may not go on.
+enum Over {
+    Late,
+    Revoked,
+}
+
 impl Patience {
     fn new(limits: &GateLimits) -> Self {
         let (silence, head) = (limits.body_timeout, limits.head_timeout);
-        Self { silence, head, last: Instant::now(), timer: Box::pin(tokio::time::sleep(silence.min(head))) }
+        let look = silence.min(head).min(REVOKED_WITHIN);
+        Self { silence, head, last: Instant::now(), timer: Box::pin(tokio::time::sleep(look)) }
     }
 
     /// `head_began`: since when a head of the origin is incomplete, if one is. Its bytes are progress, but they must not
     /// take for ever: at one byte a minute a head would last for weeks.
-    fn is_over(&mut self, context: &mut Context<'_>, progress: bool, head_began: Option<Instant>) -> bool {
+    fn poll_over(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: bool,
+        head_began: Option<Instant>,
+        permitted: impl Fn() -> bool,
+    ) -> Poll<Over> {
         if progress {
             self.last = Instant::now();
         }
-        while self.timer.as_mut().poll(context).is_ready() {
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            if !permitted() {
+                return Poll::Ready(Over::Revoked);
+            }
+            let now = Instant::now();
             let due = self.last + self.silence;
-            let head_due = head_began.map(|began| began + self.head);
-            if head_due.map_or(due, |head_due| due.min(head_due)) <= Instant::now() {
-                return true;
+            let due = head_began.map_or(due, |began| due.min(began + self.head));
+            if due <= now {
+                return Poll::Ready(Over::Late);
             }
             // A head may begin at any time: never sleep past the moment at which it would have to be whole.
-            let look = due.min(Instant::now() + self.head);
-            self.timer.as_mut().reset(head_due.map_or(look, |head_due| look.min(head_due)).into());
+            let look = due.min(now + self.head.min(REVOKED_WITHIN));
+            self.timer.as_mut().reset(look.into());
         }
-        false
     }
 }
 

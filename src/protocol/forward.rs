@@ -141,7 +141,7 @@ pub(super) async fn serve(
             return Next::Close(client);
         }
     };
-    let mut result = once(door, &mut client, &mut session, &plan).await;
+    let mut result = exchange::run(door, &mut client, &mut session, &plan).await;
     if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
         // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
         // request is safe: once more, over a connection of its own, by the same permit.
@@ -152,23 +152,12 @@ pub(super) async fn serve(
                 return Next::Close(client);
             }
         };
-        result = once(door, &mut client, &mut session, &plan).await;
+        result = exchange::run(door, &mut client, &mut session, &plan).await;
     }
     match result {
         Ok(ended) => finish(door, client, session, ended, plan.destination, idle),
         Err(failed) => fail(door, client, session, failed, &plan).await,
     }
-}
-
-async fn once(
-    door: &Door,
-    client: &mut Wire<ClientStream>,
-    session: &mut Session<Cleared>,
-    plan: &Plan,
-) -> Result<Ended, Failed> {
-    let peer = session.peer();
-    let (origin, pending) = session.parts();
-    exchange::run(client, origin, peer, pending, plan, &door.limits).await
 }
 
 /// The answer has been passed on whole.
@@ -227,6 +216,7 @@ async fn fail(
         Failed::Body { .. } => return cut(session, Outcome::Malformed),
         Failed::BodyLate { .. } | Failed::OriginLate { .. } => return cut(session, Outcome::Timeout),
         Failed::OriginGone { .. } | Failed::OriginNonsense { .. } => return cut(session, Outcome::OriginClosed),
+        Failed::Revoked => return cut(session, Outcome::Revoked),
         Failed::ClientGone => return cut(session, Outcome::ClientClosed),
     };
     let refused = session.refuse(why);

@@ -24,8 +24,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpStream;
 
 use crate::dial;
-use crate::facts::{Opening, RequestFacts};
-use crate::policy::{Permit, Tls};
+use crate::facts::{Opening, OwnAddresses, RequestFacts};
+use crate::policy::{Decision, Permit, Reached, Snapshot, Tls};
 use crate::record::Outcome;
 
 pub use pending::{ListenerId, Pending};
@@ -42,6 +42,34 @@ pub struct Session<S> {
     permit: Permit,
     facts: RequestFacts,
     state: S,
+}
+
+/// What an open way out rests on, to be judged again while it lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    permit: &'a Permit,
+    facts: &'a RequestFacts,
+    reached: &'a Reached,
+}
+
+impl Standing<'_> {
+    /// Whether this policy permits it still, at this time. Costs next to nothing while nothing has changed.
+    pub fn holds(&self, policy: &Snapshot, own: &OwnAddresses, now: SystemTime) -> bool {
+        let lapsed = policy.next_change_after(self.facts.at).is_some_and(|at| at <= now);
+        if self.permit.is_by(policy) && !lapsed {
+            return true;
+        }
+        let facts = RequestFacts { at: now, ..self.facts.clone() };
+        judge_again(policy, &facts, self.reached, own).is_some()
+    }
+}
+
+/// The permit by this policy for what an earlier one has opened, if it gives one.
+fn judge_again(policy: &Snapshot, facts: &RequestFacts, reached: &Reached, own: &OwnAddresses) -> Option<Permit> {
+    match policy.decide(facts) {
+        Decision::Allow(permit) if permit.reaches(reached, own) => Some(permit),
+        Decision::Allow(_) | Decision::Deny(_) => None,
+    }
 }
 
 /// Connected, but the client's first bytes have not been judged yet.
@@ -108,6 +136,11 @@ impl Session<Dialled> {
         self.permit.tls() == Tls::Optional
     }
 
+    /// What it rests on.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing { permit: &self.permit, facts: &self.facts, reached: &self.state.origin.reached }
+    }
+
     /// Waits until the origin says something, or is gone.
     pub async fn origin_speaks(&self) {
         // An error is an end as well, and the tunnel finds it.
@@ -121,9 +154,11 @@ impl Session<Cleared> {
         self.state.origin.peer
     }
 
-    /// Both at once, for whoever moves bytes and counts them.
-    pub fn parts(&mut self) -> (&mut TcpStream, &mut Pending) {
-        (&mut self.state.origin.stream, &mut self.pending)
+    /// All at once, for whoever moves bytes and counts them, as long as it may.
+    pub fn parts(&mut self) -> (&mut TcpStream, &mut Pending, Standing<'_>) {
+        let Self { pending, permit, facts, state } = self;
+        let standing = Standing { permit, facts, reached: &state.origin.reached };
+        (&mut state.origin.stream, pending, standing)
     }
 
     /// Ends the request and gives the connection back, for the next request of the same client connection.

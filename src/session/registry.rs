@@ -14,9 +14,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FirstBytes, Listed, Pending, Share};
+use super::{FirstBytes, Listed, Pending, Share, judge_again};
 use crate::facts::{OwnAddresses, RequestFacts};
-use crate::policy::{Decision, Permit, Reached, Snapshot};
+use crate::policy::{Permit, Reached, Snapshot};
 use crate::record::{Kind, Outcome, Record, RequestId};
 
 /// The age at which a tunnel is recorded as open. Most are over before: their `end` says it all.
@@ -246,12 +246,9 @@ impl Entry {
     fn is_still_permitted(&self, sweep: &Sweep<'_>) -> bool {
         let mut facts = self.facts.borrow_mut();
         facts.at = sweep.now;
-        let Decision::Allow(permit) = sweep.policy.decide(&facts) else {
+        let Some(permit) = judge_again(sweep.policy, &facts, &self.reached, sweep.own) else {
             return false;
         };
-        if !permit.reaches(&self.reached, sweep.own) {
-            return false;
-        }
         if let FirstBytes::Tunnel(opening) = &self.first
             && permit.admit(&facts, opening).is_err()
         {
@@ -362,7 +359,7 @@ mod tests {
     use super::*;
     use crate::facts::{Client, Destination, Protocol, Tool};
     use crate::policy::text::{Format, read_policy};
-    use crate::policy::{Policy, Source};
+    use crate::policy::{Decision, Policy, Source};
     use crate::record::{RecentFilter, Recorder, Settings, Terminal};
     use crate::session::{ListenerId, Shares};
 

@@ -140,3 +140,33 @@ fn a_websocket_is_revoked_like_any_tunnel() {
     client.rest();
     proxy.account(&[&format!("http ok.test:{}/ allow - revoked 101", origin.port())]);
 }
+
+#[test]
+fn a_request_under_way_is_revoked_like_any_tunnel() {
+    let origin = Origin::script(|conn| {
+        conn.request_head();
+        conn.rest()
+    });
+    let other = Origin::saying("all of it");
+    let proxy = Proxy::with(allow(&["ok.test:*", "also.test:*"]));
+    let upload = |host: &str, port: u16| {
+        let mut client = proxy.client();
+        let head = format!("PUT http://{host}:{port}/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send(head + "6\r\nbefore\r\n");
+        client
+    };
+    let (mut doomed, mut spared) = (upload("ok.test", origin.port()), upload("also.test", other.port()));
+    until("both are there", || (origin.connections() + other.connections() == 2).then_some(()));
+    proxy.set_policy(&policy("r2", &rule("ok", &["also.test:*"])));
+    let began = Instant::now();
+    assert_eq!(doomed.rest().0, b"");
+    assert!(began.elapsed() < WITHIN_A_SECOND, "{:?}", began.elapsed());
+    assert_eq!(origin.heard().0, b"6\r\nbefore\r\n", "no end that would make it whole");
+    spared.send("5\r\nafter\r\n0\r\n\r\n");
+    assert_eq!(spared.answer().text(), "all of it");
+    let records = proxy.account(&[
+        &format!("http ok.test:{}/ allow - revoked 0", origin.port()),
+        &format!("http also.test:{}/ allow - completed 200", other.port()),
+    ]);
+    assert_eq!(records[0]["revision"], "r1");
+}
