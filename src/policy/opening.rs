@@ -3,7 +3,8 @@
 //! Without it a permit for one name on a shared front would open every name there (domain fronting), and a tunnel on port
 //! 443 would be a tunnel for anything.
 //!
-//! Guaranteed: judged by the permit's own policy, whatever is in force by now. A name must be the asked one; an address
+//! Guaranteed: what has not been seen does not pass; not even where TLS is optional, since silence may end in a ClientHello.
+//! Judged by the permit's own policy, whatever is in force by now. A name must be the asked one; an address
 //! may go unnamed, and a name beside it must be allowed by itself.
 //!
 //! Deliberately not done: looking behind an encrypted hello. Its outer name is the answer, and what else the same front
@@ -21,7 +22,7 @@ pub(super) fn fault(permit: &Permit, facts: &RequestFacts, opening: &Opening) ->
     };
     match opening {
         Opening::Hello(server) => wrong_server(permit, facts, server, optional),
-        Opening::NotTls | Opening::Late if optional => None,
+        Opening::NotTls if optional => None,
         Opening::NotTls => not_tls("the first bytes in the tunnel are no TLS"),
         Opening::Late => not_tls("no whole ClientHello came in time"),
         // These begin as TLS does, so no other protocol is meant: also `optional` does not mean them.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-use super::door::{Door, Next};
+use super::door::{Door, Next, REVOKED_WITHIN};
 use super::wire::Wire;
 use crate::facts::Opening;
 use crate::record::Outcome;
@@ -41,9 +41,12 @@ pub(super) async fn establish(
         session.finish(Outcome::ClientClosed);
         return Next::Gone;
     }
-    let Some(opening) = opening(door, &mut wire, &session).await else {
-        session.finish(Outcome::ClientClosed);
-        return Next::Gone;
+    let opening = match opening(door, &mut wire, &session).await {
+        Ok(opening) => opening,
+        Err(outcome) => {
+            session.finish(outcome);
+            return Next::Gone;
+        }
     };
     let alert = alert(&opening);
     match session.clear(FirstBytes::Tunnel(opening)) {
@@ -62,35 +65,47 @@ pub(super) async fn establish(
     }
 }
 
-/// How the tunnel begins; none if the client left without a byte, as browsers do with connections that they opened ahead
-/// and never needed.
-async fn opening(door: &Door, wire: &mut Wire<ClientStream>, session: &Session<Dialled>) -> Option<Opening> {
-    // A tunnel that may be silent is not silent for longer than its limit because of the wait here.
-    let patience = door.limits.hello_timeout.min(door.enforcer.shared().limits.idle);
-    let deadline = (Instant::now() + patience).into();
+/// How the tunnel begins, or how it ended without a byte: browsers leave connections that they opened ahead and never
+/// needed, and where TLS is optional it may be silent for as long as any tunnel.
+async fn opening(door: &Door, wire: &mut Wire<ClientStream>, session: &Session<Dialled>) -> Result<Opening, Outcome> {
+    let (began, idle) = (Instant::now(), door.enforcer.shared().limits.idle);
+    let patience = door.limits.hello_timeout.min(idle);
+    let mut deadline = began + patience;
     let mut reader = HelloReader::new(door.limits.max_hello);
     let optional = session.is_tls_optional();
     loop {
         if !wire.ahead().is_empty() {
             match reader.read(wire.ahead()) {
-                Ok(Some(hello)) => return Some(Opening::Hello(hello.sni)),
+                Ok(Some(hello)) => return Ok(Opening::Hello(hello.sni)),
                 Ok(None) => {}
-                Err(HelloError::NotTls) => return Some(Opening::NotTls),
-                Err(HelloError::Malformed(why)) => return Some(Opening::Malformed(why)),
-                Err(HelloError::TooLarge) => return Some(Opening::TooLarge),
+                Err(HelloError::NotTls) => return Ok(Opening::NotTls),
+                Err(HelloError::Malformed(why)) => return Ok(Opening::Malformed(why)),
+                Err(HelloError::TooLarge) => return Ok(Opening::TooLarge),
             }
         }
         let silent = wire.ahead().is_empty();
+        // Silence is no other protocol: whatever comes first is judged, however late it comes.
+        let may_be_silent = optional && silent;
+        if may_be_silent {
+            deadline = Instant::now() + REVOKED_WITHIN.min(idle.saturating_sub(began.elapsed()));
+        }
         let filled = tokio::select! {
-            filled = timeout_at(deadline, wire.fill()) => filled,
+            filled = timeout_at(deadline.into(), wire.fill()) => filled,
             // Some protocols begin with the server; TLS never does.
-            () = session.origin_speaks(), if optional && silent => return Some(Opening::NotTls),
+            () = session.origin_speaks(), if may_be_silent => return Ok(Opening::NotTls),
         };
         match filled {
+            Err(_) if may_be_silent && began.elapsed() >= idle => return Err(Outcome::Timeout),
+            Err(_) if may_be_silent && !door.enforcer.still_permits(&session.standing()) => {
+                return Err(Outcome::Revoked);
+            }
+            Err(_) if may_be_silent => {}
             // Half a ClientHello and then silence is no other protocol that a rule could have meant.
-            Err(_) if !silent => return Some(Opening::Malformed("it stopped in the middle")),
-            Err(_) => return Some(Opening::Late),
-            Ok(Ok(0) | Err(_)) => return (!silent).then_some(Opening::Cut),
+            Err(_) if !silent => return Ok(Opening::Malformed("it stopped in the middle")),
+            Err(_) => return Ok(Opening::Late),
+            Ok(Ok(0) | Err(_)) if silent => return Err(Outcome::ClientClosed),
+            Ok(Ok(0) | Err(_)) => return Ok(Opening::Cut),
+            Ok(Ok(_)) if may_be_silent => deadline = Instant::now() + patience,
             Ok(Ok(_)) => {}
         }
     }

@@ -138,13 +138,18 @@ struct Record<'a> {
 impl<'a> Record<'a> {
     /// Judges each byte of the header when it is there, so that a client which waits for an answer gets one.
     fn read(bytes: &'a [u8], first: bool) -> Result<Option<Self>, HelloError> {
-        let strange = |why| if first { HelloError::NotTls } else { HelloError::Malformed(why) };
+        let strange = |why| match (first, begins_as_tls(bytes)) {
+            (false, _) => Err(HelloError::Malformed(why)),
+            (true, Some(true)) => Err(HelloError::Malformed("its first record is of another kind or version")),
+            (true, Some(false)) => Err(HelloError::NotTls),
+            (true, None) => Ok(None),
+        };
         if bytes.first().is_some_and(|kind| *kind != HANDSHAKE) {
-            return Err(strange("a record of another kind interrupts it"));
+            return strange("a record of another kind interrupts it");
         }
         // The minor version of a record means nothing, and servers must take any (RFC 5246 appendix E.1, RFC 8446 §5.1).
         if bytes.get(1).is_some_and(|major| *major != 3) {
-            return Err(strange("a record of another protocol interrupts it"));
+            return strange("a record of another protocol interrupts it");
         }
         let Some(([_, _, _, high, low], rest)) = bytes.split_first_chunk() else { return Ok(None) };
         match usize::from(u16::from_be_bytes([*high, *low])) {
@@ -152,6 +157,24 @@ impl<'a> Record<'a> {
             length @ 1..=MAX_RECORD => Ok(Some(Self { length, fragment: rest.get(..length).unwrap_or(rest) })),
             _ => Err(HelloError::Malformed("a record is longer than TLS permits")),
         }
+    }
+}
+
+/// Whether bytes that are no first record of ours might be one to a more lenient server, which would then read the hello
+/// behind it; none while that is open. Go's takes an alert in front of a hello, and any version below 0x1000, so these must
+/// not be told apart from TLS by what we would have liked better.
+fn begins_as_tls(bytes: &[u8]) -> Option<bool> {
+    const ALERT: u8 = 21;
+    match bytes {
+        [20..=24] => None,
+        [20..=24, 3, ..] => Some(true),
+        [HANDSHAKE | ALERT, 0..=15, rest @ ..] => match (bytes, rest) {
+            ([HANDSHAKE, ..], [_, _, _, kind, ..]) => Some(*kind == CLIENT_HELLO),
+            (_, [_, 0, 2, level, ..]) => Some(matches!(level, 1 | 2)),
+            (_, [_, _, _, _, ..]) => Some(false),
+            _ => None,
+        },
+        _ => Some(false),
     }
 }
 
@@ -440,12 +463,17 @@ mod tests {
             assert_eq!(read(&records(&hello, size)), named("a.test"), "records of {size}");
         }
         let (head, tail) = hello.split_at(40);
+        let other = || malformed("its first record is of another kind or version");
         let around = |middle: &[u8]| [record(22, head), middle.to_vec(), record(22, tail)].concat();
         assert_eq!(read(&around(b"")), named("a.test"));
         assert_eq!(read(&around(&record(22, b""))), malformed("a record is empty"));
         for kind in [20, 21, 23, 24, 0, 255] {
             assert_eq!(read(&around(&record(kind, b"x"))), malformed("a record of another kind interrupts it"));
-            assert_eq!(read(&[record(kind, b"x"), records(&hello, 99)].concat()), NOT_TLS);
+        }
+        for (kind, expected) in
+            [(20, other()), (21, other()), (23, other()), (24, other()), (25, NOT_TLS), (0, NOT_TLS)]
+        {
+            assert_eq!(read(&[record(kind, b"x"), records(&hello, 99)].concat()), expected, "{kind}");
         }
         assert_eq!(read(&[record(22, b""), records(&hello, 99)].concat()), malformed("a record is empty"));
         let follows = || malformed("something follows it in the same record");
@@ -465,7 +493,9 @@ mod tests {
             (3, 3, named("a.test")),
             (3, 4, named("a.test")),
             (3, 0x99, named("a.test")),
-            (2, 3, NOT_TLS),
+            (2, 3, malformed("its first record is of another kind or version")),
+            (0x0f, 0xff, malformed("its first record is of another kind or version")),
+            (0x10, 0, NOT_TLS),
             (0x99, 0x99, NOT_TLS),
             (0xfe, 0xfd, NOT_TLS),
         ] {
@@ -484,7 +514,11 @@ mod tests {
             b"\x16GET",
             b"\x16\xfe",
             b"\0",
-            b"\x17\x03\x03",
+            // Bytes of other protocols that a record may begin with too: a message's length, first its low byte.
+            b"\x16\x01\0\0\x05\0\0\0\0\0\0\0",
+            b"\x15\x01\0\0\x02\0\0\0\0\0\0\0",
+            b"\x15\x02\0\x01\0\x01",
+            b"\x14\x01",
         ] {
             assert_eq!(read(bytes), NOT_TLS, "{bytes:?}");
         }
@@ -494,6 +528,12 @@ mod tests {
         assert_eq!(read(&record(22, &[message(0, b""), hello(&sni("a.test"))].concat())), other());
         assert_eq!(read(b""), MORE);
         assert_eq!(read(b"\x16"), MORE);
+        assert_eq!(read(b"\x15"), MORE);
+        assert_eq!(read(b"\x15\x02\0\0\x02"), MORE);
+        let lenient = || malformed("its first record is of another kind or version");
+        for bytes in [b"\x17\x03".as_slice(), b"\x15\x03", b"\x15\x02\0\0\x02\x01", b"\x16\x04\x01\0\x50\x01"] {
+            assert_eq!(read(bytes), lenient(), "{bytes:?}");
+        }
     }
 
     #[test]

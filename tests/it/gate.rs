@@ -309,15 +309,38 @@ fn optional_means_other_protocols_and_not_other_servers() {
     assert_refused(&proxy, &origin, &authority, &hello(Some("ok.test")), ACCESS_DENIED);
     assert_refused(&proxy, &origin, &authority, &hello(None)[..9], DECODE_ERROR);
     assert_refused(&proxy, &origin, &authority, b"\x16\x03\x01\0\x05hello", DECODE_ERROR);
-    // Silence is waited for, and then it is no TLS.
-    let mut silent = proxy.tunnel(&authority);
-    until("the wait is over", || (hellos(&proxy).get("passed") == Some(&7)).then_some(()));
-    silent.send(b"late");
-    silent.half_close();
+    // A record that a lenient server passes over, and a version that it does not look at.
+    let warned = [b"\x15\x03\x01\0\x02\x01\x70".as_slice(), &hello(Some("ok.test"))].concat();
+    assert_refused(&proxy, &origin, &authority, &warned, DECODE_ERROR);
+    let odd = [b"\x16\x02\x01".as_slice(), &hello(Some("ok.test"))[3..]].concat();
+    assert_refused(&proxy, &origin, &authority, &odd, DECODE_ERROR);
+    let told = [("passed", 6), ("sni_mismatch", 1), ("malformed", 4)];
+    until("all are counted", || (hellos(&proxy) == counted(&told)).then_some(()));
+}
+
+#[test]
+fn silence_where_tls_is_optional_makes_the_first_bytes_no_less_judged() {
+    let origin = listening();
+    let authority = format!("{NAME}:{}", origin.port());
+    let proxy = settings(gated("tls = \"optional\"")).limit("hello-timeout = \"100ms\"").start();
+    let mut tunnels: Vec<_> = (0..3).map(|_| proxy.tunnel(&authority)).collect();
+    // The silence is what is tried.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let [other, late, doomed] = &mut tunnels[..] else { panic!("three") };
+    other.send(hello(Some("ok.test")));
+    assert_eq!(other.rest(), (ACCESS_DENIED.to_vec(), Ending::Closed));
+    assert_eq!(origin.heard().0, b"");
+    late.send(b"late");
+    late.half_close();
     assert_eq!(origin.heard(), (b"late".to_vec(), Ending::Closed));
-    until("all are counted", || {
-        (hellos(&proxy) == counted(&[("passed", 7), ("sni_mismatch", 1), ("malformed", 2)])).then_some(())
-    });
+    proxy.set_policy(&policy("r2", ""));
+    doomed.rest();
+    assert_eq!(origin.heard().0, b"");
+    proxy.account(&[
+        &format!("connect {authority} deny sni_mismatch denied 403"),
+        &format!("connect {authority} allow - completed 200"),
+        &format!("connect {authority} allow - revoked 200"),
+    ]);
 }
 
 #[test]
