@@ -23,6 +23,7 @@ use smallvec::SmallVec;
 
 use super::line::UtcTime;
 use super::sightings::Sightings;
+use super::tools::Tools;
 use crate::facts::{Destination, Host};
 use crate::policy::{DenyReason, registrable};
 
@@ -69,6 +70,8 @@ pub struct DeniedDestination {
     /// The rule that the last of them cited, if any.
     #[serde(serialize_with = "as_optional_text")]
     pub rule: Option<Arc<str>>,
+    /// By which tools it was asked for: the listeners' names, in their order.
+    pub tools: Vec<String>,
 }
 
 fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -102,6 +105,7 @@ struct Tally {
     first: SystemTime,
     last: SystemTime,
     rule: Option<Arc<str>>,
+    tools: Tools,
 }
 
 impl Delta {
@@ -110,7 +114,15 @@ impl Delta {
         self.rows.len() >= MAX_DELTA && destination.is_some_and(|destination| !self.rows.contains_key(destination))
     }
 
-    pub(super) fn count(&mut self, to: Option<&Destination>, reason: DenyReason, rule: Option<&str>, at: SystemTime) {
+    pub(super) fn count(
+        &mut self,
+        to: Option<&Destination>,
+        reason: DenyReason,
+        rule: Option<&str>,
+        listener: usize,
+        at: SystemTime,
+    ) {
+        let tools = Tools::of(listener);
         let Some(destination) = to else {
             match self.nameless.iter_mut().find(|(of, _)| *of == reason) {
                 Some((_, count)) => *count += 1,
@@ -126,13 +138,14 @@ impl Delta {
             Some((_, tally)) => {
                 tally.count += 1;
                 tally.last = at;
+                tally.tools.join(tools);
                 if tally.rule.as_deref() != rule.map(short_rule) {
                     tally.rule = rule.map(|rule| short_rule(rule).into());
                 }
             }
             None => {
                 let rule = rule.map(|rule| short_rule(rule).into());
-                rows.push((reason, Tally { count: 1, first: at, last: at, rule }));
+                rows.push((reason, Tally { count: 1, first: at, last: at, rule, tools }));
             }
         }
     }
@@ -278,13 +291,13 @@ impl Table {
     }
 
     /// The `limit` most denied rows, and everything else in one number.
-    pub(super) fn denials(&self, limit: usize) -> Denials {
+    pub(super) fn denials(&self, limit: usize, listeners: &[String]) -> Denials {
         let mut rows: Vec<&Row> = self.rows().collect();
         rows.sort_unstable_by(|a, b| {
             let order = b.tally.count.cmp(&a.tally.count);
             order.then_with(|| a.label.cmp(&b.label)).then_with(|| a.reason.cmp(&b.reason))
         });
-        let destinations: Vec<_> = rows.into_iter().take(limit).map(Row::shown).collect();
+        let destinations: Vec<_> = rows.into_iter().take(limit).map(|row| row.shown(listeners)).collect();
         let shown: u64 = destinations.iter().map(|row| row.count).sum();
         Denials { total: self.total, destinations, other: self.total - shown }
     }
@@ -300,6 +313,7 @@ impl Tally {
     fn absorb(&mut self, later: Self) {
         self.count += later.count;
         self.first = self.first.min(later.first);
+        self.tools.join(later.tools);
         if later.last >= self.last {
             self.last = later.last;
             self.rule = later.rule;
@@ -308,8 +322,8 @@ impl Tally {
 }
 
 impl Row {
-    fn shown(&self) -> DeniedDestination {
-        let Tally { count, first, last, ref rule } = self.tally;
+    fn shown(&self, listeners: &[String]) -> DeniedDestination {
+        let Tally { count, first, last, ref rule, tools } = self.tally;
         DeniedDestination {
             destination: Arc::clone(&self.label),
             reason: self.reason,
@@ -317,6 +331,7 @@ impl Row {
             first,
             last,
             rule: rule.clone(),
+            tools: tools.names(listeners),
         }
     }
 }
@@ -352,7 +367,7 @@ mod tests {
     fn deny_for(table: &mut Table, to: &str, reason: DenyReason, rule: Option<&str>, second: u64) {
         let destination = Destination::parse(to.as_bytes(), None).unwrap();
         let mut delta = Delta::default();
-        delta.count(Some(&destination), reason, rule, SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+        delta.count(Some(&destination), reason, rule, 1, SystemTime::UNIX_EPOCH + Duration::from_secs(second));
         table.merge(delta);
     }
 
@@ -363,7 +378,7 @@ mod tests {
     fn assert_exact(table: &Table, total: u64) {
         assert_eq!(table.total(), total);
         assert_eq!(table.series().iter().map(|(_, _, count)| count).sum::<u64>(), total);
-        let cut = table.denials(3);
+        let cut = table.denials(3, &[]);
         assert_eq!(cut.total, total);
         assert_eq!(cut.destinations.iter().map(|row| row.count).sum::<u64>() + cut.other, total);
     }
@@ -424,11 +439,12 @@ mod tests {
         deny_for(&mut table, "a.test:443", DenyReason::HostDenied, Some("deny:*"), 1);
         deny_for(&mut table, "a.test:443", DenyReason::SniMismatch, None, 3);
         deny_for(&mut table, "a.test:80", DenyReason::HostDenied, None, 4);
-        let denials = serde_json::to_string(&table.denials(1)).unwrap();
+        let denials = serde_json::to_string(&table.denials(1, &["cli".into(), "web".into()])).unwrap();
         assert_eq!(
             denials,
             "{\"total\":4,\"destinations\":[{\"destination\":\"a.test:443\",\"reason\":\"host_denied\",\"count\":2,\
-             \"first\":\"1970-01-01T00:00:01.000Z\",\"last\":\"1970-01-01T00:00:02.000Z\",\"rule\":\"deny:a.test\"}],\
+             \"first\":\"1970-01-01T00:00:01.000Z\",\"last\":\"1970-01-01T00:00:02.000Z\",\"rule\":\"deny:a.test\",\
+             \"tools\":[\"web\"]}],\
              \"other\":2}"
         );
     }
@@ -472,7 +488,7 @@ mod tests {
                         _ => format!("192.0.2.{}:{}", n % 2, 1 + n),
                     };
                     let reason = [REASON, DenyReason::SniMismatch][reason];
-                    delta.count(Destination::parse(to.as_bytes(), None).ok().as_ref(), reason, None, SystemTime::UNIX_EPOCH);
+                    delta.count(Destination::parse(to.as_bytes(), None).ok().as_ref(), reason, None, 0, SystemTime::UNIX_EPOCH);
                     *asked.entry((to, reason)).or_default() += 1;
                 }
                 table.merge(delta);

@@ -97,13 +97,13 @@ impl Metrics {
     }
 
     fn dropped(&self, sums: &Sums) -> MetricFamily {
-        let lost = &self.shared.lost;
+        let sinks = &self.shared.sinks;
         let series = [
             ("buffer", sums.dropped),
-            ("followers", lost.followers.load(Ordering::Relaxed)),
-            ("jsonl", lost.jsonl.load(Ordering::Relaxed)),
-            ("sqlite", lost.sqlite.load(Ordering::Relaxed)),
-            ("terminal", lost.terminal.load(Ordering::Relaxed)),
+            ("followers", sinks.followers.load(Ordering::Relaxed)),
+            ("jsonl", sinks.jsonl.lost()),
+            ("sqlite", sinks.sqlite.lost()),
+            ("terminal", sinks.terminal.load(Ordering::Relaxed)),
         ];
         family(&DROPPED, MetricType::COUNTER, series.map(|(sink, count)| counter(&DROPPED, &[sink], count)).into())
     }

@@ -27,6 +27,7 @@
 //! unless [`Settings::jsonl`] or [`Settings::sqlite`] names a file. A disk that is full makes lines be dropped and counted,
 //! and requests fail only with [`Settings::required`].
 
+mod backfill;
 mod buffer;
 mod chain;
 mod counts;
@@ -51,13 +52,16 @@ mod redact;
 pub mod report;
 mod retry;
 mod ring;
+mod series;
 mod sightings;
 mod signal;
+mod sinks;
 mod stored;
 mod tail;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod worker;
 mod writer;
 
@@ -73,6 +77,8 @@ pub use probe::Probe;
 pub use recorder::{Followed, Follower, Jsonl, Recorder, Settings, Terminal, Totals};
 pub use redact::Redact;
 pub use ring::{MAX_RING_TEXT, RecentFilter};
+pub use series::{Decided, OverTime, Window};
+pub use sinks::SinkStatus;
 pub use worker::WorkerRecorder;
 
 use std::sync::PoisonError;

@@ -5,11 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use tokio::sync::broadcast;
 
+use super::backfill;
 use super::buffer::Buffer;
 use super::chain::Chain;
 use super::counts::{Counts, Sums};
@@ -21,9 +22,11 @@ use super::line::{ClientText, RecordLine};
 use super::probe::{Probe, Probes};
 use super::redact::Redaction;
 use super::ring::Ring;
+use super::series::Series;
 use super::signal::Signal;
+use super::sinks::Sink;
 use super::writer::Writer;
-use super::{Denials, Metrics, Past, RecentFilter, Redact, Sqlite, WorkerRecorder, lock};
+use super::{Denials, Metrics, OverTime, Past, RecentFilter, Redact, SinkStatus, Sqlite, WorkerRecorder, lock};
 use crate::facts::Destination;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -88,6 +91,8 @@ pub enum Terminal {
 #[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
+    jsonl: Option<PathBuf>,
+    sqlite: Option<PathBuf>,
     redaction: Option<Arc<Redaction>>,
     /// Where records are kept; the database, where there is one, since it reaches back further.
     kept: Option<Kept>,
@@ -107,7 +112,8 @@ pub(super) struct Shared {
     pub(super) signal: Signal,
     /// Weak, so that followers end when the writer, who has the strong one, does.
     pub(super) follow: broadcast::WeakSender<Arc<RecordLine>>,
-    pub(super) lost: Lost,
+    pub(super) sinks: Sinks,
+    pub(super) series: Mutex<Series>,
     pub(super) health: Arc<Health>,
     pub(super) probes: Probes,
 }
@@ -121,11 +127,12 @@ pub(super) struct Shard {
     pub(super) ids: AtomicU64,
 }
 
-/// Records that a sink did not take.
+/// What takes records, and what of it was lost.
 #[derive(Debug, Default)]
-pub(super) struct Lost {
-    pub(super) jsonl: AtomicU64,
-    pub(super) sqlite: Arc<AtomicU64>,
+pub(super) struct Sinks {
+    pub(super) memory: Sink,
+    pub(super) jsonl: Sink,
+    pub(super) sqlite: Arc<Sink>,
     pub(super) terminal: AtomicU64,
     pub(super) followers: AtomicU64,
 }
@@ -166,8 +173,9 @@ impl Recorder {
         let follow = broadcast::Sender::new(FOLLOWER_LAG);
         let shared = Arc::new(Shared::new(&settings, &follow)?);
         let hides = settings.redact.client || settings.redact.path;
-        let kept = settings.sqlite.as_ref().map(|sqlite| Kept::Sqlite(sqlite.path.clone()));
-        let kept = kept.or_else(|| settings.jsonl.as_ref().map(|jsonl| Kept::Jsonl(jsonl.path.clone())));
+        let jsonl = settings.jsonl.as_ref().map(|jsonl| jsonl.path.clone());
+        let sqlite = settings.sqlite.as_ref().map(|sqlite| sqlite.path.clone());
+        let kept = sqlite.clone().map(Kept::Sqlite).or_else(|| jsonl.clone().map(Kept::Jsonl));
         let redaction = hides.then(|| Redaction::open(&settings.redact)).transpose()?.map(Arc::new);
         let hidden = redaction.clone();
         let chain = Chain::open(settings.chain_key.as_deref())?;
@@ -180,8 +188,11 @@ impl Recorder {
             hidden,
             chain,
         )?;
+        if let Some(path) = &sqlite {
+            backfill::start(&shared, path.clone(), writer.seq());
+        }
         let thread = thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
-        Ok(Self { shared, redaction, kept, writer: Mutex::new(Some(thread)) })
+        Ok(Self { shared, jsonl, sqlite, redaction, kept, writer: Mutex::new(Some(thread)) })
     }
 
     /// This run's prefix of request ids, four of `0-9a-z`.
@@ -206,7 +217,7 @@ impl Recorder {
             let delta = std::mem::take(&mut *lock(&shard.denied));
             table.merge(delta);
         }
-        table.denials(limit)
+        table.denials(limit, &self.shared.listeners)
     }
 
     /// Waits until everything that was handed in before the call is in [`Self::recent`]; not for a disk. A writer that is
@@ -250,6 +261,19 @@ impl Recorder {
     pub fn client(&self, client: SocketAddr) -> impl fmt::Display + use<> {
         let hidden = self.redaction.as_ref().and_then(|redaction| redaction.hidden(client));
         hidden.map_or(ClientText::Plain(client), ClientText::Hidden)
+    }
+
+    /// Requests over time, as far as their records have been taken; see [`Self::caught_up`].
+    pub fn over_time(&self) -> OverTime {
+        lock(&self.shared.series).shown(SystemTime::now())
+    }
+
+    /// What keeps records here, and whether it works. The terminal, which keeps nothing, is not among it.
+    pub fn sinks(&self) -> Vec<SinkStatus> {
+        let sinks = &self.shared.sinks;
+        let file = |sink: &Sink, name, path: &Option<PathBuf>| path.clone().map(|path| sink.status(name, Some(path)));
+        let files = [file(&sinks.jsonl, "jsonl", &self.jsonl), file(&sinks.sqlite, "sqlite", &self.sqlite)];
+        std::iter::once(sinks.memory.status("memory", None)).chain(files.into_iter().flatten()).collect()
     }
 
     /// A few numbers for people.
@@ -320,7 +344,8 @@ impl Shared {
             ring: Mutex::new(Ring::new(settings.ring)),
             signal: Signal::default(),
             follow: follow.downgrade(),
-            lost: Lost::default(),
+            sinks: Sinks::default(),
+            series: Mutex::new(Series::new(SystemTime::now())),
             health: Arc::new(Health::new(settings.required)),
             probes: Probes::default(),
         })
@@ -392,7 +417,7 @@ impl Follower {
         match self.lines.recv().await {
             Ok(line) => Some(Followed::Line(line)),
             Err(broadcast::error::RecvError::Lagged(missed)) => {
-                self.shared.lost.followers.fetch_add(missed, Ordering::Relaxed);
+                self.shared.sinks.followers.fetch_add(missed, Ordering::Relaxed);
                 Some(Followed::Missed(missed))
             }
             Err(broadcast::error::RecvError::Closed) => None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::entry::Kind;
 use super::line::RecordLine;
-use crate::facts::{Destination, Host};
+use crate::facts::{Destination, Host, Tool};
 
 /// Bytes of text that the lines in memory hold together, whatever their number: ten thousand of the longest paths would
 /// be more. Ordinary lines have under 100 each, so that it never shows.
@@ -25,6 +25,10 @@ pub struct RecentFilter {
     pub decision: Option<String>,
     /// Only this host.
     pub host: Option<Host>,
+    /// Only hosts in whose canonical text (lower case, A-labels) this stands.
+    pub host_part: Option<String>,
+    /// Only this tool.
+    pub tool: Option<Tool>,
     /// Only this client, by its address.
     pub client_ip: Option<IpAddr>,
 }
@@ -32,18 +36,43 @@ pub struct RecentFilter {
 impl RecentFilter {
     /// The newest `limit` lines of every kind.
     pub fn newest(limit: usize) -> Self {
-        Self { limit, since_seq: None, kind: None, decision: None, host: None, client_ip: None }
+        Self {
+            limit,
+            since_seq: None,
+            kind: None,
+            decision: None,
+            host: None,
+            host_part: None,
+            tool: None,
+            client_ip: None,
+        }
     }
 
     /// Whether it shows this line; the limit aside.
     pub fn shows(&self, line: &RecordLine) -> bool {
         let Some(record) = line.record() else {
-            return self.kind.is_none() && self.decision.is_none() && self.host.is_none() && self.client_ip.is_none();
+            return self.shows_gaps();
         };
+        let host = || record.destination.as_ref().map(Destination::host);
         self.kind.is_none_or(|kind| kind == record.kind)
             && self.decision.as_deref().is_none_or(|decision| decision == record.verdict.decision())
-            && self.host.as_ref().is_none_or(|host| record.destination.as_ref().map(Destination::host) == Some(host))
+            && self.host.as_ref().is_none_or(|asked| host() == Some(asked))
+            && self.host_part.as_ref().is_none_or(|part| host().is_some_and(|host| has(host, part)))
+            && self.tool.as_ref().is_none_or(|tool| *tool == record.listener)
             && self.client_ip.is_none_or(|ip| record.client.ip().to_canonical() == ip.to_canonical())
+    }
+
+    fn shows_gaps(&self) -> bool {
+        let Self { limit: _, since_seq: _, kind, decision, host, host_part, tool, client_ip } = self;
+        let is_about_requests = kind.is_some() || decision.is_some() || host.is_some() || host_part.is_some();
+        !is_about_requests && tool.is_none() && client_ip.is_none()
+    }
+}
+
+fn has(host: &Host, part: &str) -> bool {
+    match host {
+        Host::Name(name) => name.as_str().contains(part),
+        Host::Ip(_) => host.to_string().contains(part),
     }
 }
 
@@ -103,6 +132,10 @@ mod tests {
         assert_eq!(seqs(&ring, &RecentFilter { kind: Some(Kind::End), ..all.clone() }), [1, 2, 3, 4]);
         assert_eq!(seqs(&ring, &RecentFilter { decision: Some("allow".into()), ..all.clone() }), [3, 5]);
         assert_eq!(seqs(&ring, &RecentFilter { host: Host::parse(b"a.test").ok(), ..all.clone() }), [1, 4]);
+        assert_eq!(seqs(&ring, &RecentFilter { host_part: Some("b.te".into()), ..all.clone() }), [2, 3]);
+        let tool = |name| RecentFilter { tool: Some(Tool::new(name)), ..RecentFilter::newest(10) };
+        let own = ring.recent(&all)[0].record().unwrap().listener.clone();
+        assert_eq!((seqs(&ring, &tool(own.as_str())).len(), seqs(&ring, &tool("other")).len()), (5, 0));
         assert_eq!(seqs(&ring, &RecentFilter { client_ip: "192.0.2.1".parse().ok(), ..all }), [4]);
     }
 

@@ -363,6 +363,14 @@ fn a_folder_that_is_gone_stops_no_request_and_the_file_says_what_is_missing() {
     recorder.flush();
     assert_eq!(scrape(&recorder)["outgate_records_dropped_total{sink=\"jsonl\"}"], 5.0);
     assert_eq!(recorder.recent(&RecentFilter::newest(10)).len(), 5, "memory has them all the same");
+    let [memory, file] = &recorder.sinks()[..] else { panic!("{:?}", recorder.sinks()) };
+    assert_eq!((memory.sink, memory.written, memory.dropped), ("memory", 5, 0));
+    assert_eq!((file.sink, file.written, file.dropped, file.path.as_deref()), ("jsonl", 0, 5, Some(&*path)));
+    assert!(
+        file.error.as_ref().is_some_and(|error| error.contains("No such file")) && file.since.is_some(),
+        "{file:?}"
+    );
+    assert!(file.lost_ago(std::time::SystemTime::now()).is_some());
 
     std::fs::create_dir(path.parent().unwrap()).unwrap();
     deny(&worker, "after.test:443", DenyReason::HostNotAllowed);
@@ -373,6 +381,12 @@ fn a_folder_that_is_gone_stops_no_request_and_the_file_says_what_is_missing() {
     assert_eq!(field(&lines[0], "dropped"), 5);
     assert_eq!(field(&lines[1], "host"), "after.test");
     assert_eq!(verified(&lines), [6, 7]);
+    let file = &recorder.sinks()[1];
+    assert_eq!(
+        (file.written, file.dropped, file.error.as_deref()),
+        (1, 5, None),
+        "what is mended is not wrong any more"
+    );
     assert_eq!(recorder.denials(10).total, 6);
 }
 

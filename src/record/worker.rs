@@ -43,7 +43,7 @@ impl WorkerRecorder {
 
     /// Counts a request: exactly once each, when its last check is done.
     ///
-    /// `listener` is its index in the settings. `destination` and `rule` matter for denials alone. A denial takes this
+    /// `listener` is its index in the settings, and its name the tool. `destination` and `rule` matter for denials alone. A denial takes this
     /// worker's own lock, and merges into the shared table when a thousand destinations have come together.
     pub fn count(
         &self,
@@ -65,7 +65,7 @@ impl WorkerRecorder {
             self.shared.merge(shard);
             denied = lock(&shard.denied);
         }
-        denied.count(destination, *reason, rule, SystemTime::now());
+        denied.count(destination, *reason, rule, listener, SystemTime::now());
         // Under the same lock, so that no scrape sees one without the other.
         shard.counts.request(listener, protocol, verdict, decide);
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::broadcast;
 
 use super::chain::{Chain, Hourly, LineHash};
-use super::entry::Kind;
+use super::entry::{Kind, Record};
 use super::health::Want;
 use super::history::{History, Opened, Sqlite};
 use super::jsonl::JsonlFile;
@@ -114,7 +114,7 @@ impl Writer {
             open.retain(|id| !opened.has_end(id));
             writer.history = Some(opened.start(
                 writer.seq,
-                Arc::clone(&writer.shared.lost.sqlite),
+                Arc::clone(&writer.shared.sinks.sqlite),
                 Arc::clone(&writer.shared.health),
             )?);
         }
@@ -214,6 +214,7 @@ impl Writer {
             self.seq = floor + 1;
             self.gap(0, GapCause::Restart);
         }
+        self.tally(&records, dropped);
         for record in records {
             self.line(Body::Record(record), now);
         }
@@ -222,10 +223,15 @@ impl Writer {
         }
         self.rotate_by_age(now);
         if let Some(jsonl) = &mut self.jsonl {
-            add(&shared.lost.jsonl, jsonl.write_out());
+            shared.sinks.jsonl.lose(jsonl.write_out());
             shared.health.set(Want::Jsonl, jsonl.retry_at().is_some());
             if whole || jsonl.sync_at().is_some_and(|at| at <= now) {
                 jsonl.sync();
+            }
+            shared.sinks.jsonl.wrote(jsonl.take_written());
+            match jsonl.fault() {
+                Some(fault) => shared.sinks.jsonl.fail(fault),
+                None => shared.sinks.jsonl.heal(),
             }
         }
         if whole && let Some(history) = &self.history {
@@ -233,8 +239,22 @@ impl Writer {
         }
         if let Some(terminal) = &mut self.terminal {
             terminal.close_window(now);
-            add(&shared.lost.terminal, terminal.write_out());
+            add(&shared.sinks.terminal, terminal.write_out());
         }
+    }
+
+    /// Counts what is in the batch: by time, and as taken.
+    fn tally(&self, records: &[Box<Record>], dropped: u64) {
+        let ends = || records.iter().filter(|record| record.kind == Kind::End);
+        let mut series = lock(&self.shared.series);
+        ends().for_each(|record| series.count(&record.verdict, record.ended()));
+        self.shared.sinks.memory.wrote(ends().count() as u64);
+        self.shared.sinks.memory.lose(dropped);
+    }
+
+    /// The last line's place.
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// Rotates a file that is too old. The line behind says so; it also keeps the sequence, when all others are removed.
@@ -270,7 +290,7 @@ impl Writer {
         if let Some(jsonl) = &mut self.jsonl {
             let hash = self.chain.hash(&self.json);
             let is_record = line.record().is_some_and(|record| record.kind == Kind::End);
-            add(&self.shared.lost.jsonl, jsonl.append(&self.json, self.seq, hash, is_record));
+            self.shared.sinks.jsonl.lose(jsonl.append(&self.json, self.seq, hash, is_record));
             self.prev = Some(hash);
         }
         self.show(line, now);

@@ -50,6 +50,7 @@ use super::line::{GapCause, RecordLine};
 use super::lock;
 use super::retry::Retry;
 use super::signal::Signal;
+use super::sinks::Sink;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -96,8 +97,8 @@ struct Shared {
     signal: Signal,
     /// The last `seq` of a database that could be opened only after the start; the sequence has to be beyond it.
     floor: AtomicU64,
-    /// Records that are in no database.
-    lost: Arc<AtomicU64>,
+    /// Records that are in the database or in none, and what is wrong with it.
+    sink: Arc<Sink>,
     health: Arc<Health>,
     /// Ends the first look at the whole database, while it goes on.
     check: Mutex<Option<Interrupt>>,
@@ -125,6 +126,8 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Opened {
     database: Option<Database>,
+    /// Why there is none.
+    fault: Option<String>,
     settings: Sqlite,
     chain: Chain,
     retry: Retry,
@@ -146,14 +149,14 @@ impl Opened {
             }
             opened => opened,
         };
-        let database = match opened {
-            Ok(database) => Some(database),
+        let (database, fault) = match opened {
+            Ok(database) => (Some(database), None),
             Err(Fault::Foreign(what)) => return Err(foreign(what)),
             Err(fault @ (Fault::Damaged(_) | Fault::Unavailable(_) | Fault::Moved)) => {
                 let error = fault.to_string();
                 retry.failed(Instant::now());
                 complain(&settings, &error, consequence);
-                None
+                (None, Some(error))
             }
         };
         let found = database.as_ref().map_or_else(Found::default, |database| Found {
@@ -161,7 +164,7 @@ impl Opened {
             // Nothing depends on it but one line that says so.
             open: database.open_tunnels().unwrap_or_default(),
         });
-        Ok((Self { database, settings, chain, retry }, found))
+        Ok((Self { database, fault, settings, chain, retry }, found))
     }
 
     /// Whether the record of a request is in the database.
@@ -173,9 +176,19 @@ impl Opened {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(super) fn start(self, seq: u64, lost: Arc<AtomicU64>, health: Arc<Health>) -> io::Result<History> {
+    pub(super) fn start(self, seq: u64, sink: Arc<Sink>, health: Arc<Health>) -> io::Result<History> {
         health.set(Want::Sqlite, self.database.is_none());
-        let shared = Arc::new(Shared { lost, health, ..Shared::default() });
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            signal: Signal::default(),
+            floor: AtomicU64::new(0),
+            sink,
+            health,
+            check: Mutex::default(),
+        });
+        if let Some(fault) = self.fault {
+            shared.sink.fail(fault);
+        }
         let last = self.database.as_ref().map_or(0, |database| database.last().seq);
         if last > 0 && last < seq {
             shared.queue.miss(seq - last, seq, GapCause::Restart);
@@ -207,7 +220,7 @@ impl History {
             Queued::HalfFull => self.shared.signal.wake(true),
             Queued::Waits => {}
             Queued::Lost(records) => {
-                self.shared.lost.fetch_add(records, Ordering::Relaxed);
+                self.shared.sink.lose(records);
                 self.shared.health.set(Want::SqliteQueue, true);
             }
         }
@@ -297,7 +310,7 @@ impl Keeper {
         }
         let left = self.batch.drain(..).chain(self.shared.queue.fetch());
         let lost = left.map(|item| item.records()).sum();
-        self.shared.lost.fetch_add(lost, Ordering::Relaxed);
+        self.shared.sink.lose(lost);
         // Before those who wait for the end are told: the file is closed, and another process may have it.
         drop(self);
         drop(farewell);
@@ -365,8 +378,9 @@ impl Keeper {
             };
             match written {
                 Ok(lost) => {
-                    self.shared.lost.fetch_add(lost, Ordering::Relaxed);
-                    self.batch.clear();
+                    let records: u64 = self.batch.drain(..).map(|item| item.records()).sum();
+                    self.shared.sink.lose(lost);
+                    self.shared.sink.wrote(records.saturating_sub(lost));
                     self.works();
                 }
                 // A new one that is damaged at once is a disk that is broken.
@@ -395,6 +409,7 @@ impl Keeper {
 
     /// Something was written.
     fn works(&mut self) {
+        self.shared.sink.heal();
         if std::mem::replace(&mut self.failing, false) {
             self.shared.health.set(Want::Sqlite, false);
             if self.retry.mended(Instant::now()) {
@@ -427,6 +442,7 @@ impl Keeper {
             fault @ (Fault::Foreign(_) | Fault::Unavailable(_)) => Some(fault),
         };
         let Some(fault) = fault else { return };
+        self.shared.sink.fail(fault.to_string());
         if self.retry.failed(Instant::now()) {
             complain(&self.settings, &fault.to_string(), self.shared.health.consequence());
         }

@@ -52,9 +52,9 @@ impl Folder {
     }
 }
 
-fn start(settings: Sqlite, seq: u64) -> (History, Arc<AtomicU64>, Found) {
+fn start(settings: Sqlite, seq: u64) -> (History, Arc<Sink>, Found) {
     let (opened, found) = Opened::open(settings, Chain::PLAIN, "requests go on").unwrap();
-    let lost = Arc::new(AtomicU64::new(0));
+    let lost = Arc::new(Sink::default());
     let history = opened.start(seq.max(found.seq), Arc::clone(&lost), Arc::new(Health::new(true))).unwrap();
     (history, lost, found)
 }
@@ -114,7 +114,7 @@ fn as_many_rows_as_lines_with_every_column_and_over_a_restart() {
     hand_in(&history, 5001..=5002);
     drop(history);
     assert_eq!(rows(&folder.path()), ends(1..=5002));
-    assert_eq!(lost.load(Ordering::Relaxed), 0);
+    assert_eq!(lost.lost(), 0);
     chained(&folder.path());
 
     let connection = reader(&folder.path());
@@ -235,7 +235,7 @@ fn a_locked_database_holds_nobody_up_and_loses_nothing_that_fits_the_queue() {
     other.execute_batch("ROLLBACK").unwrap();
     history.flush();
     assert_eq!(rows(&folder.path()), ends(1..=50));
-    assert_eq!(lost.load(Ordering::Relaxed), 0);
+    assert_eq!(lost.lost(), 0);
     chained(&folder.path());
 }
 
@@ -255,7 +255,7 @@ fn two_processes_never_write_one_database_and_the_second_goes_on_once_it_can() {
     assert_eq!(rows(&folder.path()), ends(1..=5));
     drop(first);
     second.flush();
-    assert_eq!(lost.load(Ordering::Relaxed), 3, "their places are taken");
+    assert_eq!(lost.lost(), 3, "their places are taken");
     assert_eq!(second.floor(), 5);
     hand_in(&second, 7..=8);
     drop(second);
@@ -279,7 +279,7 @@ fn a_full_queue_drops_and_the_gap_stands_where_the_lines_are_missing() {
         let record = Record { path: Some(path.as_str().into()), ..denied(seq, "a.test:443") };
         history.push(&Arc::new(line(seq, record)));
     }
-    let dropped = lost.load(Ordering::Relaxed);
+    let dropped = lost.lost();
     assert!(dropped >= many - 2 * room && dropped < many, "{dropped}");
     other.execute_batch("ROLLBACK").unwrap();
     // A flush waits for five seconds at most, which is too short for so many on a busy machine.
@@ -430,7 +430,7 @@ fn a_database_that_is_moved_away_keeps_its_rows_and_a_new_one_is_begun() {
         drop(history);
         assert_eq!(rows(&folder.path()), ends(4..=6));
         assert_eq!(rows(&elsewhere.join("history.db")), ends(1..=3));
-        assert_eq!(lost.load(Ordering::Relaxed), 0);
+        assert_eq!(lost.lost(), 0);
         chained(&folder.path());
     }
 }

@@ -51,6 +51,10 @@ pub(super) struct JsonlFile {
     ends: Vec<(usize, (u64, LineHash), bool)>,
     /// Records that are missing since the last gap line.
     missing: u64,
+    /// Records that were written since somebody asked.
+    written: u64,
+    /// Why it cannot be written, while it cannot.
+    fault: Option<String>,
     retry: Retry,
     /// What follows for requests when it fails, for the log.
     consequence: &'static str,
@@ -96,6 +100,8 @@ impl JsonlFile {
             pending: Vec::new(),
             ends: Vec::new(),
             missing: 0,
+            written: 0,
+            fault: None,
             retry: Retry::new(Instant::now()),
             consequence,
             unsynced_since: None,
@@ -150,6 +156,7 @@ impl JsonlFile {
             }
             self.unsynced_since.get_or_insert_with(Instant::now);
         }
+        self.written += ends.iter().take(whole).filter(|(.., is_record)| *is_record).count() as u64;
         let lost = ends.iter().skip(whole).filter(|(.., is_record)| *is_record).count() as u64;
         self.missing += lost;
         if let Some(error) = error {
@@ -212,6 +219,7 @@ impl JsonlFile {
 
     /// Takes back half a line and waits before the next try.
     fn fail(&mut self, error: &io::Error) {
+        self.fault = Some(error.to_string());
         if self.retry.failed(Instant::now()) {
             tracing::warn!(
                 path = %self.settings.path.display(),
@@ -262,6 +270,7 @@ impl JsonlFile {
                 tracing::info!(%path, missing = self.missing, "records are written again");
             }
             self.missing = 0;
+            self.fault = None;
         }
         self.live.is_some()
     }
@@ -269,6 +278,16 @@ impl JsonlFile {
     /// The last line that is whole in the files: its `seq` and hash.
     pub(super) fn head(&self) -> Option<(u64, LineHash)> {
         self.last
+    }
+
+    /// Records that were written since the last time that this was asked.
+    pub(super) fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
+    }
+
+    /// Why it cannot be written, while it cannot.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     /// When what was written should be on the disk at the latest.

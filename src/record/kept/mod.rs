@@ -4,7 +4,7 @@
 //! whole; of a database one moment is seen.
 
 mod jsonl;
-mod sqlite;
+pub(in crate::record) mod sqlite;
 mod verify;
 
 use std::fs::File;

@@ -13,7 +13,7 @@ use crate::record::history::sums::HOUR_MS;
 /// The reason of gaps that are another sink's; their line stands here to keep the sequence whole.
 const OTHERS: &str = "write_failed";
 
-fn open(path: &Path) -> rusqlite::Result<Connection> {
+pub(in crate::record) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
