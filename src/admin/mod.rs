@@ -7,14 +7,17 @@
 //!   loopback (DNS rebinding) reads nothing. No CORS, a strict content security policy, nothing framed or cached.
 //! - A flood here costs the proxy one thread and a bounded number of connections; requests through it notice nothing.
 
+mod advised;
 mod metrics;
 pub mod page;
 mod process;
+mod query;
 pub mod report;
 mod routes;
 mod selftest;
 mod server;
 mod stall;
+mod status;
 mod stream;
 mod token;
 mod view;

@@ -10,12 +10,23 @@
 //!
 //! Deliberately not done: changing the policy from here. It has an author, a review and a file; the page says which.
 
+mod denials;
+mod html;
 mod parts;
+mod plot;
 mod reasons;
+mod records;
+mod sinks;
+mod tunnels;
 
 use std::time::Duration;
 
-use parts::Html;
+pub use denials::{AdviceView, DenialRow};
+use html::Html;
+pub use plot::{Buckets, TimeView};
+pub use records::RecordRow;
+pub use sinks::SinkView;
+pub use tunnels::{TunnelRow, TunnelsView};
 
 /// Where the style is served.
 pub const STYLE_PATH: &str = "/dashboard.css";
@@ -24,7 +35,19 @@ pub const STYLE: &str = include_str!("page/style.css");
 /// Where the script is served.
 pub const SCRIPT_PATH: &str = "/dashboard.js";
 /// The script, `text/javascript`.
-pub const SCRIPT: &str = include_str!("page/page.js");
+pub const SCRIPT: &str = concat!(
+    "\"use strict\";\n",
+    include_str!("page/script/text.js"),
+    include_str!("page/script/tables.js"),
+    include_str!("page/script/policy.js"),
+    include_str!("page/script/plot.js"),
+    include_str!("page/script/denials.js"),
+    include_str!("page/script/records.js"),
+    include_str!("page/script/tunnels.js"),
+    include_str!("page/script/sinks.js"),
+    include_str!("page/script/check.js"),
+    include_str!("page/script/main.js"),
+);
 /// What the page may load: its own style and script, and the API of the same origin.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -48,8 +71,12 @@ pub struct View {
     pub records: Vec<RecordRow>,
     /// Where clients reach the proxy.
     pub listeners: Vec<ListenerRow>,
+    /// Requests over time.
+    pub time: TimeView,
     /// Tunnels that are open now.
-    pub tunnels_open: u64,
+    pub tunnels: TunnelsView,
+    /// Where records are kept.
+    pub sinks: Vec<SinkView>,
 }
 
 /// The policy in force and its health.
@@ -67,6 +94,8 @@ pub struct PolicyView {
     pub egress: String,
     /// The file, or what else it came from.
     pub source: String,
+    /// Whether it is the one that this program carries, so that there is no file to add to.
+    pub built_in: bool,
     /// Since when it is in force.
     pub loaded: String,
     /// The same as an age.
@@ -103,40 +132,6 @@ pub struct Totals {
     pub other: u64,
 }
 
-/// One denied destination.
-#[derive(Clone, Debug)]
-pub struct DenialRow {
-    /// `host:port`, or `*.domain` for a collapsed row.
-    pub destination: String,
-    /// The deny reason's token.
-    pub reason: String,
-    /// How often.
-    pub count: u64,
-    /// When first.
-    pub first: String,
-    /// When last.
-    pub last: String,
-    /// The rule that denied it, or that it missed most narrowly.
-    pub rule: Option<String>,
-}
-
-/// One request.
-#[derive(Clone, Debug)]
-pub struct RecordRow {
-    /// When it ended.
-    pub time: String,
-    /// `allow`, `deny`, `observe` or `none`.
-    pub decision: String,
-    /// `host:port`; empty where it was never known.
-    pub destination: String,
-    /// The reason's token; empty for what was allowed.
-    pub reason: String,
-    /// The request's id.
-    pub id: String,
-    /// The listener's name.
-    pub tool: String,
-}
-
 /// One address that clients can use.
 #[derive(Clone, Debug)]
 pub struct ListenerRow {
@@ -166,13 +161,19 @@ pub fn render(view: &View) -> String {
     html.raw("<main>\n");
     parts::problem(&mut html, &view.policy);
     parts::unenforced(&mut html, &view.policy);
-    html.raw("<div class=\"pair\">\n");
+    html.raw("<div class=\"pair\">\n<div class=\"stack\">\n");
     parts::state(&mut html, &view.policy);
     parts::check(&mut html);
     html.raw("</div>\n");
+    plot::section(&mut html, view);
+    html.raw("</div>\n");
     parts::totals(&mut html, view);
-    parts::denials(&mut html, view);
-    parts::records(&mut html, view);
+    denials::section(&mut html, view);
+    html.raw("<div class=\"pair lower\">\n");
+    tunnels::section(&mut html, view);
+    sinks::section(&mut html, view);
+    html.raw("</div>\n");
+    records::section(&mut html, view);
     reasons::legend(&mut html);
     html.raw("</main>\n</body>\n</html>\n");
     html.finish()

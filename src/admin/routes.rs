@@ -13,22 +13,21 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tracing::info;
 
+use super::query::{Query, filter};
 use super::selftest::SelfTest;
 use super::token::Token;
-use super::{metrics, page, report, stream, view};
+use super::{advised, metrics, page, report, status, stream, view};
 use crate::enforce::{self, Circumstances, Shared};
 use crate::facts::{self, Destination, Host, Port, Question, Tool};
 use crate::policy::Snapshot;
 use crate::protocol::pac;
-use crate::record::{RecentFilter, RequestId};
+use crate::record::RequestId;
 use crate::store::Reloads;
 
 /// How many denied destinations are shown unless `limit` says otherwise.
 const DENIALS: usize = 100;
 /// How many open tunnels are shown unless `limit` says otherwise.
 const TUNNELS: usize = 100;
-/// How many records are shown unless `limit` says otherwise.
-const RECORDS: usize = 100;
 /// The cookie that the banner's link sets.
 const COOKIE: &str = "outgate-token";
 
@@ -117,7 +116,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
     match (&*path, request.method().as_str()) {
         ("/", "GET" | "HEAD") => {
             admin.shared.recorder.caught_up().await;
-            html(page::render(&view::of(admin)))
+            html(page::render(&view::of(admin).await))
         }
         (page::STYLE_PATH, "GET" | "HEAD") => content("text/css; charset=utf-8", page::STYLE),
         (page::SCRIPT_PATH, "GET" | "HEAD") => content("text/javascript; charset=utf-8", page::SCRIPT),
@@ -125,10 +124,14 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
         ("/v1/policy", "GET" | "HEAD") => json_of(&admin.policy()),
         ("/v1/check", "GET" | "HEAD") => admin.check(&query).await,
         ("/v1/denials", "GET" | "HEAD") => match query.number("limit", DENIALS) {
-            Ok(limit) => json_of(&admin.shared.recorder.denials(limit)),
+            Ok(limit) => json_of(&advised::denials(admin, limit)),
             Err(answer) => *answer,
         },
         ("/v1/records", "GET" | "HEAD") => admin.records(&query).await,
+        ("/v1/status", "GET" | "HEAD") => {
+            admin.shared.recorder.caught_up().await;
+            json_of(&status::of(&admin.shared.recorder))
+        }
         ("/v1/tunnels", "GET" | "HEAD") => admin.tunnels(&query).await,
         ("/v1/report", "GET" | "HEAD") => report::answer(&admin.shared.recorder, &query).await,
         ("/v1/policy/reload", "POST") => admin.reload(&request).await,
@@ -141,6 +144,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
             | "/v1/check"
             | "/v1/denials"
             | "/v1/records"
+            | "/v1/status"
             | "/v1/tunnels"
             | "/v1/report"
             | "/v1/policy/reload"
@@ -320,45 +324,6 @@ impl Admin {
         let Some(origin) = request.headers().get(header::ORIGIN) else { return false };
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         !matches!((origin.to_str(), host), (Ok(origin), Some(host)) if origin == format!("http://{host}"))
-    }
-}
-
-fn filter(query: &Query) -> Result<RecentFilter, Box<Response<Body>>> {
-    let bad = |what: &str| Box::new(problem(StatusCode::BAD_REQUEST, what));
-    let mut filter = RecentFilter::newest(query.number("limit", RECORDS)?);
-    filter.since_seq = match query.get("since") {
-        Some(since) => Some(since.parse().map_err(|_| bad("`since` is no sequence number"))?),
-        None => None,
-    };
-    filter.decision = match query.get("decision").as_deref() {
-        None => None,
-        Some(decision @ ("allow" | "deny" | "observe" | "none")) => Some(decision.to_owned()),
-        Some(_) => return Err(bad("`decision` is one of allow, deny, observe, none")),
-    };
-    filter.host = match query.get("host") {
-        Some(host) => Some(Host::parse(host.as_bytes()).map_err(|error| bad(&format!("`host`: {error}")))?),
-        None => None,
-    };
-    Ok(filter)
-}
-
-/// A query string's fields, decoded.
-pub(super) struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn of(request: &Request<Incoming>) -> Self {
-        let query = request.uri().query().unwrap_or_default();
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<String> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-    }
-
-    fn number(&self, name: &str, default: usize) -> Result<usize, Box<Response<Body>>> {
-        self.get(name).map_or(Ok(default), |text| {
-            text.parse().map_err(|_| Box::new(problem(StatusCode::BAD_REQUEST, &format!("`{name}` is no number"))))
-        })
     }
 }
 

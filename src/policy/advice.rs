@@ -10,10 +10,12 @@
 //! Deliberately not done: resolving a name. Which special-purpose address it leads to is not known here, so a name that was
 //! denied for its address gets words, and no rule.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use super::pattern::{Pattern, Scope, Target};
+use super::rule::Rule;
 use super::text::RuleText;
 use super::{Basis, Decision, Denial, DenyReason, Egress, Permit, Snapshot, Tls};
 use crate::facts::{
@@ -52,14 +54,30 @@ pub enum Advice {
     Nothing(String),
 }
 
-impl Snapshot {
-    /// What could be added to this policy so that the destination is allowed. Costs a few decisions, and a walk over the
-    /// ids of all rules where there is a rule to offer.
-    pub fn advise(&self, denied: DeniedBefore<'_>, own: &OwnAddresses) -> Advice {
-        if !self.enabled() {
+/// What every id of an offered rule begins with. Ids of rules without one, of entries and of lists begin otherwise.
+const ID: &str = "allow-";
+
+/// Who judges what was denied. Made for one answer, since it knows every id of the policy that begins as its own do.
+#[derive(Debug)]
+pub struct Adviser<'a> {
+    policy: &'a Snapshot,
+    own: &'a OwnAddresses,
+    taken: HashSet<&'a str>,
+}
+
+impl<'a> Adviser<'a> {
+    /// By this policy, in a process with these sockets.
+    pub fn new(policy: &'a Snapshot, own: &'a OwnAddresses) -> Self {
+        let taken = policy.rules.iter().map(Rule::id).filter(|id| id.starts_with(ID)).collect();
+        Self { policy, own, taken }
+    }
+
+    /// What could be added to the policy so that the destination is allowed.
+    pub fn advise(&self, denied: DeniedBefore<'_>) -> Advice {
+        if !self.policy.enabled() {
             return nothing("the organisation's switch is off: `enabled = true` turns it on");
         }
-        if self.egress() == Egress::None {
+        if self.policy.egress() == Egress::None {
             return nothing("`egress = \"none\"` closes everything: change `egress`");
         }
         match denied.reason {
@@ -74,17 +92,17 @@ impl Snapshot {
             _ => {}
         }
         match Destination::parse(denied.destination.as_bytes(), None) {
-            Ok(destination) => self.advise_one(denied, &destination, own),
+            Ok(destination) => self.advise_one(denied, &destination),
             Err(_) => self.advise_domain(denied),
         }
     }
 
-    fn advise_one(&self, denied: DeniedBefore<'_>, destination: &Destination, own: &OwnAddresses) -> Advice {
+    fn advise_one(&self, denied: DeniedBefore<'_>, destination: &Destination) -> Advice {
         let tools = if denied.tools.is_empty() { &[Tool::new("")] } else { denied.tools };
         let mut refused: Vec<(Denial, &Tool)> = Vec::new();
         let mut permit = None;
         for tool in tools {
-            match self.decide(&facts(destination, tool, denied.at)) {
+            match self.policy.decide(&facts(destination, tool, denied.at)) {
                 Decision::Allow(given) => match given.observed() {
                     Some(denial) => refused.push((denial.clone(), tool)),
                     None => permit = Some(given),
@@ -96,7 +114,7 @@ impl Snapshot {
             return deny;
         }
         let addresses = match (destination.host(), denied.reason) {
-            (Host::Ip(ip), _) => match self.to_open(*ip, destination.port(), permit.as_ref(), own) {
+            (Host::Ip(ip), _) => match self.to_open(*ip, destination.port(), permit.as_ref()) {
                 Ok(addresses) => addresses,
                 Err(why) => return Advice::Nothing(why),
             },
@@ -113,12 +131,19 @@ impl Snapshot {
         if !is_just(&pattern, destination) {
             return nothing("a pattern cannot name it");
         }
-        let (for_tools, note) = self.widens(&refused);
+        let (for_tools, note) = widens(&refused);
         let note = note.or_else(|| {
             tls_optional.then(|| "tunnels may then begin with something else than TLS for that name".to_owned())
         });
+        // One destination may be denied for several reasons, each with a rule of its own.
+        let for_what = match (tls_optional, &for_tools[..]) {
+            (true, _) => "-tls-optional".to_owned(),
+            (false, []) => String::new(),
+            (false, tools) => format!("-for-{}", tools.join("-")),
+        };
+        let id = format!("{ID}{pattern}{for_what}");
         let rule = RuleText {
-            id: self.free_id(&pattern),
+            id: self.free_id(&id),
             to: pattern,
             tools: for_tools,
             addresses: addresses.iter().map(ToString::to_string).collect(),
@@ -141,7 +166,7 @@ impl Snapshot {
         };
         let probe = Destination::new(Host::Name(probe), Port::HTTPS);
         let tool = denied.tools.first().cloned().unwrap_or_else(|| Tool::new(""));
-        match self.decide(&facts(&probe, &tool, denied.at)) {
+        match self.policy.decide(&facts(&probe, &tool, denied.at)) {
             Decision::Allow(permit) if permit.observed().is_none() => {
                 return Advice::Allowed { rule: permit.rule_id().map(str::to_owned) };
             }
@@ -154,28 +179,22 @@ impl Snapshot {
         }
         let note =
             format!("covers every name below `{domain}`, on the ports 80 and 443: rather name the few that are needed");
-        let rule = RuleText { id: self.free_id(&pattern), to: pattern, ..RuleText::default() };
+        let rule = RuleText { id: self.free_id(&format!("{ID}{pattern}")), to: pattern, ..RuleText::default() };
         Advice::Add { rule, note: Some(note) }
     }
 
     /// The special-purpose addresses that a rule for this literal has to open; none for an ordinary address.
-    fn to_open(
-        &self,
-        ip: IpAddr,
-        port: Port,
-        permit: Option<&Permit>,
-        own: &OwnAddresses,
-    ) -> Result<Vec<IpAddr>, String> {
-        if own.contains(SocketAddr::new(ip, port.get())) {
+    fn to_open(&self, ip: IpAddr, port: Port, permit: Option<&Permit>) -> Result<Vec<IpAddr>, String> {
+        if self.own.contains(SocketAddr::new(ip, port.get())) {
             return Err("it is one of this proxy's own sockets".to_owned());
         }
-        if permit.is_some_and(|permit| permit.vet(&[ip], own).is_ok()) {
+        if permit.is_some_and(|permit| permit.vet(&[ip], self.own).is_ok()) {
             return Ok(Vec::new());
         }
         let mut special = Vec::new();
-        for ip in std::iter::once(ip).chain(own.translated(ip)) {
-            if let Some(rule) = self.denied_address(ip, port, None) {
-                return Err(names_it(self.rule(rule).id()));
+        for ip in std::iter::once(ip).chain(self.own.translated(ip)) {
+            if let Some(rule) = self.policy.denied_address(ip, port, None) {
+                return Err(names_it(self.policy.rule(rule).id()));
             }
             match AddressClass::of(ip) {
                 AddressClass::Global => {}
@@ -185,45 +204,35 @@ impl Snapshot {
                             .to_owned(),
                     );
                 }
-                _ if self.opens_internal(ip) => {}
+                _ if self.policy.opens_internal(ip) => {}
                 _ => special.push(ip),
             }
         }
         Ok(special)
     }
 
-    /// Of a rule without any limit: the tools to limit it to, so that it gives no other tool what none had, and what it
-    /// gives beyond the rule that was missed.
-    fn widens(&self, refused: &[(Denial, &Tool)]) -> (Vec<String>, Option<String>) {
-        let named = |denial: &Denial, what: &str| denial.rule_id().map(|rule| format!("the rule `{rule}` {what}"));
-        let by_tool = refused.iter().all(|(denial, _)| denial.reason() == DenyReason::ToolNotAllowed);
-        let tools = refused.iter().map(|(_, tool)| tool.as_str()).filter(|tool| by_tool && !tool.is_empty());
-        let tools: Vec<_> = tools.map(str::to_owned).collect();
-        let note = refused.iter().find_map(|(denial, _)| match denial.reason() {
-            DenyReason::ToolNotAllowed => named(denial, "allows it to other tools"),
-            DenyReason::OutsidePeriod => named(denial, "allows it at another time; this one does at any"),
-            DenyReason::MethodNotAllowed => named(denial, "allows only some methods; this one allows all"),
-            _ => None,
-        });
-        (tools, note)
+    /// An id that no rule has.
+    fn free_id(&self, plain: &str) -> String {
+        let numbered = |number: u64| if number == 1 { plain.to_owned() } else { format!("{plain}-{number}") };
+        let free = |id: &String| !self.taken.contains(id.as_str());
+        (1..).map(numbered).find(free).unwrap_or_default()
     }
+}
 
-    /// An id that no rule has. Ids of rules without one, of entries and of lists begin otherwise.
-    fn free_id(&self, pattern: &str) -> String {
-        let taken = |id: &str| self.rules.iter().any(|rule| rule.id() == id);
-        let plain = format!("allow-{pattern}");
-        if !taken(&plain) {
-            return plain;
-        }
-        let mut number = 2_u64;
-        loop {
-            let id = format!("{plain}-{number}");
-            if !taken(&id) {
-                return id;
-            }
-            number += 1;
-        }
-    }
+/// Of a rule without any limit: the tools to limit it to, so that it gives no other tool what none had, and what it
+/// gives beyond the rule that was missed.
+fn widens(refused: &[(Denial, &Tool)]) -> (Vec<String>, Option<String>) {
+    let named = |denial: &Denial, what: &str| denial.rule_id().map(|rule| format!("the rule `{rule}` {what}"));
+    let by_tool = refused.iter().all(|(denial, _)| denial.reason() == DenyReason::ToolNotAllowed);
+    let tools = refused.iter().map(|(_, tool)| tool.as_str()).filter(|tool| by_tool && !tool.is_empty());
+    let tools: Vec<_> = tools.map(str::to_owned).collect();
+    let note = refused.iter().find_map(|(denial, _)| match denial.reason() {
+        DenyReason::ToolNotAllowed => named(denial, "allows it to other tools"),
+        DenyReason::OutsidePeriod => named(denial, "allows it at another time; this one does at any"),
+        DenyReason::MethodNotAllowed => named(denial, "allows only some methods; this one allows all"),
+        _ => None,
+    });
+    (tools, note)
 }
 
 fn nothing(why: &str) -> Advice {

@@ -48,7 +48,7 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 
-pub use advice::{Advice, DeniedBefore};
+pub use advice::{Advice, Adviser, DeniedBefore};
 pub use cited::Cited;
 pub use compile::{Compiled, ListSource, Source};
 pub use decision::{Decision, Denial};

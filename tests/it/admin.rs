@@ -3,7 +3,8 @@
 use crate::harness::{Conn, Origin, Proxy, Settings, TOKEN, allow, policy, rule, until};
 
 const OPEN: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/proxy.pac"];
-const CLOSED: [&str; 6] = ["/", "/v1/policy", "/v1/check?to=ok.test:443", "/v1/denials", "/v1/records", "/v1/tunnels"];
+const CLOSED: [&str; 7] =
+    ["/", "/v1/policy", "/v1/check?to=ok.test:443", "/v1/denials", "/v1/records", "/v1/status", "/v1/tunnels"];
 
 #[test]
 fn everything_but_health_and_metrics_needs_the_token() {
@@ -196,4 +197,91 @@ fn what_is_asked_by_another_method_changes_nothing() {
     assert!(matches!(answer.status(), 404 | 405), "{answer}");
     let answer = proxy.admin("DELETE", "/v1/policy");
     assert!(matches!(answer.status(), 404 | 405), "{answer}");
+}
+
+#[test]
+fn a_denial_comes_with_the_rule_that_would_allow_it_and_the_rule_works() {
+    let base = policy("r1", "deny = [\"never.test\"]\n");
+    let proxy = Settings::with(base.clone()).start();
+    proxy.connect("no.test:443");
+    proxy.connect("never.test:443");
+    proxy.records(2);
+    let denials = proxy.api("/v1/denials");
+    let row = |to: &str| {
+        let rows = denials["destinations"].as_array().unwrap();
+        rows.iter().find(|row| row["destination"] == to).unwrap_or_else(|| panic!("no {to} in {denials}")).clone()
+    };
+    let offered = row("no.test:443");
+    let text = offered["allow"].as_str().expect("a rule");
+    assert_eq!(text, "[[rule]]\nid = \"allow-no.test:443\"\neffect = \"allow\"\nto = [\"no.test:443\"]\n");
+    assert_eq!((&offered["note"], &offered["allowed_now"]), (&serde_json::Value::Null, &false.into()));
+    assert_eq!(offered["tools"].as_array().map(Vec::len), Some(1), "{offered}");
+    let none = row("never.test:443");
+    assert_eq!(none["allow"], serde_json::Value::Null);
+    assert!(none["note"].as_str().unwrap().contains("the deny rule `deny:never.test`"), "{none}");
+    assert_eq!(proxy.api("/v1/check?to=no.test:443")["decision"], "deny");
+    proxy.replace_policy(&format!("{base}{text}"));
+    until("the rule is in force", || (proxy.api("/v1/check?to=no.test:443")["decision"] == "allow").then_some(()));
+    let after = proxy.api("/v1/denials");
+    let now = &after["destinations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["destination"] == "no.test:443")
+        .unwrap()["allowed_now"];
+    assert_eq!(*now, true, "{after}");
+}
+
+#[test]
+fn records_can_be_narrowed_by_tool_kind_and_a_part_of_the_host() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    proxy.connect("needle.in.hay.test:443");
+    proxy.connect("192.0.2.77:443");
+    let written = proxy.records(2);
+    let hosts = |query: &str| {
+        let json = proxy.api(&format!("/v1/records?{query}"));
+        let list = json["records"].as_array().unwrap().clone();
+        list.iter().map(|record| record["host"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let tool = written[0]["tool"].as_str().unwrap();
+    let both = "needle.in.hay.test 192.0.2.77";
+    for (query, expected) in [
+        ("kind=end".to_owned(), both),
+        ("kind=open".to_owned(), ""),
+        ("contains=LE.IN".to_owned(), "needle.in.hay.test"),
+        ("contains=2.77".to_owned(), "192.0.2.77"),
+        ("contains=needles".to_owned(), ""),
+        (format!("tool={tool}"), both),
+        ("tool=another".to_owned(), ""),
+    ] {
+        assert_eq!(hosts(&query), expected, "{query}");
+    }
+    assert_eq!(proxy.admin("GET", "/v1/records?kind=gap").status(), 400);
+}
+
+#[test]
+fn the_status_adds_up_with_the_records_and_names_every_sink() {
+    let origin = Origin::saying("x");
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    proxy.get(&format!("http://ok.test:{}/", origin.port()));
+    proxy.connect("no.test:443");
+    proxy.connect("other.test:443");
+    proxy.records(3);
+    let status = proxy.api("/v1/status");
+    assert_eq!((&status["totals"]["requests"], &status["totals"]["denied"]), (&3.into(), &2.into()), "{status}");
+    for (window, len) in [("minutes", 60), ("hours", 168)] {
+        let column = |name: &str| {
+            let counts = status["over_time"][window][name].as_array().unwrap();
+            assert_eq!(counts.len(), len);
+            counts.iter().map(|count| count.as_u64().unwrap()).sum::<u64>()
+        };
+        assert_eq!(["allow", "deny", "observe", "none"].map(column), [1, 2, 0, 0], "{window}");
+    }
+    let sinks = status["sinks"].as_array().unwrap();
+    assert_eq!(
+        (&sinks[0]["sink"], &sinks[0]["written"], &sinks[0]["dropped"]),
+        (&"memory".into(), &3.into(), &0.into())
+    );
+    let file = sinks.iter().find(|sink| sink["sink"] == "jsonl").expect("the harness keeps a file");
+    assert_eq!((&file["written"], &file["error"]), (&3.into(), &serde_json::Value::Null), "{file}");
 }

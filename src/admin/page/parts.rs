@@ -1,89 +1,7 @@
-//! The page's parts, in the order in which they are read.
+//! What stands at the top of the page, in the order in which it is read.
 
-use std::time::Duration;
-
-use super::reasons::meaning;
-use super::{DenialRow, PolicyView, RecordRow, View};
-use crate::protocol::visible;
-
-/// Names longer than this are elided on the page; the title has the whole. A table column holds about that much.
-const MAX_SHOWN: usize = 72;
-
-/// A page under construction. Text goes in escaped; only what is ours goes in raw, which `'static` holds.
-#[derive(Default)]
-pub(super) struct Html(String);
-
-impl Html {
-    pub(super) fn raw(&mut self, markup: &'static str) {
-        self.0.push_str(markup);
-    }
-
-    /// Somebody's text: inert, with its invisible characters spelled out.
-    pub(super) fn text(&mut self, text: &str) {
-        visible::push_html(&mut self.0, &visible::escaped(text));
-    }
-
-    /// A name: isolated from the direction of the text around it, elided where it is long.
-    fn name(&mut self, name: &str) {
-        let shown = visible::escaped(name);
-        let short = visible::elided(&shown, MAX_SHOWN);
-        if short.len() == shown.len() {
-            self.raw("<bdi>");
-        } else {
-            self.raw("<bdi title=\"");
-            visible::push_html(&mut self.0, &shown);
-            self.raw("\">");
-        }
-        visible::push_html(&mut self.0, &short);
-        self.raw("</bdi>");
-    }
-
-    /// Digits in groups of three, which a table of counts needs to be read at a glance.
-    pub(super) fn number(&mut self, number: u64) {
-        let digits = number.to_string();
-        for (place, digit) in digits.chars().enumerate() {
-            if place > 0 && (digits.len() - place).is_multiple_of(3) {
-                self.0.push('\u{202f}');
-            }
-            self.0.push(digit);
-        }
-    }
-
-    /// A time: the clock's part of it, the whole for who hovers and for the script, which shows it in local time.
-    fn time(&mut self, time: &str) {
-        self.raw("<time datetime=\"");
-        self.text(time);
-        self.raw("\">");
-        match time.get(11..19) {
-            Some(clock) => {
-                self.text(clock);
-                self.raw(" UTC");
-            }
-            None => self.text(time),
-        }
-        self.raw("</time>");
-    }
-
-    /// A reason's token with its meaning as title.
-    fn reason(&mut self, token: &str) {
-        if token.is_empty() {
-            return;
-        }
-        self.raw("<code");
-        if let Some(meaning) = meaning(token) {
-            self.raw(" title=\"");
-            self.text(meaning);
-            self.raw("\"");
-        }
-        self.raw(">");
-        self.text(token);
-        self.raw("</code>");
-    }
-
-    pub(super) fn finish(self) -> String {
-        self.0
-    }
-}
+use super::html::Html;
+use super::{PolicyView, View};
 
 /// Who this is, where clients reach it, and whether the page is live.
 pub(super) fn header(html: &mut Html, view: &View) {
@@ -105,9 +23,7 @@ pub(super) fn header(html: &mut Html, view: &View) {
 /// The last reload's failure, in red and in words; hidden while there is none.
 pub(super) fn problem(html: &mut Html, policy: &PolicyView) {
     html.raw("<section id=\"problem\" class=\"problem\" role=\"alert\"");
-    if policy.error.is_none() {
-        html.raw(" hidden");
-    }
+    html.hidden_if(policy.error.is_none());
     html.raw(">\n<h2>The last reload failed. The policy below stays in force.</h2>\n<pre id=\"problem-text\">");
     for (place, line) in policy.error.as_deref().unwrap_or_default().lines().enumerate() {
         if place > 0 {
@@ -122,9 +38,7 @@ pub(super) fn problem(html: &mut Html, policy: &PolicyView) {
 pub(super) fn unenforced(html: &mut Html, policy: &PolicyView) {
     let failed = policy.selftest.as_ref().filter(|tested| !tested.ok);
     html.raw("<section id=\"unenforced\" class=\"problem\" role=\"alert\"");
-    if failed.is_none() {
-        html.raw(" hidden");
-    }
+    html.hidden_if(failed.is_none());
     html.raw(">\n<h2>The self-test failed.</h2>\n<pre id=\"unenforced-text\">");
     html.text(failed.map_or("", |tested| &tested.detail));
     html.raw("</pre>\n<p>Requests may pass that the policy denies, or clients may not be served. <code>outgate doctor</code> on this machine says more.</p>\n</section>\n");
@@ -176,11 +90,7 @@ pub(super) fn state(html: &mut Html, policy: &PolicyView) {
     fact(html, "Egress", "policy-egress", |html| html.text(&policy.egress));
     fact(html, "Source", "policy-source", |html| html.name(&policy.source));
     fact(html, "Loaded", "policy-loaded", |html| {
-        html.raw("<time datetime=\"");
-        html.text(&policy.loaded);
-        html.raw("\" data-age>");
-        html.text(&ago(policy.age));
-        html.raw("</time>");
+        html.age(&policy.loaded, policy.age);
     });
     fact(html, "Self-test", "policy-selftest", |html| html.raw(selftest_word(policy)));
     html.raw("</dl>\n<ul id=\"states\" hidden>\n");
@@ -214,17 +124,6 @@ fn fact(html: &mut Html, label: &'static str, id: &'static str, value: impl FnOn
     html.raw("</dd></div>\n");
 }
 
-/// An age in its largest whole unit.
-fn ago(age: Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3600 => format!("{} min ago", seconds / 60),
-        3600..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86_400),
-    }
-}
-
 /// "Would this be allowed?": asks the running proxy by the same code that decides requests.
 pub(super) fn check(html: &mut Html) {
     html.raw(concat!(
@@ -248,7 +147,7 @@ pub(super) fn totals(html: &mut Html, view: &View) {
         ("observe", "Observed", "observed-total", view.totals.observed),
         ("none", "No decision", "other-total", view.totals.other),
         ("all", "Requests", "requests-total", view.totals.requests),
-        ("open", "Tunnels open", "tunnels-open", view.tunnels_open),
+        ("open", "Tunnels open", "tunnels-open", view.tunnels.total),
     ] {
         html.raw("<div class=\"");
         html.raw(class);
@@ -263,107 +162,4 @@ pub(super) fn totals(html: &mut Html, view: &View) {
         html.raw("-rate\"></small></dd></div>\n");
     }
     html.raw("</dl>\n<p id=\"spoken\" class=\"unseen\" aria-live=\"polite\"></p>\n</section>\n");
-}
-
-/// The denied destinations, the most denied first.
-pub(super) fn denials(html: &mut Html, view: &View) {
-    html.raw("<section id=\"denied\" class=\"card\" aria-labelledby=\"denied-title\" tabindex=\"-1\">\n<h2 id=\"denied-title\">Denied destinations</h2>\n");
-    html.raw("<p class=\"lead\">To allow one that is needed, add it to <code>allow</code> in <span id=\"where\">");
-    html.name(&view.policy.source);
-    html.raw("</span>. A saved change is in force within a second.</p>\n<table>\n<thead><tr>");
-    for (class, label) in
-        [("", "Destination"), ("", "Reason"), ("number", "Denied"), ("", "Last"), ("minor", "First"), ("minor", "Rule")]
-    {
-        column(html, class, label);
-    }
-    html.raw("</tr></thead>\n<tbody id=\"denials\">\n");
-    let most = view.denials.iter().map(|row| row.count).max().unwrap_or_default();
-    for row in &view.denials {
-        denial(html, row, most);
-    }
-    html.raw("</tbody>\n</table>\n<p id=\"no-denials\" class=\"empty\"");
-    if !view.denials.is_empty() {
-        html.raw(" hidden");
-    }
-    html.raw(">Nothing has been denied since the start.</p>\n<p id=\"more\" class=\"lead\"");
-    if view.other_denials == 0 {
-        html.raw(" hidden");
-    }
-    html.raw("><span id=\"other-denials\">");
-    html.number(view.other_denials);
-    html.raw("</span> more denied requests went to destinations that are not listed here.</p>\n</section>\n");
-}
-
-fn denial(html: &mut Html, row: &DenialRow, most: u64) {
-    html.raw("<tr><th scope=\"row\">");
-    html.name(&row.destination);
-    html.raw("</th><td>");
-    html.reason(&row.reason);
-    html.raw("</td><td class=\"number\">");
-    html.number(row.count);
-    html.raw("<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect height=\"4\" width=\"");
-    html.text(&row.count.saturating_mul(100).checked_div(most).unwrap_or_default().to_string());
-    html.raw("\"/></svg></td><td>");
-    html.time(&row.last);
-    html.raw("</td><td class=\"minor\">");
-    html.time(&row.first);
-    html.raw("</td><td class=\"minor\">");
-    html.name(row.rule.as_deref().unwrap_or("none"));
-    html.raw("</td></tr>\n");
-}
-
-/// The last requests, the newest first.
-pub(super) fn records(html: &mut Html, view: &View) {
-    html.raw("<section class=\"card\" aria-labelledby=\"records-title\">\n<div class=\"bar-title\"><h2 id=\"records-title\">Last requests</h2>");
-    html.raw("<label id=\"filter\" hidden><input type=\"checkbox\" id=\"only-denied\"> Only denied</label></div>\n<table>\n<thead><tr>");
-    for (class, label) in
-        [("", "Time"), ("", "Decision"), ("", "Destination"), ("", "Reason"), ("minor", "Tool"), ("minor", "Request")]
-    {
-        column(html, class, label);
-    }
-    html.raw("</tr></thead>\n<tbody id=\"records\">\n");
-    for row in &view.records {
-        record(html, row);
-    }
-    html.raw("</tbody>\n</table>\n<p id=\"no-records\" class=\"empty\"");
-    if !view.records.is_empty() {
-        html.raw(" hidden");
-    }
-    html.raw(">No requests to show.");
-    if let Some(listener) = view.listeners.first() {
-        html.raw(" Try <code>curl -x ");
-        html.text(&listener.url);
-        html.raw(" https://example.com</code>");
-    }
-    html.raw("</p>\n</section>\n");
-}
-
-fn record(html: &mut Html, row: &RecordRow) {
-    html.raw("<tr><td>");
-    html.time(&row.time);
-    html.raw("</td><td><span class=\"decision\" data-decision=\"");
-    html.text(&row.decision);
-    html.raw("\">");
-    html.text(&row.decision);
-    html.raw("</span></td><td>");
-    html.name(&row.destination);
-    html.raw("</td><td>");
-    html.reason(&row.reason);
-    html.raw("</td><td class=\"minor\">");
-    html.name(&row.tool);
-    html.raw("</td><td class=\"minor\"><code>");
-    html.text(&row.id);
-    html.raw("</code></td></tr>\n");
-}
-
-fn column(html: &mut Html, class: &'static str, label: &'static str) {
-    html.raw("<th scope=\"col\"");
-    if !class.is_empty() {
-        html.raw(" class=\"");
-        html.raw(class);
-        html.raw("\"");
-    }
-    html.raw(">");
-    html.raw(label);
-    html.raw("</th>");
 }

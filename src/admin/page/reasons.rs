@@ -1,6 +1,6 @@
 //! What the reasons mean, and what to do about each: one table for people, which the script reads too.
 
-use super::parts::Html;
+use super::html::Html;
 
 /// Token, meaning, and what an administrator can do (CONTRACT §5).
 const REASONS: [(&str, &str, &str); 17] = [

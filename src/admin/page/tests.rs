@@ -1,4 +1,4 @@
-use super::parts::Html;
+use super::html::Html;
 use super::*;
 
 fn view() -> View {
@@ -12,6 +12,7 @@ fn view() -> View {
             enabled: true,
             egress: "allowlist".to_owned(),
             source: "policy.toml".to_owned(),
+            built_in: false,
             loaded: "2026-11-23T13:40:00Z".to_owned(),
             age: Duration::from_secs(22 * 60),
             error: None,
@@ -43,7 +44,36 @@ fn view() -> View {
             ListenerRow { name: "browser".to_owned(), url: "http://127.0.0.1:3128".to_owned() },
             ListenerRow { name: "web-fetch".to_owned(), url: "http://127.0.0.1:3130".to_owned() },
         ],
-        tunnels_open: 7,
+        time: TimeView {
+            since: "2026-11-23T13:40:00Z".to_owned(),
+            reading: false,
+            minutes: Buckets { denied: wave(60, 9), all: wave(60, 80), unknown: 38 },
+            hours: Buckets { denied: wave(168, 200), all: wave(168, 4000), unknown: 167 },
+        },
+        tunnels: TunnelsView {
+            total: 7,
+            oldest: vec![TunnelRow {
+                destination: "api.example.org:443".to_owned(),
+                address: "198.51.100.7:443".to_owned(),
+                tool: "browser".to_owned(),
+                client: "127.0.0.1:50512".to_owned(),
+                rule: Some("allow:api.example.org".to_owned()),
+                started: "2026-11-23T13:52:00Z".to_owned(),
+                age: Duration::from_secs(620),
+                bytes_up: 12_345,
+                bytes_down: 5 << 20,
+            }],
+        },
+        sinks: vec![
+            sink("memory", None),
+            sink("jsonl", Some("/var/log/outgate/records.jsonl")),
+            SinkView {
+                dropped: 3,
+                lost_lately: true,
+                last_dropped: Some("2026-11-23T14:01:00Z".to_owned()),
+                ..sink("sqlite", Some("/var/lib/outgate/history.db"))
+            },
+        ],
     }
 }
 
@@ -55,7 +85,30 @@ fn denial(destination: &str, reason: &str, count: u64, rule: Option<&str>) -> De
         first: "2026-11-23T09:12:40Z".to_owned(),
         last: "2026-11-23T14:02:11Z".to_owned(),
         rule: rule.map(str::to_owned),
+        tools: vec!["browser".to_owned(), "web-fetch".to_owned()],
+        advice: AdviceView {
+            allow: Some(format!("[[rule]]\nid = \"allow-{destination}\"\n")),
+            allowed_now: false,
+            note: None,
+        },
     }
+}
+
+fn sink(sink: &str, path: Option<&str>) -> SinkView {
+    SinkView {
+        sink: sink.to_owned(),
+        path: path.map(str::to_owned),
+        written: 12_904,
+        dropped: 0,
+        last_dropped: None,
+        lost_lately: false,
+        error: None,
+        since: None,
+    }
+}
+
+fn wave(len: u64, height: u64) -> Vec<u64> {
+    (0..len).map(|n| (n * n * 7 + n) % (height + 1)).collect()
 }
 
 fn record(decision: &str, destination: &str, reason: &str, id: &str) -> RecordRow {
@@ -80,6 +133,8 @@ fn the_page_says_what_is_denied_and_how_often_without_any_script() {
     let page = render(&view());
     assert!(page.contains("<title>1\u{202f}021 denied · Example Corp · outgate</title>"));
     assert!(page.contains("<th scope=\"row\"><bdi>example.com:443</bdi></th><td><code title=\"no rule allows this host\">host_not_allowed</code></td><td class=\"number\">640<svg"));
+    assert!(page.contains("<td class=\"tools\"><bdi>browser, web-fetch</bdi></td>"));
+    assert!(page.contains("<pre>[[rule]]\nid = &quot;allow-example.com:443&quot;\n</pre>"), "{page}");
     assert!(page.contains("<span id=\"denied-total\">1\u{202f}021</span>"));
     assert!(page.contains("<span id=\"other-denials\">10</span> more"));
     assert!(
@@ -153,6 +208,18 @@ fn names_are_text_whatever_is_in_them() {
     hostile.policy.error = Some("</pre><b>".to_owned());
     hostile.denials = vec![denial("a\u{200b}.example:443", "\"><img src=x>", 1, Some("</td>"))];
     hostile.records = vec![record("\" onload=x", "<svg onload=x>", "<i>", "<u>")];
+    hostile.denials[0].tools = vec!["<s>".to_owned()];
+    hostile.denials[0].advice = AdviceView {
+        allow: Some("<pre>\n</details><b>a\u{202e}".to_owned()),
+        allowed_now: false,
+        note: Some("the rule `<u>\u{200b}` <i>".to_owned()),
+    };
+    hostile.tunnels.oldest[0].destination = "<u>".to_owned();
+    hostile.tunnels.oldest[0].client = "<i>\u{202e}".to_owned();
+    hostile.tunnels.oldest[0].rule = Some("\"><img".to_owned());
+    hostile.sinks[0].path = Some("/<s>\u{202e}".to_owned());
+    hostile.sinks[1].error = Some("<b>a".to_owned());
+    hostile.sinks[1].since = Some("<svg onload".to_owned());
     hostile.listeners = vec![ListenerRow { name: "<s>".to_owned(), url: "<q>".to_owned() }];
     let page = render(&hostile);
     for markup in [
@@ -167,6 +234,7 @@ fn names_are_text_whatever_is_in_them() {
         "<svg onload",
         "\" onload",
         "</td></td>",
+        "<pre>\n<",
         "\u{202e}",
         "\u{200b}",
     ] {
@@ -210,6 +278,72 @@ fn every_element_that_the_script_looks_for_is_on_the_page() {
     {
         assert!(page.contains(&format!("id=\"{id}\"")) && page.contains(&format!("id=\"{id}-rate\"")), "{id}");
     }
+}
+
+#[test]
+fn a_row_without_a_rule_says_why_in_prose() {
+    let mut view = view();
+    view.denials[2].advice =
+        AdviceView { allow: None, allowed_now: false, note: Some("the deny rule `x` names it".to_owned()) };
+    view.denials[3].advice = AdviceView { allow: None, allowed_now: true, note: None };
+    let page = render(&view);
+    assert!(page.contains("<td class=\"mend\"><p>the deny rule <code>x</code> names it</p></td>"));
+    assert!(page.contains(
+        "<td class=\"mend\"><span class=\"decision\" data-decision=\"allow\">allowed now</span><p></p></td>"
+    ));
+}
+
+#[test]
+fn where_records_are_kept_says_what_is_lost_and_why() {
+    let mut view = view();
+    let page = render(&view);
+    assert!(
+        page.contains("<tr data-state=\"works\"><th scope=\"row\">Memory</th><td class=\"number\">12\u{202f}904</td>")
+    );
+    assert!(page.contains(
+        "<tr data-state=\"losing\"><th scope=\"row\">SQLite <small><bdi>/var/lib/outgate/history.db</bdi></small></th>"
+    ));
+    assert!(page.contains("works; last lost one at <time datetime=\"2026-11-23T14:01:00Z\">14:01:00 UTC</time>"));
+    assert!(page.contains("<p id=\"unkept\" class=\"lead\" hidden>"));
+    view.sinks[1].error = Some("No space left on device".to_owned());
+    view.sinks[1].since = Some("2026-11-23T14:01:59Z".to_owned());
+    view.sinks[2].lost_lately = false;
+    let page = render(&view);
+    assert!(page.contains("<tr data-state=\"failing\"><th scope=\"row\">JSON Lines"));
+    assert!(page.contains("14:01:59 UTC</time>: No space left on device</td>"));
+    assert_eq!(page.matches("data-state=\"works\"").count(), 2, "what was lost long ago is no news");
+    view.sinks.truncate(1);
+    assert!(render(&view).contains("<p id=\"unkept\" class=\"lead\">Only the last records are kept"));
+}
+
+#[test]
+fn open_tunnels_are_listed_and_the_rest_counted() {
+    let page = render(&view());
+    assert!(
+        page.contains(
+            "<th scope=\"row\"><bdi>api.example.org:443</bdi> <small><bdi>198.51.100.7:443</bdi></small></th>"
+        )
+    );
+    assert!(page.contains(">10 min ago</time></td><td><bdi>browser</bdi></td>"));
+    assert!(page.contains("<td class=\"number\">12.0 KiB</td><td class=\"number\">5.0 MiB</td>"));
+    assert!(page.contains("<p id=\"more-tunnels\" class=\"lead\"><span id=\"other-tunnels\">6</span>"));
+    let none = View { tunnels: TunnelsView::default(), ..view() };
+    assert!(render(&none).contains("<p id=\"no-tunnels\" class=\"empty\">No tunnel is open.</p>"));
+}
+
+#[test]
+fn what_was_before_the_first_count_is_marked_and_each_plot_has_its_words() {
+    let page = render(&view());
+    for (range, buckets, unknown) in [("hour", 60, 38), ("day", 24, 23), ("week", 168, 167)] {
+        let figure =
+            page.split("<figure ").find(|part| part.contains(&format!("data-range=\"{range}\""))).expect(range);
+        assert_eq!(figure.matches(&format!("viewBox=\"0 0 {buckets} 100\"")).count(), 2, "{range}");
+        assert!(figure.contains(&format!("<rect class=\"unknown\" height=\"100\" width=\"{unknown}\"/>")), "{range}");
+        assert!(figure.contains("denied of"), "{range}");
+    }
+    assert!(page.contains(
+        "Counted since <time datetime=\"2026-11-23T13:40:00Z\">13:40:00 UTC</time>.<span id=\"time-reading\" hidden>"
+    ));
 }
 
 #[test]

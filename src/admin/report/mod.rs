@@ -14,7 +14,8 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::routes::{Body, Query, content, json_of, problem};
+use super::query::Query;
+use super::routes::{Body, content, json_of, problem};
 use crate::record::kept::{Beside, KeptError, since};
 use crate::record::report::{By, Document, Report, Summed};
 use crate::record::{Past, Recorder};

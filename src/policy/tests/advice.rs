@@ -49,7 +49,7 @@ fn own() -> OwnAddresses {
 
 fn advise(policy: &Snapshot, destination: &str, reason: DenyReason, tools: &[&str]) -> Advice {
     let tools: Vec<_> = tools.iter().map(|tool| Tool::new(tool)).collect();
-    policy.advise(DeniedBefore { destination, reason, tools: &tools, at: at(0) }, &own())
+    Adviser::new(policy, &own()).advise(DeniedBefore { destination, reason, tools: &tools, at: at(0) })
 }
 
 fn facts(destination: &Destination, tool: &str) -> RequestFacts {
@@ -113,13 +113,13 @@ fn each_reason_has_the_least_rule_that_mends_it_or_the_reason_why_none_does() {
             "tool.test:443",
             ToolNotAllowed,
             &["cli", "web"],
-            r#"{"id": "allow-tool.test:443", "to": ["tool.test:443"], "tools": ["cli", "web"]} the rule `one-tool` allows it to other tools"#,
+            r#"{"id": "allow-tool.test:443-for-cli-web", "to": ["tool.test:443"], "tools": ["cli", "web"]} the rule `one-tool` allows it to other tools"#,
         ),
         (
             "tool.test:443",
             ToolNotAllowed,
             &["cli", "browser"],
-            r#"{"id": "allow-tool.test:443", "to": ["tool.test:443"], "tools": ["cli"]} the rule `one-tool` allows it to other tools"#,
+            r#"{"id": "allow-tool.test:443-for-cli", "to": ["tool.test:443"], "tools": ["cli"]} the rule `one-tool` allows it to other tools"#,
         ),
         (
             "method.test:80",
@@ -137,13 +137,13 @@ fn each_reason_has_the_least_rule_that_mends_it_or_the_reason_why_none_does() {
             "ok.test:443",
             NotTls,
             &[],
-            r#"{"id": "allow-ok.test:443", "to": ["ok.test:443"], "tls": "optional"} tunnels may then begin with something else than TLS for that name"#,
+            r#"{"id": "allow-ok.test:443-tls-optional", "to": ["ok.test:443"], "tls": "optional"} tunnels may then begin with something else than TLS for that name"#,
         ),
         (
             "ok.test:443",
             SniMissing,
             &[],
-            r#"{"id": "allow-ok.test:443", "to": ["ok.test:443"], "tls": "optional"} tunnels may then begin with something else than TLS for that name"#,
+            r#"{"id": "allow-ok.test:443-tls-optional", "to": ["ok.test:443"], "tls": "optional"} tunnels may then begin with something else than TLS for that name"#,
         ),
         (
             "ok.test:443",

@@ -1,0 +1,180 @@
+//! Markup in the making.
+
+use std::time::Duration;
+
+use super::reasons::meaning;
+use crate::protocol::visible;
+
+/// Names longer than this are elided on the page; the title has the whole. A table column holds about that much.
+const MAX_SHOWN: usize = 72;
+
+/// A page under construction. Text goes in escaped; only what is ours goes in raw, which `'static` holds.
+#[derive(Default)]
+pub(super) struct Html(String);
+
+impl Html {
+    pub(super) fn raw(&mut self, markup: &'static str) {
+        self.0.push_str(markup);
+    }
+
+    /// Somebody's text: inert, with its invisible characters spelled out.
+    pub(super) fn text(&mut self, text: &str) {
+        visible::push_html(&mut self.0, &visible::escaped(text));
+    }
+
+    /// Sentences of ours, in which what stands between backticks is code.
+    pub(super) fn prose(&mut self, text: &str) {
+        for (place, part) in text.split('`').enumerate() {
+            let (open, close) = if place % 2 == 1 { ("<code>", "</code>") } else { ("", "") };
+            self.raw(open);
+            self.text(part);
+            self.raw(close);
+        }
+    }
+
+    /// A name: isolated from the direction of the text around it, elided where it is long.
+    pub(super) fn name(&mut self, name: &str) {
+        let shown = visible::escaped(name);
+        let short = visible::elided(&shown, MAX_SHOWN);
+        if short.len() == shown.len() {
+            self.raw("<bdi>");
+        } else {
+            self.raw("<bdi title=\"");
+            visible::push_html(&mut self.0, &shown);
+            self.raw("\">");
+        }
+        visible::push_html(&mut self.0, &short);
+        self.raw("</bdi>");
+    }
+
+    /// Digits in groups of three, which a table of counts needs to be read at a glance.
+    pub(super) fn number(&mut self, number: u64) {
+        let digits = number.to_string();
+        for (place, digit) in digits.chars().enumerate() {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
+                self.0.push('\u{202f}');
+            }
+            self.0.push(digit);
+        }
+    }
+
+    /// A time: the clock's part of it, the whole for who hovers and for the script, which shows it in local time.
+    pub(super) fn time(&mut self, time: &str) {
+        self.raw("<time datetime=\"");
+        self.text(time);
+        self.raw("\">");
+        match time.get(11..19) {
+            Some(clock) => {
+                self.text(clock);
+                self.raw(" UTC");
+            }
+            None => self.text(time),
+        }
+        self.raw("</time>");
+    }
+
+    /// An age, which the script keeps true.
+    pub(super) fn age(&mut self, since: &str, age: Duration) {
+        self.raw("<time datetime=\"");
+        self.text(since);
+        self.raw("\" data-age>");
+        self.text(&ago(age));
+        self.raw("</time>");
+    }
+
+    /// An amount of bytes, in the largest unit of which there is one.
+    pub(super) fn bytes(&mut self, bytes: u64) {
+        self.text(&amount(bytes));
+    }
+
+    /// A head of columns: class and label of each.
+    pub(super) fn columns(&mut self, columns: &[(&'static str, &'static str)]) {
+        self.raw("<thead><tr>");
+        for (class, label) in columns {
+            self.raw("<th scope=\"col\"");
+            if !class.is_empty() {
+                self.raw(" class=\"");
+                self.raw(class);
+                self.raw("\"");
+            }
+            self.raw(">");
+            self.raw(label);
+            self.raw("</th>");
+        }
+        self.raw("</tr></thead>\n");
+    }
+
+    /// ` hidden`, if it is to be.
+    pub(super) fn hidden_if(&mut self, hidden: bool) {
+        if hidden {
+            self.raw(" hidden");
+        }
+    }
+
+    /// A reason's token with its meaning as title.
+    pub(super) fn reason(&mut self, token: &str) {
+        if token.is_empty() {
+            return;
+        }
+        self.raw("<code");
+        if let Some(meaning) = meaning(token) {
+            self.raw(" title=\"");
+            self.text(meaning);
+            self.raw("\"");
+        }
+        self.raw(">");
+        self.text(token);
+        self.raw("</code>");
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.0
+    }
+}
+
+/// An age in its largest whole unit.
+fn ago(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// Bytes as people read them: `512 B`, `1.5 MiB`.
+fn amount(bytes: u64) -> String {
+    let mut unit = (0, "B");
+    for larger in [(10, "KiB"), (20, "MiB"), (30, "GiB"), (40, "TiB")] {
+        if bytes >> larger.0 > 0 {
+            unit = larger;
+        }
+    }
+    let (bits, name) = unit;
+    if bits == 0 {
+        return format!("{bytes} {name}");
+    }
+    let tenths = (bytes >> (bits - 10)).saturating_mul(10) >> 10;
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_their_largest_unit() {
+        for (bytes, shown) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1024 * 1024 - 1, "1023.9 KiB"),
+            (5 << 20, "5.0 MiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(amount(bytes), shown, "{bytes}");
+        }
+    }
+}
