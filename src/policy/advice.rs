@@ -131,7 +131,11 @@ impl<'a> Adviser<'a> {
         if !is_just(&pattern, destination) {
             return nothing("a pattern cannot name it");
         }
-        let (for_tools, note) = widens(&refused);
+        let (mut for_tools, note) = widens(&refused);
+        if permit.is_some() && !for_tools.is_empty() && (tls_optional || !addresses.is_empty()) {
+            // Those that another rule lets in need this one too, for what it opens.
+            for_tools = tools.iter().map(|tool| tool.as_str().to_owned()).collect();
+        }
         let note = note.or_else(|| {
             tls_optional.then(|| "tunnels may then begin with something else than TLS for that name".to_owned())
         });

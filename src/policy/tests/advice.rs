@@ -71,7 +71,7 @@ fn said(destination: &str, reason: DenyReason, tools: &[&str]) -> String {
 #[test]
 fn each_reason_has_the_least_rule_that_mends_it_or_the_reason_why_none_does() {
     use DenyReason::*;
-    let rows: [(&str, DenyReason, &[&str], &str); 29] = [
+    let rows: [(&str, DenyReason, &[&str], &str); 30] = [
         ("new.test:443", HostNotAllowed, &["cli"], r#"{"id": "allow-new.test:443", "to": ["new.test:443"]} "#),
         ("example.com:443", HostNotAllowed, &[], r#"{"id": "allow-example.com:443", "to": ["example.com:443"]} "#),
         ("again.test:443", HostNotAllowed, &[], r#"{"id": "allow-again.test:443-2", "to": ["again.test:443"]} "#),
@@ -120,6 +120,12 @@ fn each_reason_has_the_least_rule_that_mends_it_or_the_reason_why_none_does() {
             ToolNotAllowed,
             &["cli", "browser"],
             r#"{"id": "allow-tool.test:443-for-cli", "to": ["tool.test:443"], "tools": ["cli"]} the rule `one-tool` allows it to other tools"#,
+        ),
+        (
+            "tool.test:443",
+            SniMissing,
+            &["cli", "browser"],
+            r#"{"id": "allow-tool.test:443-tls-optional", "to": ["tool.test:443"], "tools": ["cli", "browser"], "tls": "optional"} the rule `one-tool` allows it to other tools"#,
         ),
         (
             "method.test:80",

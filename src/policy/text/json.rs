@@ -77,7 +77,8 @@ impl Tree<'_> {
     }
 
     fn number(&mut self, text: &str, span: Span) -> Value {
-        if text.contains(['.', 'e', 'E']) {
+        // Readers that keep whole numbers apart have no whole number for -0.
+        if text.contains(['.', 'e', 'E']) || text == "-0" {
             return Value::Float(text.parse().unwrap_or(f64::NAN));
         }
         text.parse().map_or_else(

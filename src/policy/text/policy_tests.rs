@@ -501,6 +501,11 @@ fn syntax_errors_are_shown_where_they_are() {
         ),
         (
             Format::Json,
+            "{\"version\": -0}",
+            "p.json:1:13: `version` is the number -0, but must be 1; write version = 1",
+        ),
+        (
+            Format::Json,
             "{\"version\": 1, \"allow\": [99999999999999999999]}",
             "p.json:1:26: this number is too large; write a smaller one",
         ),
