@@ -194,7 +194,7 @@ async def websocket(world):
 async def own_paths(world):
     async with await Conn().open(world) as conn:
         for path in ("/.well-known/outgate", "/.well-known/outgate/denials", "/proxy.pac"):
-            await conn.send(f"GET {path} HTTP/1.1\r\nHost: proxy\r\n\r\n".encode())
+            await conn.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             expect((await conn.answer())[0] == 200, path)
 
 
@@ -394,7 +394,7 @@ async def stops_reading(world):
                 await conn.send(request(world, "/length/50000000"))
             elif kind == 1:
                 for _ in range(1000):  # answers of ours, each of some 10 KiB
-                    conn.writer.write(b"GET /.well-known/outgate/denials HTTP/1.1\r\nHost: proxy\r\n\r\n")
+                    conn.writer.write(b"GET /.well-known/outgate/denials HTTP/1.1\r\nHost: localhost\r\n\r\n")
             else:
                 conn.writer.write(request(world, "/chunks/20000"))
             await asyncio.sleep(14)
