@@ -2,12 +2,14 @@
 //!
 //! Guaranteed:
 //! - Everything but health, `/proxy.pac` and (unless protected) metrics needs the token: an agent on the same machine
-//!   must not read everyone's records.
+//!   must not read everyone's records. A browser that brought it once comes back by a path and a cookie that pages of
+//!   other ports cannot learn ([`Door`]).
 //! - A request whose `Host` is not this listener's address gets 421, so a page of another site that points a name at
 //!   loopback (DNS rebinding) reads nothing. No CORS, a strict content security policy, nothing framed or cached.
 //! - A flood here costs the proxy one thread and a bounded number of connections; requests through it notice nothing.
 
 mod advised;
+mod door;
 mod metrics;
 pub mod page;
 mod process;
@@ -22,6 +24,7 @@ mod stream;
 mod token;
 mod view;
 
+pub use door::Door;
 pub use metrics::Registry;
 pub use routes::{Admin, Link};
 pub use selftest::{SelfTest, Tested};

@@ -4,6 +4,7 @@
 //! Guaranteed:
 //! - It is whole without script: what is true when it is asked for stands in it. The script only keeps it so, and adds
 //!   the box that asks "would this be allowed?".
+//! - All its addresses are relative, so that it works below any path.
 //! - It loads nothing from elsewhere, and runs nothing that stands in the page itself ([`CONTENT_SECURITY_POLICY`]).
 //! - Names that clients and origins chose are text: escaped, with their invisible characters spelled out, long ones
 //!   elided with the whole in the title. The script sets text and never markup.
@@ -28,11 +29,11 @@ pub use records::RecordRow;
 pub use sinks::SinkView;
 pub use tunnels::{TunnelRow, TunnelsView};
 
-/// Where the style is served.
+/// Where the style is served, below the page's own folder.
 pub const STYLE_PATH: &str = "/dashboard.css";
 /// The style, `text/css`.
 pub const STYLE: &str = include_str!("page/style.css");
-/// Where the script is served.
+/// Where the script is served, below the page's own folder.
 pub const SCRIPT_PATH: &str = "/dashboard.js";
 /// The script, `text/javascript`.
 pub const SCRIPT: &str = concat!(
@@ -150,9 +151,9 @@ pub fn render(view: &View) -> String {
     html.number(view.totals.denied);
     html.raw(" denied · ");
     html.text(&view.policy.name);
-    html.raw(" · outgate</title>\n<link rel=\"stylesheet\" href=\"");
+    html.raw(" · outgate</title>\n<link rel=\"stylesheet\" href=\".");
     html.raw(STYLE_PATH);
-    html.raw("\">\n<script src=\"");
+    html.raw("\">\n<script src=\".");
     html.raw(SCRIPT_PATH);
     html.raw(
         "\" defer></script>\n</head>\n<body>\n<a class=\"skip\" href=\"#denied\">Skip to denied destinations</a>\n",

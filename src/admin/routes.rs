@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tracing::info;
 
+use super::door::Door;
 use super::query::{Query, filter};
 use super::selftest::SelfTest;
 use super::token::Token;
@@ -28,8 +29,26 @@ use crate::store::Reloads;
 const DENIALS: usize = 100;
 /// How many open tunnels are shown unless `limit` says otherwise.
 const TUNNELS: usize = 100;
-/// The cookie that the banner's link sets.
-const COOKIE: &str = "outgate-token";
+/// Everything that is served here, but for single tunnels.
+const PATHS: [&str; 15] = [
+    "/",
+    page::STYLE_PATH,
+    page::SCRIPT_PATH,
+    "/metrics",
+    "/v1/policy",
+    "/v1/check",
+    "/v1/denials",
+    "/v1/records",
+    "/v1/status",
+    "/v1/tunnels",
+    "/v1/report",
+    "/v1/policy/reload",
+    "/healthz",
+    "/readyz",
+    "/proxy.pac",
+];
+/// What single tunnels' paths begin with.
+const TUNNEL: &str = "/v1/tunnels/";
 
 /// Everything that the admin listener shows and does.
 #[derive(Debug)]
@@ -38,6 +57,8 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Who may read.
     pub token: Token,
+    /// Where a browser comes in that brought the token once.
+    pub door: Door,
     /// Whether `/metrics` needs the token too.
     pub protect_metrics: bool,
     /// What the workers share: policy, records, resolver.
@@ -89,9 +110,11 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
     if !admin.is_addressed(&request) {
         return problem(StatusCode::MISDIRECTED_REQUEST, "this listener answers by its own address only");
     }
-    let path = request.uri().path().to_owned();
+    let asked = request.uri().path();
+    let inside = admin.door.open(asked, request.headers());
+    let path = inside.unwrap_or(asked);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    match &*path {
+    match path {
         "/healthz" if is_read => return text(StatusCode::OK, "ok\n"),
         // There is no start without a policy and a bound listener, so whoever answers has both.
         "/readyz" if is_read => {
@@ -110,10 +133,10 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
     if path == "/" && is_read && query.get("token").is_some_and(|token| admin.token.is(token.as_bytes())) {
         return admin.welcome();
     }
-    if !admin.knows(&request) {
-        return stranger();
+    if inside.is_none() && !admin.knows(&request) {
+        return if is_served(path) { stranger() } else { nowhere() };
     }
-    match (&*path, request.method().as_str()) {
+    match (path, request.method().as_str()) {
         ("/", "GET" | "HEAD") => {
             admin.shared.recorder.caught_up().await;
             html(page::render(&view::of(admin).await))
@@ -135,30 +158,16 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
         ("/v1/tunnels", "GET" | "HEAD") => admin.tunnels(&query).await,
         ("/v1/report", "GET" | "HEAD") => report::answer(&admin.shared.recorder, &query).await,
         ("/v1/policy/reload", "POST") => admin.reload(&request).await,
-        (
-            "/"
-            | page::STYLE_PATH
-            | page::SCRIPT_PATH
-            | "/metrics"
-            | "/v1/policy"
-            | "/v1/check"
-            | "/v1/denials"
-            | "/v1/records"
-            | "/v1/status"
-            | "/v1/tunnels"
-            | "/v1/report"
-            | "/v1/policy/reload"
-            | "/healthz"
-            | "/readyz"
-            | "/proxy.pac",
-            _,
-        ) => problem(StatusCode::METHOD_NOT_ALLOWED, "this path has another method"),
-        (path, method) => match (path.strip_prefix("/v1/tunnels/"), method) {
-            (Some(id), "DELETE") => admin.end_tunnel(id, &request).await,
-            (Some(_), _) => problem(StatusCode::METHOD_NOT_ALLOWED, "this path has another method"),
-            (None, _) => problem(StatusCode::NOT_FOUND, "there is no such path"),
+        (path, method) => match path.strip_prefix(TUNNEL) {
+            Some(id) if method == "DELETE" => admin.end_tunnel(id, &request).await,
+            _ if is_served(path) => problem(StatusCode::METHOD_NOT_ALLOWED, "this path has another method"),
+            _ => nowhere(),
         },
     }
+}
+
+fn is_served(path: &str) -> bool {
+    PATHS.contains(&path) || path.starts_with(TUNNEL)
 }
 
 impl Admin {
@@ -176,27 +185,22 @@ impl Admin {
         is_here && named.port().get() == self.address.port()
     }
 
-    /// Whether the request carries the token, as a bearer or as the cookie of the banner's link.
+    /// Whether the request carries the token.
     fn knows(&self, request: &Request<Incoming>) -> bool {
-        let headers = request.headers();
-        let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+        let mut bearers = request.headers().get_all(header::AUTHORIZATION).iter().filter_map(|value| {
             let (scheme, token) = value.as_bytes().split_at_checked(7)?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
         });
-        let cookies =
-            headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-        let cookie =
-            cookies.filter_map(|cookie| cookie.trim_ascii().strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"="));
-        bearer.chain(cookie).any(|token| self.token.is(token))
+        bearers.any(|token| self.token.is(token))
     }
 
-    /// The banner's link: the token becomes a cookie and leaves the address bar.
+    /// The banner's link: the browser is let in by the door, and the token leaves the address bar.
     fn welcome(&self) -> Response<Body> {
-        let cookie = format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", self.token.reveal());
         let mut response = text(StatusCode::SEE_OTHER, "");
-        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/"));
-        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-            response.headers_mut().insert(header::SET_COOKIE, cookie);
+        for (name, value) in [(header::LOCATION, self.door.path()), (header::SET_COOKIE, self.door.set_cookie())] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(name, value);
+            }
         }
         response
     }
@@ -365,4 +369,10 @@ fn stranger() -> Response<Body> {
     let mut response = problem(StatusCode::UNAUTHORIZED, detail);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"outgate\""));
     response
+}
+
+/// The same for everybody: it does not say whether the path would be there with a cookie.
+fn nowhere() -> Response<Body> {
+    let detail = "there is no such path; the dashboard opens by the link that outgate printed at its start";
+    problem(StatusCode::NOT_FOUND, detail)
 }

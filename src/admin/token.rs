@@ -57,7 +57,7 @@ impl Token {
         Sha256::digest(self.0.as_bytes()) == Sha256::digest(said)
     }
 
-    /// The token itself, for the banner's link and the cookie.
+    /// The token itself, for the banner's link.
     pub fn reveal(&self) -> &str {
         &self.0
     }

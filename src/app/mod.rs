@@ -287,6 +287,7 @@ fn start_admin(
     let admin = Arc::new(admin::Admin {
         address,
         token,
+        door: admin::Door::random().map_err(system)?,
         protect_metrics: config.admin.protect_metrics,
         shared: Arc::clone(shared),
         reloads: reloads.clone(),

@@ -87,6 +87,7 @@ class Setting:
         self.page.call("Browser.grantPermissions", session=None, permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
         self.page.open(f"http://{ADMIN}/?token={TOKEN}")
         assert self.page.until("document.body.dataset.live === 'yes'"), "the dashboard is not live"
+        self.address = self.page.run("location.href")
 
     def write(self, name, text):
         with open(os.open(os.path.join(self.folder, name), os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
@@ -341,12 +342,12 @@ def it_can_be_read_in_both_themes_and_at_any_width(setting):
 def without_script_it_says_the_same(setting):
     page = setting.page
     page.call("Emulation.setScriptExecutionDisabled", value=True)
-    page.call("Page.navigate", url=f"http://{ADMIN}/")
+    page.call("Page.navigate", url=setting.address)
     time.sleep(2)
     whole = setting.page.call("DOM.getDocument", depth=0)["root"]["nodeId"]
     html = page.call("DOM.getOuterHTML", nodeId=whole)["outerHTML"]
     page.call("Emulation.setScriptExecutionDisabled", value=False)
-    page.open(f"http://{ADMIN}/")
+    page.open(setting.address)
     live = page.until("document.body.dataset.live === 'yes'")
     rule = "id = \"allow-copy.test:443\"" in html.replace("&quot;", "\"")
     return (live and "<bdi>copy.test:443</bdi>" in html and rule and "failing since" in html and "<form id=\"filter\"" in html

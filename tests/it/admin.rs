@@ -40,26 +40,75 @@ fn metrics_can_be_protected_too() {
 }
 
 #[test]
-fn the_link_of_the_banner_sets_a_cookie_that_opens_the_rest() {
+fn the_link_of_the_banner_leads_to_a_path_whose_cookie_opens_the_rest() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     assert_eq!(proxy.admin_with("GET", "/?token=wrong", &[]).status(), 401);
     let answer = proxy.admin_with("GET", &format!("/?token={TOKEN}"), &[]);
-    assert!(matches!(answer.status(), 200 | 302 | 303), "{answer}");
-    let cookie = answer.header("set-cookie").expect("a cookie");
-    for attribute in ["HttpOnly", "SameSite=Strict"] {
-        assert!(cookie.contains(attribute), "{cookie}");
-    }
-    let pair = cookie.split(';').next().unwrap();
-    let dashboard = proxy.admin_with("GET", "/", &[&format!("Cookie: {pair}")]);
+    let (path, cookie) = (answer.header("location").unwrap(), answer.header("set-cookie").unwrap());
+    let (pair, attributes) = cookie.split_once("; ").unwrap();
+    assert_eq!((answer.status(), attributes), (303, &*format!("Path={path}; HttpOnly; SameSite=Strict")));
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "the path is a secret");
+    assert!(path.len() == 34 && path.bytes().all(|byte| byte == b'/' || byte.is_ascii_hexdigit()), "{path}");
+    assert!(!cookie.contains(TOKEN) && !path.contains(TOKEN), "{cookie}");
+
+    let cookie = format!("Cookie: {pair}");
+    let dashboard = proxy.admin_with("GET", path, &[&cookie]);
     assert_eq!(dashboard.status(), 200, "{dashboard}");
     assert!(dashboard.header("content-type").unwrap().starts_with("text/html"));
+    assert_eq!(dashboard.header("referrer-policy"), Some("no-referrer"));
     let csp = dashboard.header("content-security-policy").expect("a strict policy of its own");
     assert!(csp.contains("default-src 'none'") || csp.contains("default-src 'self'"), "{csp}");
     assert!(!csp.contains("*") && !csp.contains("unsafe-eval"), "{csp}");
-    for outside in ["src=\"http", "href=\"http", "url(http", "//cdn"] {
+    for outside in ["src=\"http", "href=\"http", "url(http", "//cdn", "src=\"/", "href=\"/"] {
         assert!(!dashboard.text().contains(outside), "{outside} in the dashboard");
     }
-    assert_eq!(proxy.admin_with("GET", "/v1/policy", &[&format!("Cookie: {pair}")]).status(), 200);
+    for below in
+        ["dashboard.css", "dashboard.js", "metrics", "healthz"].into_iter().chain(CLOSED.map(|path| &path[1..]))
+    {
+        assert_eq!(proxy.admin_with("GET", &format!("{path}{below}"), &[&cookie]).status(), 200, "{below}");
+    }
+    let reload = format!("{path}v1/policy/reload");
+    for (origin, status) in [(format!("http://{}", proxy.admin_address()), 200), ("http://127.0.0.1:1".to_owned(), 403)]
+    {
+        let fields = [&*cookie, &format!("Origin: {origin}"), "Content-Length: 0"];
+        assert_eq!(proxy.admin_with("POST", &reload, &fields).status(), status, "{origin}");
+    }
+    assert_eq!(proxy.admin_with("GET", &reload, &[&cookie]).status(), 405);
+    assert_eq!(proxy.admin_with("GET", &format!("{path}nothing/here"), &[&cookie]).status(), 404);
+}
+
+#[test]
+fn the_cookie_is_nothing_without_its_path_and_the_path_nothing_without_its_cookie() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let (path, cookie) = proxy.by_the_link();
+    for closed in CLOSED {
+        assert_eq!(proxy.admin_with("GET", closed, &[&cookie]).status(), 401, "{closed}");
+    }
+    assert_eq!(proxy.admin_with("POST", "/v1/policy/reload", &[&cookie, "Content-Length: 0"]).status(), 401);
+    let (name, value) = cookie.strip_prefix("Cookie: ").unwrap().split_once('=').unwrap();
+    assert_eq!(proxy.admin_with("GET", "/v1/policy", &[&format!("Authorization: Bearer {value}")]).status(), 401);
+    assert_eq!(proxy.admin_with("GET", &format!("/?token={value}"), &[]).status(), 401);
+
+    let elsewhere = format!("/{}/", "0".repeat(32));
+    let unknown = proxy.admin_with("GET", &elsewhere, &[]);
+    assert_eq!(unknown.status(), 404, "{unknown}");
+    let token = format!("Cookie: {name}={TOKEN}");
+    let secret = format!("Cookie: {name}={}", path.trim_matches('/'));
+    for fields in [&[][..], &[&*token], &["Cookie: outgate-dashboard=wrong"], &[&*secret]] {
+        for (base, rest) in [(&path, ""), (&path, "v1/policy"), (&path, "healthz"), (&elsewhere, "v1/policy")] {
+            let answer = proxy.admin_with("GET", &format!("{base}{rest}"), fields);
+            assert_eq!((answer.status(), answer.text()), (404, unknown.text()), "{base}{rest} {fields:?}");
+        }
+    }
+    assert_eq!(proxy.admin_with("GET", path.trim_end_matches('/'), &[&cookie]).status(), 404);
+    assert_eq!(proxy.admin_with("GET", &format!("{path}v1/policy"), &[&token, &cookie]).status(), 200);
+}
+
+#[test]
+fn path_and_cookie_are_made_anew_at_each_start() {
+    let doors = [(); 2].map(|()| Proxy::with(allow(&["ok.test:*"])).by_the_link());
+    let [(one, its_cookie), (other, other_cookie)] = doors;
+    assert!(one != other && its_cookie != other_cookie, "though the token is the same");
 }
 
 #[test]

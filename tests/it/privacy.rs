@@ -181,7 +181,7 @@ fn no_secret_of_a_request_reaches_a_file_the_log_the_api_or_the_metrics() {
             "/v1/records?host=sekret!",
             "/sekret",
         ] {
-            proxy.admin_with("GET", path, &["Authorization: Bearer sekret-token", "Cookie: outgate-token=sekret"]);
+            proxy.admin_with("GET", path, &["Authorization: Bearer sekret-token", "Cookie: outgate-dashboard=sekret"]);
             proxy.admin("GET", path);
         }
         proxy.records(requests.len() / 2 + tunnels.len());

@@ -151,10 +151,15 @@ fn only_an_administrator_ends_tunnels() {
     is_alive(&mut tunnel);
     let path = format!("/v1/tunnels/{}", listed(&proxy, 1)["tunnels"][0]["id"].as_str().unwrap());
     let token = format!("Authorization: Bearer {TOKEN}");
-    let cookie = format!("Cookie: outgate-token={TOKEN}");
+    let (base, cookie) = proxy.by_the_link();
+    let below = format!("{base}{}", path.trim_start_matches('/'));
     assert_eq!(proxy.admin_with("DELETE", &path, &[]).status(), 401);
     assert_eq!(proxy.admin_with("DELETE", &path, &["Authorization: Bearer wrong"]).status(), 401);
-    assert_eq!(proxy.admin_with("DELETE", &path, &[&cookie, "Origin: http://evil.test"]).status(), 403);
+    assert_eq!(proxy.admin_with("DELETE", &path, &[&cookie]).status(), 401);
+    assert_eq!(proxy.admin_with("DELETE", &below, &[]).status(), 404);
+    for origin in ["Origin: http://evil.test", "Origin: http://127.0.0.1:1"] {
+        assert_eq!(proxy.admin_with("DELETE", &below, &[&cookie, origin]).status(), 403, "{origin}");
+    }
     assert_eq!(proxy.admin_with("DELETE", &path, &[&token, "Origin: null"]).status(), 403);
     for method in ["GET", "POST"] {
         assert_eq!(proxy.admin_with(method, &path, &[&token, "Content-Length: 0"]).status(), 405, "{method}");
@@ -162,7 +167,7 @@ fn only_an_administrator_ends_tunnels() {
     assert_eq!(proxy.admin_with("DELETE", "/v1/tunnels", &[&token]).status(), 405);
     is_alive(&mut tunnel);
     let same = format!("Origin: http://{}", proxy.admin_address());
-    assert_eq!(proxy.admin_with("DELETE", &path, &[&cookie, &same]).status(), 204);
+    assert_eq!(proxy.admin_with("DELETE", &below, &[&cookie, &same]).status(), 204);
     tunnel.rest();
 }
 

@@ -256,8 +256,8 @@ fn the_page_keeps_to_its_own_content_policy() {
     let page = render(&view());
     assert!(!page.contains("style=") && !page.contains("<style") && !page.contains("onclick"), "inline is blocked");
     assert_eq!(page.matches("<script").count(), 1);
-    assert!(page.contains("<script src=\"/dashboard.js\" defer></script>"));
-    assert!(page.contains("href=\"/dashboard.css\""));
+    assert!(page.contains("<script src=\"./dashboard.js\" defer></script>"));
+    assert!(page.contains("href=\"./dashboard.css\""));
     assert!(!SCRIPT.contains("innerHTML") && !SCRIPT.contains("eval("));
     assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
 }

@@ -160,6 +160,14 @@ impl Proxy {
         conn.answer_to(method)
     }
 
+    /// Comes in by the banner's link, as a browser does: the path that it leads to, and the field that sends its cookie.
+    pub fn by_the_link(&self) -> (String, String) {
+        let answer = self.admin_with("GET", &format!("/?token={TOKEN}"), &[]);
+        assert_eq!(answer.status(), 303, "{answer}");
+        let cookie = answer.header("set-cookie").expect("a cookie").split(';').next().unwrap();
+        (answer.header("location").expect("a path").to_owned(), format!("Cookie: {cookie}"))
+    }
+
     /// The JSON at a path of the admin listener.
     pub fn api(&self, path: &str) -> Value {
         let answer = self.admin("GET", path);

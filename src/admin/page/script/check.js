@@ -5,7 +5,7 @@ async function check(to) {
   answer.dataset.decision = "";
   answer.textContent = "Asking…";
   try {
-    const response = await fetch(`/v1/check?to=${encodeURIComponent(to)}`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    const response = await fetch(`./v1/check?to=${encodeURIComponent(to)}`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
     const text = await response.text();
     if (!response.ok) throw new Error(`That could not be judged: ${inert(text).slice(0, 300)}`);
     const verdict = JSON.parse(text);

@@ -8,7 +8,8 @@ let timer = null;
 
 async function get(path) {
   const answer = await fetch(path, { cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE) });
-  if (answer.status === 401) throw new Error("signed out");
+  // The path under which this page lives ends with the process that made it up.
+  if (answer.status === 401 || answer.status === 404) throw new Error("signed out");
   if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
   return answer;
 }
@@ -27,7 +28,7 @@ async function look() {
   const json = (path) => get(path).then((answer) => answer.json());
   try {
     const [policy, denials, status, tunnels] = await Promise.all(
-      ["/v1/policy", `/v1/denials?limit=${ROWS}`, "/v1/status", `/v1/tunnels?limit=${ROWS}`].map(json),
+      ["./v1/policy", `./v1/denials?limit=${ROWS}`, "./v1/status", `./v1/tunnels?limit=${ROWS}`].map(json),
     );
     showPolicy(policy);
     showDenials(denials);

@@ -70,7 +70,7 @@ function receive(record) {
 async function loadRecords() {
   if (paused) return;
   const asked = round;
-  const answer = await get(`/v1/records?limit=${MAX_ROWS}&${question()}`).then((answer) => answer.json());
+  const answer = await get(`./v1/records?limit=${MAX_ROWS}&${question()}`).then((answer) => answer.json());
   if (asked !== round || paused) return;
   const known = answer.records.sort((a, b) => b.seq - a.seq);
   const later = waiting.filter((record) => record.seq > (known[0]?.seq ?? 0));
@@ -94,7 +94,7 @@ function startStream() {
   stopStream();
   newest = 0;
   skipped = 0;
-  stream = new EventSource(`/v1/records?follow&${question()}`);
+  stream = new EventSource(`./v1/records?follow&${question()}`);
   stream.addEventListener("open", () => loadRecords().catch(showLive));
   stream.addEventListener("message", (event) => receive(JSON.parse(event.data)));
   stream.addEventListener("missed", (event) => {

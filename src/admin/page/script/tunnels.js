@@ -51,7 +51,7 @@ async function endTunnel(button) {
   }
   button.disabled = true;
   try {
-    const answer = await fetch(`/v1/tunnels/${encodeURIComponent(end)}`, { method: "DELETE", signal: AbortSignal.timeout(PATIENCE) });
+    const answer = await fetch(`./v1/tunnels/${encodeURIComponent(end)}`, { method: "DELETE", signal: AbortSignal.timeout(PATIENCE) });
     const known = { 204: "was ended", 404: "had ended already" };
     show("ended", `The tunnel to ${inert(what)} ${known[answer.status] ?? "could not be ended"}.`);
   } catch {
