@@ -304,7 +304,8 @@ impl Recorder {
     #[cfg(feature = "model")]
     pub(crate) fn unattended(settings: &Settings) -> Self {
         let shared = Shared::new(settings, &broadcast::Sender::new(1)).unwrap();
-        Self { shared: Arc::new(shared), redaction: None, kept: None, writer: Mutex::new(None) }
+        let shared = Arc::new(shared);
+        Self { shared, jsonl: None, sqlite: None, redaction: None, kept: None, writer: Mutex::new(None) }
     }
 
     #[cfg(test)]

@@ -234,7 +234,8 @@ fn a_tunnel_that_is_opened_while_the_policy_changes_is_swept_or_judged_by_the_ne
                 ring: 1,
             }));
             let mut changes = store.subscribe();
-            let mut worker = Worker { handle: store.handle(), registry: Rc::default(), recorder };
+            let mut worker =
+                Worker { handle: store.handle(), registry: Rc::new(Registry::new(Shares::new(1).worker(0))), recorder };
             let loader = {
                 let store = Arc::clone(&store);
                 thread::spawn(move || store.swap(policy("r2", "")))

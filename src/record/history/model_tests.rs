@@ -31,6 +31,6 @@ fn lines_arrive_once_and_in_order_or_are_said_to_be_missing() {
             assert_eq!(first_seq, last + 1, "{items:?}");
             last = last_seq;
         }
-        assert_eq!((last, shared.lost.load(Ordering::Relaxed)), (LINES, missing));
+        assert_eq!((last, shared.sink.lost()), (LINES, missing));
     });
 }

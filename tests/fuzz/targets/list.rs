@@ -77,7 +77,11 @@ fn check_names(policy: &Snapshot, names: &HashSet<String>, covers: Covers, is_as
         let beside = format!("zz{name}");
         if DomainName::parse(beside.as_bytes()).is_ok() && is_ascii {
             let mut suffixes = beside.match_indices('.').map(|(at, _)| &beside[at + 1..]);
-            let covered = covers == Covers::Subdomains && suffixes.any(|suffix| names.contains(suffix) && !own(suffix));
+            // Which of those that begin as this machine's own names are entries is not known here.
+            if suffixes.clone().any(|suffix| names.contains(suffix) && own(suffix)) {
+                continue;
+            }
+            let covered = covers == Covers::Subdomains && suffixes.any(|suffix| names.contains(suffix));
             assert_eq!(allows(policy, &beside, Port::HTTPS), names.contains(&beside) || covered, "{beside}");
         }
     }
