@@ -30,13 +30,15 @@ const DAYS: u64 = 90;
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => rates(),
+        [] => rates(RECORDS),
+        // As other benches do it: once, to see that it works.
+        ["--test"] => rates(BATCH),
         ["make", dir, gib] => make(Path::new(dir), gib.parse().expect("a number of GiB")),
-        _ => panic!("history [make DIR GIB]"),
+        _ => panic!("history [--test | make DIR GIB]"),
     }
 }
 
-fn rates() {
+fn rates(records: u64) {
     for flood in [false, true] {
         for (name, jsonl, sqlite) in
             [("no sink", false, false), ("lines", true, false), ("database", false, true), ("both", true, true)]
@@ -45,7 +47,7 @@ fn rates() {
             let recorder = start(dir.path(), jsonl, sqlite);
             let mut made = Made::new(flood);
             let began = (Instant::now(), cpu());
-            while made.number < RECORDS {
+            while made.number < records {
                 made.hand_in(&recorder, SystemTime::now());
             }
             let (seconds, cpu) = (began.0.elapsed().as_secs_f64(), cpu() - began.1);
@@ -53,8 +55,8 @@ fn rates() {
             println!(
                 "{name:>9}{}: {:>8.0} records a second, {:>5.2} us of processor time each",
                 if flood { ", made-up names" } else { "" },
-                RECORDS as f64 / seconds,
-                cpu * 1e6 / RECORDS as f64
+                records as f64 / seconds,
+                cpu * 1e6 / records as f64
             );
         }
     }
