@@ -35,6 +35,10 @@ use crate::sync::thread::{self, JoinHandle};
 /// Lines that a follower may be behind before it loses some.
 const FOLLOWER_LAG: usize = 1024;
 
+/// How long the end of the process waits for a disk that hangs: twice what the writer waits for the database, once for its
+/// last rows and once for its end. A disk that is only slow has taken megabytes by then.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long somebody who reads waits for a writer that a disk or a terminal holds up. It writes every 50 ms otherwise.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -319,12 +323,16 @@ impl Recorder {
         self.shared.signal.flush(Duration::MAX);
     }
 
-    /// Writes what is left and stops the writer. Records that are handed in later are kept nowhere; counts go on.
+    /// Writes what is left and stops the writer, for as long as a disk that hangs is waited for. Records that are handed in
+    /// later are kept nowhere; counts go on.
     pub fn shutdown(&self) {
         self.shared.signal.stop();
-        if let Some(writer) = lock(&self.writer).take() {
+        let Some(writer) = lock(&self.writer).take() else { return };
+        if self.shared.signal.is_gone_within(SHUTDOWN_PATIENCE) {
             // A writer that panicked has said so itself, and there is nothing left to write with.
             let _ = writer.join();
+        } else {
+            tracing::warn!("the disk does not take the last records; they are lost");
         }
     }
 }

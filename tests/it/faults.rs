@@ -7,7 +7,9 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::expectations::assert_failed;
-use crate::harness::{Answer, Finished, Origin, Outgate, Proxy, Settings, allow, get, small_disks_work, until};
+use crate::harness::{
+    Answer, Finished, Origin, Outgate, Proxy, Settings, allow, get, small_disks_work, systems_can_be_made, until,
+};
 
 /// Large enough for SQLite and for what a file that failed must find free.
 const SMALL: &str = "size=6m";
@@ -46,8 +48,11 @@ fn ids(records: impl IntoIterator<Item = Value>) -> Vec<String> {
 
 /// The ids of the requests that are in the database; none while it is being made.
 fn rows(proxy: &Proxy) -> Vec<String> {
-    let database = Connection::open_with_flags(proxy.path("history.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let database = database.unwrap();
+    rows_of(&proxy.path("history.db"))
+}
+
+fn rows_of(database: &std::path::Path) -> Vec<String> {
+    let database = Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let Ok(mut rows) = database.prepare("SELECT id FROM records WHERE kind = 'end' ORDER BY seq") else {
         return Vec::new();
     };
@@ -283,4 +288,163 @@ fn a_damaged_database_is_set_aside_and_said_and_a_new_one_begun() {
     let names = fs::read_dir(proxy.path("")).unwrap().map(|entry| entry.unwrap().path());
     let aside: Vec<_> = names.filter(|path| path.to_str().unwrap().contains("history.db.damaged-")).collect();
     assert!(aside.iter().any(|path| fs::read(path).unwrap() == bytes), "not a byte of it was changed: {aside:?}");
+}
+
+/// A name that is denied, with a path of the longest that is kept, so that what waits for the disk is soon too much.
+fn denied_at_length() -> String {
+    get(&format!("http://no.test/{}", "x".repeat(2000)), &[])
+}
+
+/// Asks again and again, answered each time, until so many records were lost on the way to the disk. How often it asked.
+fn ask_until_records_are_lost(proxy: &Proxy, status: u16) -> u64 {
+    let (mut client, request) = (proxy.client(), denied_at_length());
+    let mut asked = 0;
+    until("what waits is too much", || {
+        for _ in 0..500 {
+            client.send(&request);
+            assert_eq!(client.answer().status(), status);
+            asked += 1;
+        }
+        (lost(proxy, "buffer") >= 5).then_some(())
+    });
+    asked
+}
+
+/// A hold on the disk has no end but the one that the test gives it: whatever is answered before did not wait for it.
+#[test]
+fn a_disk_that_answers_nothing_delays_nothing_and_what_it_lost_is_counted_and_stands_in_a_gap() {
+    if !systems_can_be_made() {
+        return;
+    }
+    let (origin, echo) = (Origin::saying("served"), Origin::echo());
+    let url = format!("http://ok.test:{}/", origin.port());
+    let settings = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"disk/history.db\"");
+    let proxy = settings.obedient_system().start();
+    // It is counted, and has no record until its end.
+    let mut tunnel = proxy.tunnel(&format!("ok.test:{}", echo.port()));
+    assert_eq!(proxy.get(&url).text(), "served");
+    proxy.records(1);
+    until("it is in the database", || (rows_of(&proxy.kept("history.db")).len() == 1).then_some(()));
+
+    // A disk that is late: all waits, nothing is lost.
+    let held = proxy.hold_disk();
+    for _ in 0..200 {
+        assert_eq!(proxy.connect("no.test:443").1.status(), 403);
+    }
+    assert_eq!(proxy.records_now().len(), 1, "the disk does not answer");
+    drop(held);
+    until("all is there", || {
+        (proxy.records_now().len() == 201 && rows_of(&proxy.kept("history.db")).len() == 201).then_some(())
+    });
+    assert_eq!(lost(&proxy, "buffer") + lost(&proxy, "jsonl") + lost(&proxy, "sqlite"), 0);
+
+    // One that is later than there is room for.
+    let held = proxy.hold_disk();
+    let mut asked = 201 + ask_until_records_are_lost(&proxy, 403);
+    tunnel.send(b"alive");
+    assert_eq!(tunnel.read(5), b"alive");
+    assert_eq!(proxy.get(&url).text(), "served");
+    asked += 1;
+    for path in ["/healthz", "/readyz", "/", "/v1/status", "/v1/denials", "/v1/records", "/v1/tunnels", "/v1/policy"] {
+        assert_eq!(proxy.admin("GET", path).status(), 200, "{path}");
+    }
+    let own = proxy.raw(format!(
+        "GET /.well-known/outgate/denials HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        proxy.address()
+    ));
+    assert!(own.only().text().contains("no.test:"), "{own:?}");
+    asked += 1;
+    assert_eq!(proxy.metrics().sum("outgate_requests_total", &[]), asked + 1, "counts wait for no disk");
+    assert_eq!(proxy.records_now().len(), 201, "and all that while it did not answer");
+    drop(held);
+
+    until("all is accounted for", || {
+        let gaps = lines(&proxy).iter().filter_map(|line| line["dropped"].as_u64()).sum::<u64>();
+        let lost = lost(&proxy, "buffer");
+        (proxy.records_now().len() as u64 + lost == asked && gaps == lost).then_some(())
+    });
+    let there = proxy.records_now().len() as u64;
+    assert_eq!(proxy.metrics().sum("outgate_records_total", &[]), there);
+    assert_eq!(lost(&proxy, "jsonl") + lost(&proxy, "sqlite"), 0, "what never came to a sink is not lost by it");
+    until("the database has what the file has", || {
+        (rows_of(&proxy.kept("history.db")) == ids(lines(&proxy))).then_some(())
+    });
+    let gap = format!("a gap, of records that are missing: {} (buffer_full)", lost(&proxy, "buffer"));
+    for name in ["records.jsonl", "history.db"] {
+        let verified = verify(&proxy.kept(name));
+        assert!(verified.code == Some(1) && verified.stdout.contains(&gap), "{name}: {verified:?}");
+    }
+    let shown = proxy.api("/v1/status")["sinks"].as_array().unwrap().clone();
+    let memory = shown.iter().find(|sink| sink["sink"] == "memory").unwrap();
+    assert_eq!(memory["dropped"], lost(&proxy, "buffer"), "{memory}");
+}
+
+#[test]
+fn while_records_are_required_and_the_disk_answers_nothing_requests_are_refused_and_it_ends_when_told_to() {
+    if !systems_can_be_made() {
+        return;
+    }
+    let origin = Origin::saying("served");
+    let url = format!("http://ok.test:{}/", origin.port());
+    let settings = Settings::with(allow(&["ok.test:*"])).record("required = true");
+    let mut proxy = settings.obedient_system().start();
+    assert_eq!(proxy.get(&url).text(), "served");
+    proxy.records(1);
+    let held = proxy.hold_disk();
+    let (mut client, request) = (proxy.client(), denied_at_length());
+    let mut ask = || {
+        client.send(&request);
+        client.answer().status()
+    };
+    until("it refuses", || (0..500).any(|_| ask() == 503).then_some(()));
+    assert_failed(&proxy.get(&url), 503, "record_unavailable");
+    assert_eq!(readiness(&proxy).status(), 503);
+    assert_eq!(readiness(&proxy).text().trim_end(), "not ready: the disk is too slow, and records are required");
+    assert_eq!(proxy.admin_with("GET", "/healthz", &[]).status(), 200);
+    drop(held);
+    until("it is ready again by itself", || (readiness(&proxy).status() == 200).then_some(()));
+    assert_eq!(proxy.get(&url).text(), "served");
+    let _held = proxy.hold_disk();
+    assert_eq!(proxy.get(&url).text(), "served");
+    assert_eq!(proxy.stop(), Some(0), "it does not wait for ever");
+    assert_eq!(said(&proxy, "the disk does not take the last records; they are lost"), 1);
+}
+
+#[test]
+fn a_clock_that_steps_back_and_forth_loses_and_reorders_nothing() {
+    if !systems_can_be_made() {
+        return;
+    }
+    let settings = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"disk/history.db\"\nkeep = \"1d\"");
+    let proxy = settings.obedient_system().start();
+    let deny = |count: usize| (0..count).for_each(|_| assert_eq!(proxy.connect("no.test:443").1.status(), 403));
+    let hours = 3600;
+    let mut asked = 0;
+    for (step, count) in [(0, 3), (-2 * hours, 4), (3 * hours, 5), (-400 * 24 * hours, 2), (0, 1)] {
+        proxy.step_clock(step);
+        deny(count);
+        asked += count;
+        // So that no two steps are in one batch, which is sorted by time.
+        proxy.records(asked);
+    }
+    let records = proxy.records_now();
+    assert_eq!(records.len(), asked);
+    let seqs: Vec<_> = records.iter().map(|record| record["seq"].as_u64().unwrap()).collect();
+    assert!(seqs.is_sorted_by(|a, b| a < b), "{seqs:?}");
+    let times: Vec<_> = records.iter().map(|record| record["time"].as_str().unwrap()).collect();
+    assert!(!times.is_sorted(), "the clock was stepped: {times:?}");
+    assert!(records.iter().all(|record| record["duration_ms"].as_f64().unwrap() < 60_000.0), "{records:?}");
+    until("the database has all", || (rows_of(&proxy.kept("history.db")).len() == asked).then_some(()));
+    for name in ["records.jsonl", "history.db"] {
+        assert_eq!(verify(&proxy.kept(name)).code, Some(0), "{name}");
+        let report = Outgate::new().run(&["report", "--format", "json", proxy.kept(name).to_str().unwrap()]);
+        let report: Value = serde_json::from_str(&report.stdout).unwrap();
+        assert_eq!(report["total"]["denied"], asked, "{name}");
+    }
+    assert_eq!(proxy.metrics().sum("outgate_requests_total", &[("decision", "deny")]), asked as u64);
+    let denials = proxy.api("/v1/denials");
+    assert_eq!((&denials["total"], &denials["destinations"][0]["count"]), (&asked.into(), &asked.into()));
+    let row = &denials["destinations"][0];
+    assert!(row["first"].as_str().unwrap() <= row["last"].as_str().unwrap(), "{row}");
+    assert_eq!(proxy.admin("GET", "/").status(), 200);
 }

@@ -11,6 +11,7 @@ mod origin;
 mod port;
 mod proxy;
 mod settings;
+mod system;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ pub use origin::{Origin, answer, chunked, ok};
 pub use port::Port;
 pub use proxy::{Proxy, TOKEN, get, request};
 pub use settings::{Settings, allow, policy, rule, small_disks_work};
+pub use system::systems_can_be_made;
 
 /// How long anything may take that is expected to happen. Far more than it needs on an idle machine; the tests share a
 /// few cores.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::command::{Finished, clean, finish, program, shell, unshared, wait};
+use super::system::{self, Hold};
 use super::{Answer, Answers, Conn, Metrics, NameServer, PATIENCE, Port, Settings, until};
 
 /// The admin token of every proxy here.
@@ -85,6 +86,7 @@ impl Proxy {
     pub fn kept(&self, name: &str) -> PathBuf {
         match self.settings.folder() {
             "" => self.path(name),
+            folder if self.settings.obedient => self.path(folder).join(name),
             // As the process sees it, while there is one.
             folder => {
                 let place = self.path(folder).join(name);
@@ -103,6 +105,16 @@ impl Proxy {
         }
         command.arg(program.get_program()).args(arguments);
         finish(&mut clean(command, self.dir.path()), "")
+    }
+
+    /// From now on, what it writes to its disk waits, until the value is dropped.
+    pub fn hold_disk(&self) -> Hold {
+        Hold::begin(self.dir.path())
+    }
+
+    /// From now on, its clock is so many seconds from the true time.
+    pub fn step_clock(&self, seconds: i64) {
+        system::step_clock(self.dir.path(), seconds);
     }
 
     /// The names that it asked its name server for.
@@ -296,6 +308,10 @@ fn spawn(dir: &Path, settings: &Settings, output: &Arc<Mutex<Vec<String>>>) -> C
         command = clean(shell, dir);
     }
     command.args(["run", "--config"]).arg(dir.join("outgate.toml")).args(&settings.arguments);
+    if settings.obedient {
+        fs::create_dir_all(dir.join(settings.folder())).unwrap();
+        command.envs(system::environment(dir, &dir.join(settings.folder())));
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     keep(child.stdout.take().unwrap(), Arc::clone(output));

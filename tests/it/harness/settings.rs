@@ -18,6 +18,7 @@ pub struct Settings {
     pub(super) no_records_file: bool,
     pub(super) disk: Option<String>,
     pub(super) umask: Option<String>,
+    pub(super) obedient: bool,
     pub(super) files: Vec<(String, String)>,
 }
 
@@ -113,13 +114,20 @@ impl Settings {
         self
     }
 
+    /// With a disk, which is the folder `disk/`, and a clock that do as the test says: [`Proxy::hold_disk`],
+    /// [`Proxy::step_clock`]. See [`systems_can_be_made`](super::systems_can_be_made).
+    pub fn obedient_system(mut self) -> Self {
+        self.obedient = true;
+        self
+    }
+
     pub fn start(self) -> Proxy {
         Proxy::start(self)
     }
 
     /// The folder of records, in the proxy's own.
     pub(super) fn folder(&self) -> &'static str {
-        if self.disk.is_some() { "disk" } else { "" }
+        if self.disk.is_some() || self.obedient { "disk" } else { "" }
     }
 
     /// The text of `outgate.toml`.
