@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::kept::{Chosen, requests, sources};
 use super::{configuration, fail, is_colour_wanted, print};
-use crate::admin::report::{name, page};
+use crate::admin::report::{ROWS, name, page};
 use crate::record::Chain;
 use crate::record::kept::{Head, Known, Verified};
 use crate::record::report::{By, Count, Report, Summed};
@@ -82,13 +82,13 @@ fn report(config: Option<&Path>, args: Args) -> Result<String, String> {
         report = report.rows_alone();
     }
     requests(config, args.chosen, report.wanted(), |request| report.add(request))?;
-    let summed = report.finish();
-    let limit = args.limit.unwrap_or(usize::MAX);
+    let most = if args.format == Format::Html { ROWS } else { usize::MAX };
+    let summed = report.finish(args.limit.unwrap_or(most));
     Ok(match args.format {
-        Format::Table => table(&summed, args.by.token(), limit, colour()),
-        Format::Json => serde_json::to_string(&summed.document(limit)).unwrap_or_default(),
-        Format::Csv => summed.csv(limit),
-        Format::Html | Format::Ocsf => page(&summed, args.by.token(), args.limit, SystemTime::now()),
+        Format::Table => table(&summed, args.by.token(), colour()),
+        Format::Json => serde_json::to_string(&summed.document()).unwrap_or_default(),
+        Format::Csv => summed.csv(),
+        Format::Html | Format::Ocsf => page(&summed, args.by.token(), SystemTime::now()),
     })
 }
 
@@ -96,8 +96,8 @@ fn colour() -> bool {
     is_colour_wanted() && std::io::stdout().is_terminal()
 }
 
-fn table(summed: &Summed, title: &str, limit: usize, colour: bool) -> String {
-    let rows: Vec<_> = summed.rows.iter().take(limit).map(|row| (name(&row.key), row.count)).collect();
+fn table(summed: &Summed, title: &str, colour: bool) -> String {
+    let rows: Vec<_> = summed.rows.iter().map(|row| (name(&row.key), row.count)).collect();
     let shown = rows.iter().map(|(key, _)| key.chars().count());
     let width = shown.chain([title.len(), "total".len()]).max().unwrap_or_default();
     let digits = summed.total.requests.to_string().len().max("requests".len());
@@ -111,9 +111,8 @@ fn table(summed: &Summed, title: &str, limit: usize, colour: bool) -> String {
         line(key, *count);
     }
     line("total", summed.total);
-    let hidden = summed.rows.len() - rows.len();
-    if hidden > 0 {
-        let _ = writeln!(text, "and {hidden} more rows");
+    if summed.more_rows > 0 {
+        let _ = writeln!(text, "and {} more rows", summed.more_rows);
     }
     text
 }
@@ -184,14 +183,14 @@ mod tests {
     use super::*;
     use crate::record::kept::tests::request;
 
-    fn summed() -> Summed {
+    fn summed(limit: usize) -> Summed {
         let mut report = Report::new(By::Destination);
         for (count, decision, host) in
             [(3, "deny", "no.test"), (12, "allow", "a-long-name.example.test"), (1, "none", "")]
         {
             (0..count).for_each(|_| report.add(&request(1_795_442_531_042, decision, host)));
         }
-        report.finish()
+        report.finish(limit)
     }
 
     #[test]
@@ -203,10 +202,10 @@ a-long-name.example.test:443        12         0
 (none)                               1         0
 total                               16         3
 ";
-        assert_eq!(table(&summed(), "destination", 9, false), expected);
-        let short = table(&summed(), "destination", 1, false);
+        assert_eq!(table(&summed(9), "destination", false), expected);
+        let short = table(&summed(1), "destination", false);
         assert!(short.ends_with("\ntotal              16         3\nand 2 more rows\n"), "{short}");
-        let coloured = table(&summed(), "destination", 9, true);
+        let coloured = table(&summed(9), "destination", true);
         assert_eq!(coloured.matches("\u{1b}[31m").count(), 2, "denials alone, and their sum");
     }
 }

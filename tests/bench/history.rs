@@ -1,7 +1,9 @@
 //! How fast each sink takes records, and a history of any size to try reports on.
 //!
 //!     cargo bench --bench history                          each sink alone and both, 400,000 records each
+//!     cargo bench --bench history -- database              one of these
 //!     cargo bench --bench history -- make DIR GIB          DIR/history.db, this large, over 90 days
+//!     cargo bench --bench history -- make DIR GIB flood    the same of names half of which never come again
 //!
 //! The records are made up: half of them allowed, names with a long tail, some of them flooded. They go the way of every
 //! record, through a worker's buffer, so that what is measured is what the proxy has.
@@ -30,19 +32,24 @@ const DAYS: u64 = 90;
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => rates(RECORDS),
+        [] => rates(RECORDS, ""),
         // As other benches do it: once, to see that it works.
-        ["--test"] => rates(BATCH),
-        ["make", dir, gib] => make(Path::new(dir), gib.parse().expect("a number of GiB")),
-        _ => panic!("history [--test | make DIR GIB]"),
+        ["--test"] => rates(BATCH, ""),
+        [which @ ("lines" | "database" | "both")] => rates(RECORDS, which),
+        ["make", dir, gib] => make(Path::new(dir), gib.parse().expect("a number of GiB"), false),
+        ["make", dir, gib, "flood"] => make(Path::new(dir), gib.parse().expect("a number of GiB"), true),
+        _ => panic!("history [--test | lines | database | both | make DIR GIB [flood]]"),
     }
 }
 
-fn rates(records: u64) {
+fn rates(records: u64, which: &str) {
     for flood in [false, true] {
         for (name, jsonl, sqlite) in
             [("no sink", false, false), ("lines", true, false), ("database", false, true), ("both", true, true)]
         {
+            if !which.is_empty() && name != which {
+                continue;
+            }
             let dir = tempfile::tempdir().expect("a folder");
             let recorder = start(dir.path(), jsonl, sqlite);
             let mut made = Made::new(flood);
@@ -62,12 +69,12 @@ fn rates(records: u64) {
     }
 }
 
-fn make(dir: &Path, gib: f64) {
+fn make(dir: &Path, gib: f64, flood: bool) {
     std::fs::create_dir_all(dir).expect("a folder");
     let recorder = start(dir, false, true);
     let size = || std::fs::metadata(dir.join("history.db")).map_or(0, |file| file.len());
     let wanted = (gib * f64::from(1 << 30)) as u64;
-    let (mut made, began, now) = (Made::new(false), Instant::now(), SystemTime::now());
+    let (mut made, began, now) = (Made::new(flood), Instant::now(), SystemTime::now());
     let first = now - Duration::from_secs(DAYS * 86_400);
     while size() < wanted {
         // The share of the size is the share of the time: days are equally busy.

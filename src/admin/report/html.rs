@@ -12,9 +12,7 @@ use crate::protocol::visible::{elided, escaped, push_html};
 use crate::record::report::{Count, Summed};
 
 /// Rows of the table, unless somebody asks for more: about three printed pages.
-const ROWS: usize = 150;
-/// Rows of the plot of denied destinations.
-const TOP: usize = 15;
+pub const ROWS: usize = 150;
 /// Bars of the plot over time; more would be thinner than print can show.
 const BARS: i64 = 120;
 /// The plot's size, in its own units.
@@ -42,8 +40,8 @@ pub fn name(key: &str) -> String {
     if key.is_empty() { "(none)".to_owned() } else { escaped(key) }
 }
 
-/// The page of a report `by` something, written at `now`; with `limit` it has so many rows, or the first 150.
-pub fn page(summed: &Summed, by: &str, limit: Option<usize>, now: SystemTime) -> String {
+/// The page of a report `by` something, written at `now`.
+pub fn page(summed: &Summed, by: &str, now: SystemTime) -> String {
     let mut html = String::from(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
@@ -57,7 +55,7 @@ pub fn page(summed: &Summed, by: &str, limit: Option<usize>, now: SystemTime) ->
     let _ = writeln!(html, "<p><b>{}</b> requests, <b>{}</b> denied{}</p>", total.requests, total.denied, share(total));
     over_time(&mut html, &summed.hours);
     most_denied(&mut html, summed);
-    rows(&mut html, summed, by, limit.unwrap_or(ROWS));
+    rows(&mut html, summed, by);
     html.push_str("</body>\n</html>\n");
     html
 }
@@ -179,13 +177,13 @@ fn ceiling(most: u64) -> u64 {
 
 fn most_denied(html: &mut String, summed: &Summed) {
     let Some(most) = summed.denied.first().map(|(_, count)| *count) else { return };
-    let rows: Vec<_> = summed.denied.iter().take(TOP).collect();
+    let rows = &summed.denied;
     let height = 24 * rows.len();
     let _ = writeln!(
         html,
         "<h2>Most denied</h2>\n<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"The most denied destinations\">"
     );
-    for (place, (destination, count)) in rows.into_iter().enumerate() {
+    for (place, (destination, count)) in rows.iter().enumerate() {
         let y = 24 * place;
         let width = (as_f64(*count) / as_f64(most) * 480.0).max(1.0);
         let destination = name(destination);
@@ -202,18 +200,18 @@ fn most_denied(html: &mut String, summed: &Summed) {
         );
     }
     html.push_str("</svg>\n");
-    let hidden = summed.denied.len().saturating_sub(TOP);
+    let hidden = summed.more_denied;
     if hidden > 0 {
         let _ = writeln!(html, "<p>and {hidden} more destinations</p>");
     }
 }
 
-fn rows(html: &mut String, summed: &Summed, by: &str, limit: usize) {
+fn rows(html: &mut String, summed: &Summed, by: &str) {
     let _ = writeln!(
         html,
         "<h2>By {by}</h2>\n<table>\n<thead><tr><th scope=\"col\">{by}</th><th scope=\"col\">requests</th><th scope=\"col\">denied</th></tr></thead>\n<tbody>"
     );
-    for row in summed.rows.iter().take(limit) {
+    for row in &summed.rows {
         html.push_str("<tr><td><bdi>");
         push_html(html, &name(&row.key));
         let _ = writeln!(html, "</bdi></td><td>{}</td><td>{}</td></tr>", row.count.requests, row.count.denied);
@@ -223,7 +221,7 @@ fn rows(html: &mut String, summed: &Summed, by: &str, limit: usize) {
         html,
         "</tbody>\n<tfoot><tr><td>total</td><td>{requests}</td><td>{denied}</td></tr></tfoot>\n</table>"
     );
-    let hidden = summed.rows.len().saturating_sub(limit);
+    let hidden = summed.more_rows;
     if hidden > 0 {
         let _ = writeln!(html, "<p>and {hidden} more rows, which the total contains</p>");
     }
@@ -246,7 +244,7 @@ mod tests {
     fn page_of(requests: impl IntoIterator<Item = (i64, &'static str, &'static str)>) -> String {
         let mut report = Report::new(By::Destination);
         requests.into_iter().for_each(|(ms, decision, host)| report.add(&request(ms, decision, host)));
-        page(&report.finish(), "destination", None, SystemTime::UNIX_EPOCH)
+        page(&report.finish(ROWS), "destination", SystemTime::UNIX_EPOCH)
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::record::kept::{Beside, KeptError, since};
 use crate::record::report::{By, Document, Report, Summed};
 use crate::record::{Past, Recorder};
 
-pub use html::{name, page};
+pub use html::{ROWS, name, page};
 
 /// Rows that a report has of its own here; what else was asked for counts in the row `other`. Ten megabytes of names.
 const MAX_KEYS: usize = 50_000;
@@ -68,6 +68,13 @@ struct Answer<'a> {
     unreadable: u64,
 }
 
+impl Asked {
+    /// How many rows are wanted.
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(if matches!(self.format, Format::Html) { ROWS } else { usize::MAX })
+    }
+}
+
 /// Answers one request.
 pub(super) async fn answer(recorder: &Recorder, query: &Query) -> Response<Body> {
     let asked = match asked(query) {
@@ -76,13 +83,13 @@ pub(super) async fn answer(recorder: &Recorder, query: &Query) -> Response<Body>
     };
     let Ok(_asked) = ASKED.try_acquire() else { return busy() };
     let Ok(Ok(turn)) = timeout(PATIENCE, READING.acquire()).await else { return busy() };
-    let (past, since) = (recorder.past(), asked.since);
+    let (past, since, limit) = (recorder.past(), asked.since, asked.limit());
     let source = past.source();
     let mut report = Report::at_most(asked.by, MAX_KEYS);
     if !matches!(asked.format, Format::Html) {
         report = report.rows_alone();
     }
-    match tokio::task::spawn_blocking(move || read(&past, report, since, turn)).await {
+    match tokio::task::spawn_blocking(move || read(&past, report, since, limit, turn)).await {
         Ok(Ok((summed, beside))) => written(&asked, source, &summed, &beside),
         Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"),
@@ -116,26 +123,26 @@ fn read(
     past: &Past,
     mut report: Report,
     since: Option<SystemTime>,
+    limit: usize,
     turn: SemaphorePermit<'static>,
 ) -> Result<(Summed, Beside), KeptError> {
     let beside = past.requests(report.wanted(), since, |request| report.add(request))?;
-    let summed = report.finish();
+    let summed = report.finish(limit);
     drop(turn);
     Ok((summed, beside))
 }
 
 fn written(asked: &Asked, source: &'static str, summed: &Summed, beside: &Beside) -> Response<Body> {
-    let limit = asked.limit.unwrap_or(usize::MAX);
     let mut response = match asked.format {
         Format::Json => json_of(&Answer {
             source,
-            document: summed.document(limit),
+            document: summed.document(),
             missing: beside.missing.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
             unreadable: beside.unreadable,
         }),
-        Format::Csv => content("text/csv; charset=utf-8", summed.csv(limit)),
+        Format::Csv => content("text/csv; charset=utf-8", summed.csv()),
         Format::Html => {
-            let page = page(summed, asked.by.token(), asked.limit, SystemTime::now());
+            let page = page(summed, asked.by.token(), SystemTime::now());
             let mut response = content("text/html; charset=utf-8", page);
             let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -1,12 +1,15 @@
 //! Requests and denials, added up for people.
 
+mod keys;
 mod text;
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
+use self::keys::Keys;
 use super::kept::{Request, Wanted};
 use crate::policy::registrable;
 
@@ -63,15 +66,12 @@ pub struct Count {
 #[derive(Debug)]
 pub struct Report {
     by: By,
-    /// Rows, and denied destinations, that get a name of their own.
-    max_keys: usize,
     most_denied: bool,
-    keys: HashMap<Box<str>, Count>,
-    /// What found no room among them.
-    other: Count,
+    keys: Keys,
     total: Count,
     hours: BTreeMap<i64, Count>,
-    denied: HashMap<Box<str>, u64>,
+    /// Denied destinations; none where the rows have them all.
+    denied: Option<Keys>,
     /// Reused for each key.
     key: String,
 }
@@ -89,16 +89,22 @@ pub struct ReportRow {
 /// A report that is done.
 #[derive(Clone, Debug)]
 pub struct Summed {
-    /// The most denied first, then the most asked for; days in their order.
+    /// The most denied first, then the most asked for; days in their order. As many as were wanted.
     pub rows: Vec<ReportRow>,
+    /// Rows that are left out behind those; they are in the total.
+    pub more_rows: usize,
     /// All together.
     pub total: Count,
     /// By hour since 1970; hours without a request are not there.
     pub hours: BTreeMap<i64, Count>,
-    /// Denied destinations, the most denied first, if they were asked for.
+    /// Denied destinations, the most denied first, if they were asked for; the first [`MOST_DENIED`].
     pub denied: Vec<(Box<str>, u64)>,
+    /// Denied destinations that are left out behind those.
+    pub more_denied: usize,
 }
 
+/// As many denied destinations as a plot shows.
+pub const MOST_DENIED: usize = 15;
 /// The key of what found no room; it is the last row.
 const OTHER: &str = "other";
 const HOUR_MS: i64 = 3_600_000;
@@ -107,22 +113,17 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 impl Report {
     /// An empty one, that grows with the number of its rows.
     pub fn new(by: By) -> Self {
-        Self::at_most(by, usize::MAX)
+        Self::of(by, Keys::all(), (by != By::Destination).then(Keys::all))
     }
 
     /// An empty one with a bound on its memory: what comes after the first `max_keys` rows counts together as `other`.
     pub fn at_most(by: By, max_keys: usize) -> Self {
-        Self {
-            by,
-            max_keys,
-            most_denied: true,
-            other: Count::default(),
-            keys: HashMap::new(),
-            total: Count::default(),
-            hours: BTreeMap::new(),
-            denied: HashMap::new(),
-            key: String::new(),
-        }
+        Self::of(by, Keys::at_most(max_keys), Some(Keys::at_most(max_keys)))
+    }
+
+    fn of(by: By, keys: Keys, denied: Option<Keys>) -> Self {
+        let (total, hours) = (Count::default(), BTreeMap::new());
+        Self { by, most_denied: true, keys, total, hours, denied, key: String::new() }
     }
 
     /// Without [`Summed::denied`], which needs more reading.
@@ -153,43 +154,82 @@ impl Report {
             By::Reason => self.key.push_str(request.reason),
             By::Day => self.key.push_str(&day(request.ms)),
         }
-        let full = self.keys.len() >= self.max_keys;
-        match self.keys.get_mut(self.key.as_str()) {
-            Some(sum) => sum.add(count),
-            None if full => self.other.add(count),
-            None => _ = self.keys.insert(self.key.as_str().into(), count),
-        }
+        self.keys.add(&self.key, count);
         self.total.add(count);
         self.hours.entry(request.ms.div_euclid(HOUR_MS)).or_default().add(count);
-        if self.most_denied && count.denied > 0 {
+        if let Some(denied) = self.denied.as_mut().filter(|_| self.most_denied && count.denied > 0) {
             self.key.clear();
             destination(&mut self.key, request);
-            let full = self.denied.len() >= self.max_keys;
-            match self.denied.get_mut(self.key.as_str()) {
-                Some(sum) => *sum += count.denied,
-                None if full => {}
-                None => _ = self.denied.insert(self.key.as_str().into(), count.denied),
-            }
+            denied.add(&self.key, count);
         }
     }
 
-    /// The rows in their order.
-    pub fn finish(self) -> Summed {
-        let rows = self.keys.into_iter().map(|(key, count)| ReportRow { key, count });
-        let mut rows: Vec<_> = rows.collect();
-        match self.by {
-            By::Day => rows.sort_unstable_by(|a, b| a.key.cmp(&b.key)),
-            _ => rows.sort_unstable_by(|a, b| {
-                let order = |row: &ReportRow| (row.count.denied, row.count.requests);
-                order(b).cmp(&order(a)).then_with(|| a.key.cmp(&b.key))
-            }),
+    /// The first `limit` rows in their order.
+    pub fn finish(self, limit: usize) -> Summed {
+        let Self { by, most_denied, keys, total, hours, denied, .. } = self;
+        let (mut rows, mut most) = (First::of(limit), First::of(MOST_DENIED));
+        let mut denies = |key: &str, count: Count| {
+            if most_denied && count.denied > 0 {
+                most.offer((count.denied, 0), key, count);
+            }
+        };
+        let other = keys.each(|key, count| {
+            rows.offer(if by == By::Day { (0, 0) } else { (count.denied, count.requests) }, key, count);
+            if denied.is_none() {
+                denies(key, count);
+            }
+        });
+        if let Some(denied) = denied {
+            denied.each(denies);
         }
-        if self.other.requests > 0 {
-            rows.push(ReportRow { key: OTHER.into(), count: self.other });
+        let (mut rows, mut more_rows) = rows.in_order();
+        if other.requests > 0 && more_rows == 0 && rows.len() < limit {
+            rows.push(ReportRow { key: OTHER.into(), count: other });
+        } else {
+            more_rows += usize::from(other.requests > 0);
         }
-        let mut denied: Vec<_> = self.denied.into_iter().collect();
-        denied.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        Summed { rows, total: self.total, hours: self.hours, denied }
+        let (most, more_denied) = most.in_order();
+        let denied = most.into_iter().map(|row| (row.key, row.count.denied)).collect();
+        Summed { rows, more_rows, total, hours, denied, more_denied }
+    }
+}
+
+/// The first rows of many, by rank and then by name; the others are only counted.
+struct First {
+    limit: usize,
+    offered: usize,
+    /// The last of them at the top.
+    rows: BinaryHeap<Ranked>,
+}
+
+/// Rank, name, requests, denied. The counts behind a name order nothing: names differ.
+type Ranked = (Reverse<(u64, u64)>, Box<str>, [u64; 2]);
+
+impl First {
+    fn of(limit: usize) -> Self {
+        Self { limit, offered: 0, rows: BinaryHeap::new() }
+    }
+
+    fn offer(&mut self, rank: (u64, u64), key: &str, count: Count) {
+        self.offered += 1;
+        let row = || (Reverse(rank), key.into(), [count.requests, count.denied]);
+        if self.rows.len() < self.limit {
+            self.rows.push(row());
+        } else if let Some(mut last) = self.rows.peek_mut()
+            && (Reverse(rank), key) < (last.0, &*last.1)
+        {
+            *last = row();
+        }
+    }
+
+    /// The rows, and how many there are behind them.
+    fn in_order(self) -> (Vec<ReportRow>, usize) {
+        let more = self.offered - self.rows.len();
+        let mut rows = self.rows.into_vec();
+        rows.sort_unstable();
+        let rows =
+            rows.into_iter().map(|(_, key, [requests, denied])| ReportRow { key, count: Count { requests, denied } });
+        (rows.collect(), more)
     }
 }
 
@@ -256,7 +296,7 @@ mod tests {
     fn rows(by: By) -> Vec<(String, u64, u64)> {
         let mut report = Report::new(by);
         traffic().iter().for_each(|request| report.add(request));
-        let summed = report.finish();
+        let summed = report.finish(usize::MAX);
         assert_eq!(summed.total, Count { requests: 8, denied: 4 });
         let sums = summed.rows.iter().fold((0, 0), |sum, row| (sum.0 + row.count.requests, sum.1 + row.count.denied));
         assert_eq!(sums, (8, 4), "rows add up to the total");
@@ -314,17 +354,38 @@ mod tests {
     fn with_a_bound_the_rows_still_add_up_to_the_total() {
         let mut report = Report::at_most(By::Destination, 2);
         traffic().iter().for_each(|request| report.add(request));
-        let summed = report.finish();
+        let summed = report.finish(usize::MAX);
         let rows: Vec<_> = summed.rows.iter().map(|row| (&*row.key, row.count.requests, row.count.denied)).collect();
         assert_eq!(rows, [("a.example.com:443", 1, 0), ("b.example.com:443", 1, 0), ("other", 6, 4)]);
         assert_eq!((summed.total, summed.denied.len()), (Count { requests: 8, denied: 4 }, 2));
     }
 
     #[test]
+    fn the_first_rows_are_those_of_the_whole_report() {
+        for by in By::ALL {
+            for max in [3, usize::MAX] {
+                let report = || {
+                    let mut report = Report::at_most(by, max);
+                    traffic().iter().for_each(|request| report.add(request));
+                    report
+                };
+                let whole = report().finish(usize::MAX);
+                for limit in 0..=whole.rows.len() + 1 {
+                    let part = report().finish(limit);
+                    let shown = limit.min(whole.rows.len());
+                    assert_eq!(part.rows, whole.rows[..shown], "{by:?} {limit}");
+                    assert_eq!(part.more_rows, whole.rows.len() - shown, "{by:?} {limit}");
+                    assert_eq!((part.total, part.denied), (whole.total, whole.denied.clone()));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn hours_and_the_most_denied_come_with_every_report() {
         let mut report = Report::new(By::Tool);
         traffic().iter().for_each(|request| report.add(request));
-        let summed = report.finish();
+        let summed = report.finish(usize::MAX);
         let hours: Vec<_> = summed.hours.values().map(|count| (count.requests, count.denied)).collect();
         assert_eq!(hours, [(1, 0), (2, 1), (1, 1), (1, 1), (3, 1)]);
         let denied: Vec<_> = summed.denied.iter().map(|(to, count)| (&**to, *count)).collect();

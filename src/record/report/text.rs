@@ -9,22 +9,22 @@ use super::{Count, ReportRow, Summed};
 /// The JSON document of a report (CONTRACT §2).
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Document<'a> {
-    /// The first rows.
+    /// The rows that were wanted.
     pub rows: &'a [ReportRow],
     /// All requests, those of rows that are left out among them.
     pub total: Count,
 }
 
 impl Summed {
-    /// The first `limit` rows as a document.
-    pub fn document(&self, limit: usize) -> Document<'_> {
-        Document { rows: self.rows.get(..limit).unwrap_or(&self.rows), total: self.total }
+    /// The rows as a document.
+    pub fn document(&self) -> Document<'_> {
+        Document { rows: &self.rows, total: self.total }
     }
 
-    /// The first `limit` rows as RFC 4180 has them.
-    pub fn csv(&self, limit: usize) -> String {
+    /// The rows as RFC 4180 has them.
+    pub fn csv(&self) -> String {
         let mut text = String::from("key,requests,denied\r\n");
-        for row in self.rows.iter().take(limit) {
+        for row in &self.rows {
             // A String takes all.
             let _ = write!(text, "{},{},{}\r\n", field(&row.key), row.count.requests, row.count.denied);
         }
@@ -50,12 +50,17 @@ mod tests {
             total: Count { requests: 16, denied: 3 },
             hours: std::collections::BTreeMap::new(),
             denied: Vec::new(),
+            more_rows: 0,
+            more_denied: 0,
         };
         assert_eq!(
-            serde_json::to_string(&summed.document(9)).unwrap(),
+            serde_json::to_string(&summed.document()).unwrap(),
             r#"{"rows":[{"key":"no.test:443","requests":3,"denied":3},{"key":"a-long-name.example.test:443","requests":12,"denied":0},{"key":"","requests":1,"denied":0}],"total":{"requests":16,"denied":3}}"#
         );
-        assert_eq!(summed.csv(2), "key,requests,denied\r\nno.test:443,3,3\r\na-long-name.example.test:443,12,0\r\n");
+        assert_eq!(
+            summed.csv(),
+            "key,requests,denied\r\nno.test:443,3,3\r\na-long-name.example.test:443,12,0\r\n,1,0\r\n"
+        );
         assert_eq!(field("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(field("=1+1"), "'=1+1");
     }
