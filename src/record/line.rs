@@ -232,13 +232,6 @@ impl fmt::Display for ClientText {
 /// A value by its `Display`, or "".
 pub(super) struct Shown<T>(pub(super) Option<T>);
 
-impl<T: fmt::Display> Shown<T> {
-    /// The text, as it is written.
-    pub(super) fn text(&self) -> String {
-        self.0.as_ref().map_or_else(String::new, ToString::to_string)
-    }
-}
-
 impl<T> Default for Shown<T> {
     fn default() -> Self {
         Self(None)

@@ -28,6 +28,12 @@ const STEP: i64 = 5_000;
 const MAX_STEP: i64 = 100_000;
 /// The write-ahead log is cut back to this after a burst.
 const MAX_LOG: u32 = 64 * 1024 * 1024;
+/// Pages of the log (16 MiB) after which they go to their places in the file: what changes with every batch is written
+/// there once for several of them.
+const CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages in memory, in KiB below zero as SQLite has it: what a batch of ten thousand rows touches. With less they go to the
+/// log in the middle of a batch, and are read back.
+const CACHE_KIB: i64 = -8 * 1024;
 /// How far back a tunnel that was open at a crash is looked for, in lines; the file of lines has the same bound in bytes.
 const LOOK_BACK: i64 = 200_000;
 
@@ -93,6 +99,8 @@ impl Database {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "journal_size_limit", MAX_LOG)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         if version < VERSION {
             schema::migrate(&mut connection, version)?;
         }
@@ -136,9 +144,9 @@ impl Database {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let chain = &self.chain;
         let mut statement = transaction.prepare_cached(schema::INSERT)?;
-        let (mut tally, mut json) = (Tally::default(), Vec::new());
+        let (mut tally, mut json, mut texts) = (Tally::default(), Vec::new(), String::new());
         let mut add = |columns: &Columns<'_>, last: &mut Tail| -> rusqlite::Result<()> {
-            schema::insert(&mut statement, columns)?;
+            schema::insert(&mut statement, columns, &mut texts)?;
             json.clear();
             let written = serde_json::to_writer(&mut json, columns);
             debug_assert!(written.is_ok(), "a Vec takes all, and no column fails");

@@ -1,9 +1,12 @@
 //! The database's shape, and how an older one becomes it.
 
+use std::fmt::{Display, Write as _};
+use std::ops::Range;
+
 use rusqlite::{Connection, Statement, Transaction, params};
 
 use super::sums;
-use crate::record::line::Columns;
+use crate::record::line::{Columns, Shown};
 use crate::record::stored::StoredLine;
 
 /// Says in the file's header whose it is (`PRAGMA application_id`): "OTGT".
@@ -71,23 +74,33 @@ pub(super) fn migrate(connection: &mut Connection, from: i32) -> rusqlite::Resul
     transaction.commit()
 }
 
-/// Adds one line. `statement` is of [`INSERT`].
-pub(super) fn insert(statement: &mut Statement<'_>, line: &Columns<'_>) -> rusqlite::Result<()> {
+/// Adds one line. `statement` is of [`INSERT`]; `texts` keeps its memory from line to line.
+pub(super) fn insert(statement: &mut Statement<'_>, line: &Columns<'_>, texts: &mut String) -> rusqlite::Result<()> {
     // What a sum of bytes would have to be to not fit, no machine can move.
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let ms = line.time.0.map_or(0, |time| time.millis());
+    texts.clear();
+    let places = [
+        place(texts, &line.time),
+        place(texts, &line.id),
+        place(texts, &line.client),
+        place(texts, &line.host),
+        place(texts, &line.address),
+        place(texts, &line.prev),
+    ];
+    let [time, id, client, host, address, prev] = places.map(|place| texts.get(place).unwrap_or_default());
     statement.execute(params![
         whole(line.seq),
-        line.time.text(),
+        time,
         line.kind,
-        line.id.text(),
+        id,
         line.listener,
         line.protocol,
         line.tool,
         line.identity,
-        line.client.text(),
+        client,
         line.method,
-        line.host.text(),
+        host,
         line.port,
         line.path,
         line.decision,
@@ -95,7 +108,7 @@ pub(super) fn insert(statement: &mut Statement<'_>, line: &Columns<'_>) -> rusql
         line.rule,
         line.layer,
         line.revision,
-        line.address.text(),
+        address,
         line.sni,
         line.outcome,
         line.status,
@@ -104,11 +117,21 @@ pub(super) fn insert(statement: &mut Statement<'_>, line: &Columns<'_>) -> rusql
         line.decide_us,
         line.dial_ms,
         line.duration_ms,
-        line.prev.text(),
+        prev,
         ms,
         line.dropped.map(whole),
     ])?;
     Ok(())
+}
+
+/// Writes a value behind the others. Where it stands.
+fn place<T: Display>(texts: &mut String, value: &Shown<T>) -> Range<usize> {
+    let start = texts.len();
+    if let Some(value) = &value.0 {
+        // A String takes all.
+        let _ = write!(texts, "{value}");
+    }
+    start..texts.len()
 }
 
 /// A row of [`COLUMNS`].
