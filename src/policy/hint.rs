@@ -32,8 +32,9 @@ pub(super) fn for_miss(policy: &Policy, facts: &RequestFacts, miss: Miss) -> Str
             let ports = describe_ports(policy.allows.ports(miss.clause));
             format!("`{host}` is allowed on {ports}, not {}", facts.destination.port())
         }
-        Test::Tool => match visible(facts.tool.as_str()) {
+        Test::Tool => match visible(facts.tool.as_str()).filter(|tool| !tool.is_empty()) {
             Some(tool) => format!("`{host}` is allowed to other tools, not to `{}`", shorten(tool, LONGEST_WORD)),
+            None if facts.tool.as_str().is_empty() => format!("`{host}` is allowed to certain tools only"),
             None => format!("`{host}` is allowed to other tools, not to this one"),
         },
         Test::Period => match (rule.from, rule.until) {

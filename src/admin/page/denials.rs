@@ -86,7 +86,7 @@ fn denial(html: &mut Html, row: &DenialRow, most: u64) {
     html.raw("</td><td class=\"tools\">");
     html.name(&row.tools.join(", "));
     html.raw("</td><td class=\"minor\">");
-    html.name(row.rule.as_deref().unwrap_or("none"));
+    html.narrow_name(row.rule.as_deref().unwrap_or("none"));
     html.raw("</td><td class=\"mend\">");
     advice(html, &row.advice);
     html.raw("</td></tr>\n");

@@ -34,6 +34,15 @@ impl Html {
 
     /// A name: isolated from the direction of the text around it, elided where it is long.
     pub(super) fn name(&mut self, name: &str) {
+        self.named(name, &[]);
+    }
+
+    /// A name where there is little room, as a rule's or a file's: it is broken behind a mark rather than within a word.
+    pub(super) fn narrow_name(&mut self, name: &str) {
+        self.named(name, &[':', '.', '/', '@']);
+    }
+
+    fn named(&mut self, name: &str, break_behind: &[char]) {
         let shown = visible::escaped(name);
         let short = visible::elided(&shown, MAX_SHOWN);
         if short.len() == shown.len() {
@@ -43,7 +52,10 @@ impl Html {
             visible::push_html(&mut self.0, &shown);
             self.raw("\">");
         }
-        visible::push_html(&mut self.0, &short);
+        for (place, part) in short.split_inclusive(break_behind).enumerate() {
+            self.raw(if place > 0 { "<wbr>" } else { "" });
+            visible::push_html(&mut self.0, part);
+        }
         self.raw("</bdi>");
     }
 

@@ -46,7 +46,7 @@ pub(super) fn unenforced(html: &mut Html, policy: &PolicyView) {
 
 /// What the policy does at the moment: a key for style and script, a heading, an explanation.
 const STATES: [(&str, &str, &str); 5] = [
-    ("enforce", "In force: everything else is denied", "What no rule allows is refused, and counted below."),
+    ("enforce", "In force: only what a rule allows gets out", "Everything else is denied, and counted below."),
     (
         "observe",
         "Observe mode: the list is not enforced",
@@ -88,7 +88,7 @@ pub(super) fn state(html: &mut Html, policy: &PolicyView) {
     fact(html, "Revision", "policy-revision", |html| html.name(&policy.revision));
     fact(html, "Rules", "policy-rules", |html| html.number(policy.rules));
     fact(html, "Egress", "policy-egress", |html| html.text(&policy.egress));
-    fact(html, "Source", "policy-source", |html| html.name(&policy.source));
+    fact(html, "Source", "policy-source", |html| html.narrow_name(&policy.source));
     fact(html, "Loaded", "policy-loaded", |html| {
         html.age(&policy.loaded, policy.age);
     });

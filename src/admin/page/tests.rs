@@ -134,6 +134,7 @@ fn the_page_says_what_is_denied_and_how_often_without_any_script() {
     assert!(page.contains("<title>1\u{202f}021 denied · Example Corp · outgate</title>"));
     assert!(page.contains("<th scope=\"row\"><bdi>example.com:443</bdi></th><td><code title=\"no rule allows this host\">host_not_allowed</code></td><td class=\"number\">640<svg"));
     assert!(page.contains("<td class=\"tools\"><bdi>browser, web-fetch</bdi></td>"));
+    assert!(page.contains("<td class=\"minor\"><bdi>deny:<wbr>upload.<wbr>example.<wbr>com</bdi></td>"), "{page}");
     assert!(page.contains("<pre>[[rule]]\nid = &quot;allow-example.com:443&quot;\n</pre>"), "{page}");
     assert!(page.contains("<span id=\"denied-total\">1\u{202f}021</span>"));
     assert!(page.contains("<span id=\"other-denials\">10</span> more"));
@@ -157,7 +158,7 @@ fn an_empty_page_says_so_and_how_to_try() {
 #[test]
 fn the_state_is_in_words_and_the_switches_come_before_observe_mode() {
     for (page, heading) in [
-        (with_policy(|_| ()), "In force: everything else is denied"),
+        (with_policy(|_| ()), "In force: only what a rule allows gets out"),
         (with_policy(|policy| policy.mode = "observe".to_owned()), "Observe mode: the list is not enforced"),
         (with_policy(|policy| policy.egress = "all".to_owned()), "Open: everything is allowed but what a rule denies"),
         (with_policy(|policy| policy.egress = "none".to_owned()), "Closed: the policy allows no egress at all"),

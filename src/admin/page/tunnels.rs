@@ -82,7 +82,7 @@ fn tunnel(html: &mut Html, row: &TunnelRow) {
     html.raw("</td><td class=\"minor\">");
     html.name(&row.client);
     html.raw("</td><td class=\"minor\">");
-    html.name(row.rule.as_deref().unwrap_or("none"));
+    html.narrow_name(row.rule.as_deref().unwrap_or("none"));
     html.raw("</td><td class=\"number\">");
     html.bytes(row.bytes_up);
     html.raw("</td><td class=\"number\">");

@@ -29,7 +29,7 @@ const STYLE: &str = ":root{color-scheme:light dark;--ink:#1b1f24;--soft:#5a6470;
 @media(prefers-color-scheme:dark){:root{--ink:#e7eaee;--soft:#a2acb8;--ground:#12151a;--line:#2e353e;--deny:#ff9489;--allow:#3d6e56}}\
 body{margin:2rem auto;max-width:62rem;padding:0 1rem;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.25rem 0;color:var(--soft)}\
-svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:12px}.a{fill:var(--allow)}.d{fill:var(--deny)}.g{stroke:var(--line);stroke-width:1}\
+.plot{overflow-x:auto}svg{width:100%;min-width:38rem;height:auto;display:block}svg text{fill:var(--soft);font-size:12px}.a{fill:var(--allow)}.d{fill:var(--deny)}.g{stroke:var(--line);stroke-width:1}\
 .key span{display:inline-block;width:.8em;height:.8em;margin:0 .35em 0 1em;border-radius:2px}.key span:first-child{margin-left:0}.ka{background:var(--allow)}.kd{background:var(--deny)}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);text-align:right}\
 th:first-child,td:first-child{text-align:left;overflow-wrap:anywhere}tfoot td{font-weight:600}\
@@ -102,7 +102,7 @@ fn over_time(html: &mut String, hours: &BTreeMap<i64, Count>) {
     let _ = writeln!(
         html,
         "<h2>Requests by {unit}</h2>\n<p class=\"key\"><span class=\"ka\"></span>passed<span class=\"kd\"></span>denied</p>\n\
-         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Requests and denials by {unit}\">"
+         <div class=\"plot\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Requests and denials by {unit}\">"
     );
     let floor = HEIGHT - BOTTOM;
     let scale = (floor - TOP_MARGIN) / as_f64(most);
@@ -148,7 +148,7 @@ fn over_time(html: &mut String, hours: &BTreeMap<i64, Count>) {
     if count > 1 {
         label(html, last, WIDTH, "end");
     }
-    html.push_str("</svg>\n");
+    html.push_str("</svg></div>\n");
 }
 
 /// Hours that one bar stands for: one, a day, or as many days as keep the bars few enough.
@@ -181,7 +181,7 @@ fn most_denied(html: &mut String, summed: &Summed) {
     let height = 24 * rows.len();
     let _ = writeln!(
         html,
-        "<h2>Most denied</h2>\n<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"The most denied destinations\">"
+        "<h2>Most denied</h2>\n<div class=\"plot\"><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"The most denied destinations\">"
     );
     for (place, (destination, count)) in rows.iter().enumerate() {
         let y = 24 * place;
@@ -199,7 +199,7 @@ fn most_denied(html: &mut String, summed: &Summed) {
             y + 16
         );
     }
-    html.push_str("</svg>\n");
+    html.push_str("</svg></div>\n");
     let hidden = summed.more_denied;
     if hidden > 0 {
         let _ = writeln!(html, "<p>and {hidden} more destinations</p>");

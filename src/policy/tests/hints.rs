@@ -65,6 +65,7 @@ fn tools_times_and_methods_are_explained() {
     for (facts, expected) in [
         (tunnel("tool.test"), "`tool.test` is allowed to other tools, not to `cli`"),
         (by("b\u{f6}se", tunnel("tool.test")), "`tool.test` is allowed to other tools, not to this one"),
+        (by("", tunnel("tool.test")), "`tool.test` is allowed to certain tools only"),
         (tunnel("period.test"), "`period.test` is allowed only from 2026-11-20T12:00:10Z on"),
         (later(20, tunnel("period.test")), "`period.test` was allowed only until 2026-11-20T12:00:20Z"),
         (plain("POST", "read.test"), "`read.test` is allowed for GET and HEAD, not for POST"),

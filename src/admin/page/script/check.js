@@ -1,25 +1,26 @@
 // "Would this be allowed?"
 
-async function check(to) {
+async function check(to, tool) {
   const answer = at("answer");
   answer.dataset.decision = "";
   answer.textContent = "Asking…";
   try {
-    const response = await fetch(`./v1/check?to=${encodeURIComponent(to)}`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    const asked = new URLSearchParams(tool ? { to, tool } : { to });
+    const response = await fetch(`./v1/check?${asked}`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
     const text = await response.text();
     if (!response.ok) throw new Error(`That could not be judged: ${inert(text).slice(0, 300)}`);
     const verdict = JSON.parse(text);
     const means = meaning(verdict.reason);
-    const rule = verdict.rule ? ` Rule: ${inert(verdict.rule)}.` : "";
-    const hint = verdict.hint ? ` ${inert(verdict.hint).replace(/\.$/, "")}.` : "";
-    const why = `${inert(verdict.reason)}${means ? `, ${means}` : ""}`;
+    const rule = verdict.rule ? ` Rule: ${verdict.rule}.` : "";
+    const hint = verdict.hint ? ` ${verdict.hint.replace(/\.$/, "")}.` : "";
+    const why = `${verdict.reason}${means ? `, ${means}` : ""}`;
     const words = {
-      allow: `Allowed: ${inert(verdict.destination)}.${rule}`,
-      deny: `Denied: ${inert(verdict.destination)} (${why}).${hint}${rule}`,
-      observe: `Would be denied, observe mode lets it pass: ${inert(verdict.destination)} (${why}).${hint}${rule}`,
+      allow: `Allowed: ${verdict.destination}.${rule}`,
+      deny: `Denied: ${verdict.destination} (${why}).${hint}${rule}`,
+      observe: `Would be denied, observe mode lets it pass: ${verdict.destination} (${why}).${hint}${rule}`,
     };
     answer.dataset.decision = inert(verdict.decision);
-    answer.textContent = words[verdict.decision] ?? inert(text);
+    answer.replaceChildren(...prose(words[verdict.decision] ?? text));
   } catch (error) {
     answer.textContent = error.name === "TimeoutError" || error instanceof TypeError ? "The proxy does not answer." : error.message;
   }

@@ -3,10 +3,12 @@
 const FOLD = 15; // rows; the style hides the others until they are asked for
 const SVG = "http://www.w3.org/2000/svg";
 
-function whyButton(destination) {
+// Asks as the tool that was denied; with several, as the first of them.
+function whyButton(destination, tools) {
   if (destination.startsWith("*.")) return null;
   const why = node("button", "Why?", { type: "button", class: "why", "aria-label": `Why is ${inert(destination)} denied?` });
   why.dataset.to = destination;
+  why.dataset.tool = tools[0] ?? "";
   return why;
 }
 
@@ -43,13 +45,13 @@ function denialRow() {
   ]);
   const update = (row) => {
     put(destination, row.destination, name);
-    put(why, [row.reason, row.destination], () => [reason(row.reason), " ", whyButton(row.destination)]);
+    put(why, [row.reason, row.destination, row.tools ?? []], ([token, to, asking]) => [reason(token), " ", whyButton(to, asking)]);
     put(count, row.count, (times) => [digits(times), bar()]);
     count.querySelector("rect").setAttribute("width", String(Math.floor((row.count * 100) / row.most)));
     put(last, row.last, time);
     put(first, row.first, time);
     put(tools, row.tools ?? [], (named) => name(named.join(", ")));
-    put(rule, row.rule ?? "none", name);
+    put(rule, row.rule ?? "none", narrowName);
     put(mend, [row.allow, row.allowed_now, row.note], () => advice(row));
   };
   return { line, update };
@@ -89,11 +91,11 @@ at("unfold").addEventListener("click", () => {
   look();
 });
 at("denials").addEventListener("click", (event) => {
-  const { to, copy } = event.target.dataset ?? {};
+  const { to, tool, copy } = event.target.dataset ?? {};
   if (copy) copyRule(event.target);
   if (to) {
     at("to").value = to;
-    check(to);
+    check(to, tool);
     at("check").scrollIntoView({ block: "center" });
   }
 });

@@ -17,7 +17,7 @@ function showPolicy(policy) {
   showName("policy-revision", policy.revision);
   show("policy-rules", digits(policy.rules ?? 0));
   show("policy-egress", inert(policy.egress));
-  showName("policy-source", policy.source);
+  showName("policy-source", policy.source, narrowName);
   showName("where", policy.source);
   at("built-in").hidden = policy.source !== "built in";
   const loaded = at("policy-loaded").querySelector("time");

@@ -32,6 +32,14 @@ function name(text) {
   return node("bdi", short, { title: shown });
 }
 
+// A name where there is little room: broken behind a mark, rather than within a word.
+function narrowName(text) {
+  const shown = name(text);
+  const parts = shown.textContent.split(/(?<=[:./@])/u);
+  shown.replaceChildren(...parts.flatMap((part, place) => (place > 0 ? [node("wbr"), part] : [part])));
+  return shown;
+}
+
 function clock(iso) {
   const when = new Date(iso);
   if (Number.isNaN(when.getTime())) return inert(iso);
@@ -78,6 +86,6 @@ function show(id, text) {
   if (target && target.textContent !== text) target.textContent = text;
 }
 
-function showName(id, text) {
-  if (at(id).textContent !== inert(text)) at(id).replaceChildren(name(text));
+function showName(id, text, make = name) {
+  if (at(id).textContent !== inert(text)) at(id).replaceChildren(make(text));
 }

@@ -19,7 +19,7 @@ function tunnelRow() {
     put(opened, age(row.started), (text) => node("time", text, { datetime: inert(row.started), title: inert(row.started) }));
     put(tool, row.tool, name);
     put(client, row.client, name);
-    put(rule, row.rule ?? "none", name);
+    put(rule, row.rule ?? "none", narrowName);
     put(up, amount(row.bytes_up), (text) => text);
     put(down, amount(row.bytes_down), (text) => text);
     put(end, row.id, () => endButton(row));
