@@ -380,6 +380,46 @@ fn a_disk_that_answers_nothing_delays_nothing_and_what_it_lost_is_counted_and_st
 }
 
 #[test]
+fn a_disk_that_becomes_read_only_or_dies_stops_no_request_and_what_it_lost_stands_in_a_gap() {
+    if !systems_can_be_made() {
+        return;
+    }
+    // By their numbers on Linux.
+    for (error, words) in [(30, "Read-only file system"), (5, "Input/output error")] {
+        let origin = Origin::saying("served");
+        let url = format!("http://ok.test:{}/", origin.port());
+        let settings = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"disk/history.db\"");
+        let proxy = settings.obedient_system().start();
+        assert_eq!(proxy.get(&url).text(), "served");
+        proxy.records(1);
+        until("it is in the database", || (rows_of(&proxy.kept("history.db")).len() == 1).then_some(()));
+        let failing = proxy.fail_disk(std::io::Error::from_raw_os_error(error));
+        let mut asked = 1;
+        until("both have failed", || {
+            assert_eq!(proxy.get(&url).text(), "served");
+            asked += 1;
+            let both = ["records cannot be written; requests go on", "the history cannot be written; requests go on"];
+            both.iter().all(|what| said(&proxy, what) == 1).then_some(())
+        });
+        assert!(said(&proxy, words) >= 1, "{:#?}", proxy.output());
+        let sinks = proxy.api("/v1/status")["sinks"].as_array().unwrap().clone();
+        let faults = sinks.iter().filter(|sink| !sink["error"].is_null()).count();
+        assert_eq!(faults, 2, "{sinks:?}");
+        assert_eq!(readiness(&proxy).status(), 200, "records are not required");
+        drop(failing);
+        until("all is accounted for", || {
+            let gaps = lines(&proxy).iter().filter_map(|line| line["dropped"].as_u64()).sum::<u64>();
+            let lost = lost(&proxy, "jsonl");
+            (lost > 0 && proxy.records_now().len() as u64 + lost == asked && gaps == lost).then_some(())
+        });
+        // What waits for the database is kept in memory meanwhile.
+        until("the database has all", || (rows_of(&proxy.kept("history.db")).len() as u64 == asked).then_some(()));
+        assert_eq!(lost(&proxy, "sqlite") + lost(&proxy, "buffer"), 0);
+        assert_eq!(verify(&proxy.kept("history.db")).code, Some(0));
+    }
+}
+
+#[test]
 fn while_records_are_required_and_the_disk_answers_nothing_requests_are_refused_and_it_ends_when_told_to() {
     if !systems_can_be_made() {
         return;

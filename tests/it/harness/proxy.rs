@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::command::{Finished, clean, finish, program, shell, unshared, wait};
-use super::system::{self, Hold};
+use super::system::{self, Failing, Hold};
 use super::{Answer, Answers, Conn, Metrics, NameServer, PATIENCE, Port, Settings, until};
 
 /// The admin token of every proxy here.
@@ -110,6 +110,11 @@ impl Proxy {
     /// From now on, what it writes to its disk waits, until the value is dropped.
     pub fn hold_disk(&self) -> Hold {
         Hold::begin(self.dir.path())
+    }
+
+    /// From now on, what it writes to its disk fails with this error of the system, until the value is dropped.
+    pub fn fail_disk(&self, error: std::io::Error) -> Failing {
+        Failing::begin(self.dir.path(), error)
     }
 
     /// From now on, its clock is so many seconds from the true time.

@@ -115,7 +115,7 @@ impl Settings {
     }
 
     /// With a disk, which is the folder `disk/`, and a clock that do as the test says: [`Proxy::hold_disk`],
-    /// [`Proxy::step_clock`]. See [`systems_can_be_made`](super::systems_can_be_made).
+    /// [`Proxy::fail_disk`], [`Proxy::step_clock`]. See [`systems_can_be_made`](super::systems_can_be_made).
     pub fn obedient_system(mut self) -> Self {
         self.obedient = true;
         self

@@ -1,12 +1,13 @@
 /* Stands between the program and the system, so that a test decides when a disk answers and what the clock says.
  *
  * HELD_FILES  what is written to files of this folder waits while
- * HELD_BY     this file is locked by somebody else;
+ * HELD_BY     this file is locked by somebody else, and then fails with the number that it holds, if it holds one;
  * CLOCK_STEP  this file's eight bytes, a signed number of seconds, are added to the time of day.
  *
  * Loaded by LD_PRELOAD into a program that calls the C library, as Rust's standard library and SQLite do. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
@@ -41,34 +42,39 @@ static int is_held(int file) {
     return length > (ssize_t)wanted && !memcmp(path, folder, wanted) && path[wanted] == '/';
 }
 
-/* Returns once nobody holds the disk up. */
-static void wait_for_the_disk(int file) {
-    if (!is_held(file)) return;
+/* Returns once nobody holds the disk up. Whether it fails, with errno set. */
+static int fails(int file) {
+    char number[8] = "";
+    if (!is_held(file)) return 0;
     int by = open(getenv("HELD_BY"), O_RDONLY | O_CLOEXEC);
-    if (by < 0) return;
+    if (by < 0) return 0;
     while (flock(by, LOCK_SH)) {}
+    ssize_t length = read(by, number, sizeof number - 1);
     close(by);
+    int error = length > 0 ? atoi(number) : 0;
+    if (error) errno = error;
+    return error != 0;
 }
 
 ssize_t write(int file, const void *bytes, size_t length) {
-    wait_for_the_disk(file);
+    if (fails(file)) return -1;
     return syscall(SYS_write, file, bytes, length);
 }
 
 ssize_t pwrite64(int file, const void *bytes, size_t length, off64_t at) {
-    wait_for_the_disk(file);
+    if (fails(file)) return -1;
     return syscall(SYS_pwrite64, file, bytes, length, at);
 }
 
 ssize_t pwrite(int file, const void *bytes, size_t length, off_t at) { return pwrite64(file, bytes, length, at); }
 
 int fdatasync(int file) {
-    wait_for_the_disk(file);
+    if (fails(file)) return -1;
     return syscall(SYS_fdatasync, file);
 }
 
 int fsync(int file) {
-    wait_for_the_disk(file);
+    if (fails(file)) return -1;
     return syscall(SYS_fsync, file);
 }
 

@@ -66,6 +66,24 @@ impl Hold {
     }
 }
 
+/// A disk that fails, until this is dropped.
+#[derive(Debug)]
+pub struct Failing(std::path::PathBuf);
+
+impl Failing {
+    pub(super) fn begin(dir: &Path, error: std::io::Error) -> Self {
+        let path = dir.join(HELD_BY);
+        fs::write(&path, error.raw_os_error().unwrap().to_string()).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        fs::write(&self.0, "").unwrap();
+    }
+}
+
 /// Adds so many seconds to the time of day.
 pub(super) fn step_clock(dir: &Path, seconds: i64) {
     // In place: the program has the file mapped.
