@@ -3,8 +3,9 @@
 use super::entry::{Kind, Record};
 use crate::sync::bound;
 
-/// Records that wait for the writer, per worker (some 6 MiB). It fetches them twenty times a second and early when half
-/// of these are there, so only a writer that is held up for long (a disk that hangs) makes it overflow.
+/// Records that wait for the writer, per worker (some 6 MiB). It fetches them twenty times a second, oftener when they
+/// come faster, and early when half of these are there, so only a writer that is held up for long (a disk that hangs)
+/// makes it overflow.
 pub const MAX_BUFFERED: usize = bound(16_384, 2);
 /// Bytes of text in them: sixteen thousand of the longest paths would be six times this.
 const MAX_TEXT: usize = 8 * 1024 * 1024;
@@ -16,15 +17,6 @@ pub(super) struct Buffer {
     records: Vec<Box<Record>>,
     text: usize,
     dropped: u64,
-}
-
-/// What the writer fetches.
-#[derive(Debug)]
-pub(super) struct Fetched {
-    #[expect(clippy::vec_box, reason = "they come in boxes and go on in them")]
-    pub(super) records: Vec<Box<Record>>,
-    /// Requests whose record did not fit.
-    pub(super) dropped: u64,
 }
 
 /// What became of a record that was handed in.
@@ -57,9 +49,12 @@ impl Buffer {
         }
     }
 
-    pub(super) fn fetch(&mut self) -> Fetched {
-        let Self { records, dropped, .. } = std::mem::take(self);
-        Fetched { records, dropped }
+    /// Hands everything over, for an empty `room` that takes its place. Returns how many requests' records did not fit.
+    #[expect(clippy::vec_box, reason = "they come in boxes and go on in them")]
+    pub(super) fn fetch(&mut self, room: &mut Vec<Box<Record>>) -> u64 {
+        std::mem::swap(&mut self.records, room);
+        self.text = 0;
+        std::mem::take(&mut self.dropped)
     }
 
     fn is_half_full(&self) -> bool {

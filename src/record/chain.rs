@@ -105,6 +105,10 @@ impl LineHash {
         Some(Self { key, half })
     }
 
+    pub(super) fn half(self) -> [u8; 16] {
+        self.half
+    }
+
     /// Which key it was made with.
     pub(super) fn key(self) -> Option<KeyId> {
         self.key

@@ -248,6 +248,14 @@ impl RequestId {
         Self { instance, number }
     }
 
+    pub(super) fn instance(self) -> [u8; 4] {
+        self.instance
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.number
+    }
+
     /// The id that is written so; none for what is no id.
     pub fn parse(text: &str) -> Option<Self> {
         let (instance, number) = text.split_once('-')?;

@@ -16,6 +16,7 @@ use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
 
 use super::chain::LineHash;
+use super::encode::Clock;
 use super::entry::{Kind, Record};
 use super::redact::ClientHash;
 use crate::facts::{Destination, Host};
@@ -97,14 +98,13 @@ impl RecordLine {
     /// The line as JSON, without a line feed. The same bytes as in the file.
     pub fn to_json(&self) -> String {
         let mut text = Vec::new();
-        self.write_json(&mut text);
+        self.write_json(&mut Clock::default(), &mut text);
         String::from_utf8(text).unwrap_or_default()
     }
 
     /// Appends the line, without a line feed.
-    pub(super) fn write_json(&self, to: &mut Vec<u8>) {
-        let written = serde_json::to_writer(to, self);
-        debug_assert!(written.is_ok(), "a Vec takes all, and no column fails");
+    pub(super) fn write_json(&self, clock: &mut Clock, to: &mut Vec<u8>) {
+        self.columns(self.prev).write(clock, to);
     }
 
     /// The columns, with another `prev` than the line's own: each sink has a chain of its own.
@@ -162,12 +162,6 @@ pub(super) struct Columns<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dropped: Option<u64>,
     pub(super) prev: Shown<LineHash>,
-}
-
-impl Serialize for RecordLine {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.columns(self.prev).serialize(serializer)
-    }
 }
 
 impl<'a> Columns<'a> {

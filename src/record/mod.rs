@@ -32,6 +32,7 @@ mod buffer;
 mod chain;
 mod counts;
 mod destinations;
+mod encode;
 mod entry;
 mod health;
 mod histogram;

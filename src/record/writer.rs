@@ -1,7 +1,7 @@
 //! The writer: one thread that gives lines their place and feeds the sinks.
 //!
 //! It sleeps while nobody hands anything in. The first record after a pause is fetched at once; under load there are
-//! [`PAUSE`]s between batches, so that its cost is per batch and not per record.
+//! pauses between batches, so that waking it costs per batch and not per record ([`Pace`]).
 
 use std::collections::HashSet;
 use std::io;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::broadcast;
 
 use super::chain::{Chain, Hourly, LineHash};
+use super::encode::Clock;
 use super::entry::{Kind, Record};
 use super::health::Want;
 use super::history::{History, Opened, Sqlite};
@@ -23,9 +24,15 @@ use super::{lock, lost};
 use crate::sync;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Between two batches under load. People do not see it; a worker fills a tenth of its buffer at 30,000 requests a
-/// second.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause between two batches under load. People do not see it.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// The shortest. Waking costs some ten microseconds.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+/// What a batch should hold: a third of a millisecond's work, since the writer shares the processor with workers, and
+/// every request that waits for a worker which waits for the writer is late by that. They are also still in the cache.
+const BATCH: u32 = 256;
+/// Room for records that is kept from batch to batch.
+const ROOM: usize = 4 * BATCH as usize;
 
 /// Between two looks at how old the file is, which is rotated after days.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -39,10 +46,24 @@ impl Drop for Farewell {
     }
 }
 
+/// How long the pauses are: as long as [`BATCH`] records take to come, by the batch before.
+#[derive(Debug)]
+struct Pace(Duration);
+
+impl Pace {
+    /// The pause behind a batch of so many.
+    fn after(&mut self, records: usize) -> Duration {
+        let records = u32::try_from(records).unwrap_or(u32::MAX).max(1);
+        self.0 = (self.0 * BATCH / records).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        self.0
+    }
+}
+
 /// Ids of lost tunnels that the log names; the gap has their number.
 const MAX_NAMED: usize = 10;
 
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "records come in boxes and go on in them")]
 pub(super) struct Writer {
     shared: Arc<Shared>,
     follow: broadcast::Sender<Arc<RecordLine>>,
@@ -62,6 +83,10 @@ pub(super) struct Writer {
     redaction: Option<Arc<Redaction>>,
     /// Reused for each line's JSON.
     json: Vec<u8>,
+    clock: Clock,
+    /// Reused for each batch; empty in between. `room` is what a worker's buffer gets for the one that is fetched.
+    records: Vec<Box<Record>>,
+    room: Vec<Box<Record>>,
 }
 
 impl Writer {
@@ -89,6 +114,9 @@ impl Writer {
             terminal,
             redaction,
             json: Vec::new(),
+            clock: Clock::default(),
+            records: Vec::new(),
+            room: Vec::new(),
         };
         let history = sqlite
             .map(|sqlite| Opened::open(sqlite, writer.chain.clone(), writer.shared.health.consequence()))
@@ -135,7 +163,7 @@ impl Writer {
         let gap = Gap { at: SystemTime::now(), dropped: self.seq - last, cause: GapCause::Restart };
         let line = RecordLine { seq: self.seq, prev: self.prev, body: Body::Gap(gap), client: None };
         self.json.clear();
-        line.write_json(&mut self.json);
+        line.write_json(&mut self.clock, &mut self.json);
         let hash = self.chain.hash(&self.json);
         if let Some(jsonl) = &mut self.jsonl {
             jsonl.append(&self.json, self.seq, hash, false);
@@ -145,6 +173,7 @@ impl Writer {
 
     pub(super) fn run(mut self) {
         let farewell = Farewell(Arc::clone(&self.shared));
+        let mut pace = Pace(LONGEST_PAUSE);
         let mut paused_until = sync::now();
         if self.torn_off > 0 {
             self.gap(self.torn_off, GapCause::Restart);
@@ -154,7 +183,7 @@ impl Writer {
         self.tell_head(false);
         loop {
             let task = farewell.0.signal.wait(paused_until, self.due_at());
-            self.batch(task.flush.is_some() || task.stop);
+            let records = self.batch(task.flush.is_some() || task.stop);
             self.tell_head(task.stop);
             if let Some(asked) = task.catch_up {
                 farewell.0.signal.catch_up_done(asked);
@@ -165,7 +194,7 @@ impl Writer {
             if task.stop {
                 break;
             }
-            paused_until = sync::now() + PAUSE;
+            paused_until = sync::now() + pace.after(records);
         }
         // Before those who wait for the end are told: the file is closed, and another process may have it.
         drop(self);
@@ -193,17 +222,19 @@ impl Writer {
     }
 
     /// Everything that was handed in goes to every sink. `whole`: to the disk too, and a failed file is tried again.
-    fn batch(&mut self, whole: bool) {
+    /// Returns how many records that was.
+    fn batch(&mut self, whole: bool) -> usize {
         let now = Instant::now();
         let shared = Arc::clone(&self.shared);
-        let mut records = Vec::new();
+        let mut records = std::mem::take(&mut self.records);
         let mut dropped = 0;
         for shard in &shared.shards {
             shared.merge(shard);
-            let fetched = lock(&shard.buffer).fetch();
-            dropped += fetched.dropped;
-            if records.is_empty() { records = fetched.records } else { records.extend(fetched.records) }
+            dropped += lock(&shard.buffer).fetch(&mut self.room);
+            records.append(&mut self.room);
+            self.room.shrink_to(ROOM);
         }
+        let count = records.len();
         shared.health.set(Want::Buffer, false);
         // Workers' buffers are in order by themselves; among workers the end of a request is what people go by.
         records.sort_by_key(|record| record.ended());
@@ -215,9 +246,11 @@ impl Writer {
             self.gap(0, GapCause::Restart);
         }
         self.tally(&records, dropped);
-        for record in records {
+        for record in records.drain(..) {
             self.line(Body::Record(record), now);
         }
+        records.shrink_to(ROOM);
+        self.records = records;
         if dropped > 0 {
             self.gap(dropped, GapCause::BufferFull);
         }
@@ -241,6 +274,7 @@ impl Writer {
             terminal.close_window(now);
             add(&shared.sinks.terminal, terminal.write_out());
         }
+        count
     }
 
     /// Counts what is in the batch: by time, and as taken.
@@ -285,7 +319,7 @@ impl Writer {
         let line = RecordLine { seq: self.seq, prev: self.prev, body, client };
         if self.jsonl.is_some() || self.terminal.as_ref().is_some_and(TerminalSink::wants_json) {
             self.json.clear();
-            line.write_json(&mut self.json);
+            line.write_json(&mut self.clock, &mut self.json);
         }
         if let Some(jsonl) = &mut self.jsonl {
             let hash = self.chain.hash(&self.json);
@@ -322,7 +356,7 @@ impl Writer {
         let gap = Gap { at: SystemTime::now(), dropped, cause: GapCause::WriteFailed };
         let line = RecordLine { seq: self.seq + 1, prev, body: Body::Gap(gap), client: None };
         self.json.clear();
-        line.write_json(&mut self.json);
+        line.write_json(&mut self.clock, &mut self.json);
         let hash = self.chain.hash(&self.json);
         if jsonl.write_gap(&self.json, self.seq + 1, hash) {
             self.seq += 1;

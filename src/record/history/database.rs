@@ -15,6 +15,7 @@ use super::schema::{self, APPLICATION, COLUMNS, VERSION};
 use super::sums::{self, Tally};
 use super::{Sqlite, Tail};
 use crate::record::chain::Chain;
+use crate::record::encode::Clock;
 use crate::record::entry::Kind;
 use crate::record::line::{Body, Columns, Gap, GapCause, RecordLine};
 
@@ -145,11 +146,11 @@ impl Database {
         let chain = &self.chain;
         let mut statement = transaction.prepare_cached(schema::INSERT)?;
         let (mut tally, mut json, mut texts) = (Tally::default(), Vec::new(), String::new());
+        let mut clock = Clock::default();
         let mut add = |columns: &Columns<'_>, last: &mut Tail| -> rusqlite::Result<()> {
             schema::insert(&mut statement, columns, &mut texts)?;
             json.clear();
-            let written = serde_json::to_writer(&mut json, columns);
-            debug_assert!(written.is_ok(), "a Vec takes all, and no column fails");
+            columns.write(&mut clock, &mut json);
             *last = Tail { seq: columns.seq, hash: Some(chain.hash(&json)) };
             Ok(())
         };
