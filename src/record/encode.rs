@@ -320,7 +320,7 @@ mod tests {
             for record in records {
                 let client = redaction.hidden(record.client).filter(|_| hidden);
                 let prev = [None, Some(LineHash::of(b"x")), Some(keyed(key).hash(b"x"))][prev];
-                let line = RecordLine { seq, prev, body: Body::Record(Box::new(record)), client };
+                let line = RecordLine { seq, prev, body: Body::Record(record), client };
                 prop_assert_eq!(written(&line, &mut clock), by_serde(&line));
             }
         }

@@ -32,8 +32,9 @@ pub struct RecordLine {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every line is a record, and gaps are few")]
 pub(super) enum Body {
-    Record(Box<Record>),
+    Record(Record),
     Gap(Gap),
 }
 
@@ -297,7 +298,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::record) fn line(seq: u64, record: Record) -> RecordLine {
-        RecordLine { seq, prev: None, body: Body::Record(Box::new(record)), client: None }
+        RecordLine { seq, prev: None, body: Body::Record(record), client: None }
     }
 
     #[test]

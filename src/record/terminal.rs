@@ -37,6 +37,8 @@ const MAX_OPEN: usize = 10_000;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// What a pipe that is ready takes without blocking (`PIPE_BUF`).
 const CHUNK: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
+/// Room that is kept from batch to batch; more is for a burst.
+const ROOM: usize = 256 * 1024;
 /// What a file takes at once: it never makes a writer wait for a reader.
 const FILE_CHUNK: usize = 64 * 1024;
 
@@ -222,7 +224,7 @@ impl TerminalSink {
         let rest = pending.get(written..).unwrap_or_default();
         let lines = memchr::memchr_iter(b'\n', rest).count() as u64;
         pending.clear();
-        pending.shrink_to(64 * 1024);
+        pending.shrink_to(ROOM);
         self.pending = pending;
         lines.min(records)
     }

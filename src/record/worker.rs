@@ -78,9 +78,8 @@ impl WorkerRecorder {
 
     /// Hands in a record: exactly one `end` per request, at its end. If the buffer is full it is dropped, which is
     /// counted and recorded as a `gap`.
-    pub fn emit(&self, record: impl Into<Box<Record>>) {
+    pub fn emit(&self, mut record: Record) {
         let Some(shard) = self.shard() else { return };
-        let mut record = record.into();
         record.bound();
         let is_end = record.kind == Kind::End;
         if is_end {

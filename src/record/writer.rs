@@ -63,7 +63,6 @@ impl Pace {
 const MAX_NAMED: usize = 10;
 
 #[derive(Debug)]
-#[expect(clippy::vec_box, reason = "records come in boxes and go on in them")]
 pub(super) struct Writer {
     shared: Arc<Shared>,
     follow: broadcast::Sender<Arc<RecordLine>>,
@@ -85,8 +84,8 @@ pub(super) struct Writer {
     json: Vec<u8>,
     clock: Clock,
     /// Reused for each batch; empty in between. `room` is what a worker's buffer gets for the one that is fetched.
-    records: Vec<Box<Record>>,
-    room: Vec<Box<Record>>,
+    records: Vec<Record>,
+    room: Vec<Record>,
 }
 
 impl Writer {
@@ -278,7 +277,7 @@ impl Writer {
     }
 
     /// Counts what is in the batch: by time, and as taken.
-    fn tally(&self, records: &[Box<Record>], dropped: u64) {
+    fn tally(&self, records: &[Record], dropped: u64) {
         let ends = || records.iter().filter(|record| record.kind == Kind::End);
         let mut series = lock(&self.shared.series);
         ends().for_each(|record| series.count(&record.verdict, record.ended()));

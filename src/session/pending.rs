@@ -252,7 +252,7 @@ impl Pending {
         self.count();
         if let Some(mut record) = self.record.take() {
             record.duration = self.began.elapsed();
-            self.worker.emit(record);
+            self.worker.emit(*record);
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.bench_function("line as JSON", |bencher| bencher.iter(|| line.to_json()));
     // The writer thread works at the same time: what is full is dropped, as it would be in a proxy.
     group.bench_function("hand in", |bencher| {
-        bencher.iter_batched(|| Box::new(record()), |record| worker.emit(record), BatchSize::SmallInput);
+        bencher.iter_batched(record, |record| worker.emit(record), BatchSize::SmallInput);
     });
     group.finish();
     recorder.shutdown();

@@ -414,7 +414,7 @@ fn chained(dir: &Path, chains: &[Chain], by: [usize; 5]) -> std::path::PathBuf {
     for (line, by) in by.into_iter().enumerate() {
         let seq = line as u64 + 1;
         let prev = lines.last().map(|before| chains[by].hash(before.as_bytes()));
-        let body = crate::record::line::Body::Record(Box::new(denied(seq, &format!("h{seq}.test:443"))));
+        let body = crate::record::line::Body::Record(denied(seq, &format!("h{seq}.test:443")));
         lines.push(crate::record::RecordLine { seq, prev, body, client: None }.to_json());
     }
     let path = dir.join("records.jsonl");
