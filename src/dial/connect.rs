@@ -88,7 +88,7 @@ pub async fn connect(addresses: &VettedAddrs, timeout: Duration) -> Result<Diall
 pub(super) async fn connect_any(addrs: &[SocketAddr], timeout: Duration) -> Result<Dialled, DialError> {
     let connected = match addrs {
         [address] => time::timeout(timeout, attempt(*address)).await,
-        _ => time::timeout(timeout, race(&interleaved(addrs), attempt)).await,
+        _ => time::timeout(timeout, Box::pin(race(&interleaved(addrs), attempt))).await,
     };
     connected.unwrap_or(Err(DialError::Timeout))
 }

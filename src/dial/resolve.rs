@@ -136,8 +136,10 @@ impl Resolver {
         }
         let answer = match self.shared.hosts.get(name) {
             Some(fixed) => fixed.clone(),
+            // In a box, as all that is rare on the way to a connection: whoever waits has room for the usual way alone.
             None => {
-                time::timeout(self.shared.timeout, self.look_up(name)).await.unwrap_or(Err(ResolveError::Timeout))?
+                let looked_up = time::timeout(self.shared.timeout, Box::pin(self.look_up(name))).await;
+                looked_up.unwrap_or(Err(ResolveError::Timeout))?
             }
         };
         if answer.is_empty() { Err(ResolveError::NoAddresses) } else { Ok(answer) }

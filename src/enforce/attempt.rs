@@ -1,6 +1,7 @@
 //! One request on its way to a way out.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::{Enforcer, Parent};
@@ -28,7 +29,7 @@ pub struct Asked {
     /// The method; none inside a tunnel.
     pub method: Option<Method>,
     /// The path without its query; none inside a tunnel.
-    pub path: Option<Box<str>>,
+    pub path: Option<Arc<str>>,
     /// Whether its `Via` names this proxy.
     pub passed_through_us: bool,
 }
@@ -70,7 +71,8 @@ impl Attempt {
             self.pending.connected(reused.address, None);
             return Ok(Session::dialled(self.pending, permit, facts, reused));
         }
-        self.enforcer.dial(self.pending, permit, facts).await
+        // In a box: requests that reuse a connection need no room for this.
+        Box::pin(self.enforcer.dial(self.pending, permit, facts)).await
     }
 
     /// Ends a request that cannot even be judged: malformed, timed out, busy. These have records too.
@@ -172,7 +174,7 @@ impl Enforcer {
         let limit = self.shared.limits.connect;
         match permit.route(resolved, &self.shared.own.load(), scope) {
             Ok(Route::Direct(addresses)) => Ok(dial::connect(&addresses, limit).await?),
-            Ok(Route::Parent(leave)) => self.reach_by_parent(permit, leave, self.peer(facts)).await,
+            Ok(Route::Parent(leave)) => Box::pin(self.reach_by_parent(permit, leave, self.peer(facts))).await,
             Err(NoRoute::Denied(denial)) => Err(denial.into()),
             Err(NoRoute::Unresolved(error)) => Err((*error).into()),
         }

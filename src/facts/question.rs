@@ -1,5 +1,7 @@
 //! What a person types to ask about a destination: a URL, or `host:port`.
 
+use std::sync::Arc;
+
 use super::{Destination, HostError, Method, Port, Protocol};
 
 /// A destination as a person names it, with what the way of naming it says about the request.
@@ -12,7 +14,7 @@ pub struct Question {
     /// `GET` for `http://`, none for a tunnel.
     pub method: Option<Method>,
     /// The path of an `http://` URL without its query.
-    pub path: Option<Box<str>>,
+    pub path: Option<Arc<str>>,
 }
 
 /// Why a text names no destination.

@@ -21,7 +21,7 @@ pub struct RequestFacts {
     /// The method; none inside an opaque tunnel, where nobody can see it.
     pub method: Option<Method>,
     /// The path without its query; none inside an opaque tunnel. Kept for the record.
-    pub path: Option<Box<str>>,
+    pub path: Option<Arc<str>>,
     /// Whether the request has already passed through this very proxy (its `Via` says so).
     pub passed_through_us: bool,
     /// When it is judged.

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,8 @@ pub(super) async fn run(
     let mut origin = Wire::new(origin);
     let mut upload = Upload::new(plan, peer);
     let mut download = Download::new(plan, peer, limits.head);
-    let mut patience = Patience::new(limits);
+    let look = pin!(tokio::time::sleep(Patience::first_look(limits)));
+    let mut patience = Patience::new(limits, look);
     let result = poll_fn(|context| {
         let before = (upload.pump.moved, download.pump.moved, download.received);
         // The upload goes first, so that a request is on its way before its answer is looked for.
@@ -118,11 +119,11 @@ pub(super) async fn run(
 
 /// The limits on silence, on a head that drips in, and on a permission that is taken away, with one timer that is only
 /// touched when it fires. Most exchanges are over before.
-struct Patience {
+struct Patience<'a> {
     silence: Duration,
     head: Duration,
     last: Instant,
-    timer: Pin<Box<Sleep>>,
+    timer: Pin<&'a mut Sleep>,
 }
 
 /// Why an exchange may not go on.
@@ -131,11 +132,14 @@ enum Over {
     Revoked,
 }
 
-impl Patience {
-    fn new(limits: &GateLimits) -> Self {
-        let (silence, head) = (limits.body_timeout, limits.head_timeout);
-        let look = silence.min(head).min(REVOKED_WITHIN);
-        Self { silence, head, last: Instant::now(), timer: Box::pin(tokio::time::sleep(look)) }
+impl<'a> Patience<'a> {
+    /// How long its timer sleeps first.
+    fn first_look(limits: &GateLimits) -> Duration {
+        limits.body_timeout.min(limits.head_timeout).min(REVOKED_WITHIN)
+    }
+
+    fn new(limits: &GateLimits, timer: Pin<&'a mut Sleep>) -> Self {
+        Self { silence: limits.body_timeout, head: limits.head_timeout, last: Instant::now(), timer }
     }
 
     /// `head_began`: since when a head of the origin is incomplete, if one is. Its bytes are progress, but they must not
@@ -428,7 +432,7 @@ impl<'a> Download<'a> {
     fn head(&mut self, origin: &mut Wire<&mut TcpStream>, length: usize) -> Result<(), Failed> {
         let nonsense = Failed::OriginNonsense { answered: false };
         let bytes = origin.ahead().get(..length).unwrap_or_default();
-        let Ok(Some((head, _))) = head::read_response(bytes, self.plan.method.as_str(), &self.limits) else {
+        let Ok(head) = head::read_scanned_response(bytes, self.plan.method.as_str(), &self.limits) else {
             return Err(nonsense);
         };
         // A challenge to a proxy is for us, not for our client (RFC 9110 §15.5.8), and we have no other answer to it than

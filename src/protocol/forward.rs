@@ -145,18 +145,19 @@ pub(super) async fn serve(
     if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
         // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
         // request is safe: once more, over a connection of its own, by the same permit.
-        session = match door.enforcer.redial(session).await.and_then(|session| session.clear(FirstBytes::Request)) {
+        let redialled = Box::pin(door.enforcer.redial(session)).await;
+        session = match redialled.and_then(|session| session.clear(FirstBytes::Request)) {
             Ok(session) => session,
             Err(refused) => {
                 answer::refuse(&mut client, &refused, &Manner { keep_alive: false, ..plan.manner() }).await;
                 return Next::Close(client);
             }
         };
-        result = exchange::run(door, &mut client, &mut session, &plan).await;
+        result = Box::pin(exchange::run(door, &mut client, &mut session, &plan)).await;
     }
     match result {
         Ok(ended) => finish(door, client, session, ended, plan.destination, idle),
-        Err(failed) => fail(door, client, session, failed, &plan).await,
+        Err(failed) => Box::pin(fail(door, client, session, failed, &plan)).await,
     }
 }
 

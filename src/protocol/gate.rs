@@ -9,6 +9,7 @@
 //!
 //! Deliberately not here: HTTP/2 (plain ports would accept it past the gate).
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
             };
         }
         let next = match whole_head(&door, &mut wire).await {
-            Ok(length) => Box::pin(request(&door, wire, &mut idle, attempt, length)).await,
+            Ok(length) => request(&door, wire, &mut idle, attempt, length).await,
             Err(why) => Box::pin(no_head(wire, attempt, why)).await,
         };
         wire = match next {
@@ -112,7 +113,7 @@ async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize,
     if !door.speaks.http {
         return Err(NoHead::NotSpoken);
     }
-    let deadline = (Instant::now() + door.limits.head_timeout).into();
+    let mut deadline = None;
     let mut scan = HeadScan::request();
     loop {
         match scan.find_end(wire.ahead(), &door.limits.head) {
@@ -120,6 +121,8 @@ async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize,
             Ok(None) => {}
             Err(error) => return Err(NoHead::Bad(error)),
         }
+        // Most heads come whole, and nobody looks at the clock for them.
+        let deadline = *deadline.get_or_insert_with(|| (Instant::now() + door.limits.head_timeout).into());
         match timeout_at(deadline, wire.fill()).await {
             Err(_) => return Err(NoHead::Late),
             Ok(Ok(0) | Err(_)) => return Err(NoHead::Ended),
@@ -128,22 +131,23 @@ async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize,
     }
 }
 
-/// One whole head: hand it to whoever serves its kind.
-async fn request(
-    door: &Rc<Door>,
+/// A request under way.
+type Serving<'a> = Pin<Box<dyn Future<Output = Next> + 'a>>;
+
+/// One whole head: hand it to whoever serves its kind. Each has a box of its own size.
+fn request<'a>(
+    door: &'a Rc<Door>,
     mut wire: Wire<ClientStream>,
-    idle: &mut Option<Idle>,
+    idle: &'a mut Option<Idle>,
     mut attempt: Attempt,
     length: usize,
-) -> Next {
-    let parsed = wire.ahead().get(..length).map(|bytes| head::read_request(bytes, &door.limits.head));
-    let head = match parsed {
-        Some(Ok(Some((head, _)))) => head,
-        Some(Err(error)) => return no_head(wire, attempt, NoHead::Bad(error)).await,
-        // Not reached: the scan has found the head's end.
-        Some(Ok(None)) | None => return no_head(wire, attempt, NoHead::Ended).await,
+) -> Serving<'a> {
+    let bytes = wire.ahead().get(..length).unwrap_or_default();
+    let head = match head::read_scanned_request(bytes, &door.limits.head) {
+        Ok(head) => head,
+        Err(error) => return Box::pin(no_head(wire, attempt, NoHead::Bad(error))),
     };
-    let form = Form::of(head.field("accept"));
+    let form = Form::of(head.accept);
     let passed_through_us = head::names_instance(&head, door.enforcer.via());
     match &head.target {
         Target::Authority(destination) => {
@@ -151,19 +155,19 @@ async fn request(
             let destination = destination.clone();
             wire.consume(length);
             drop(idle.take());
-            connect::serve(door, wire, attempt, destination, passed_through_us, form).await
+            Box::pin(connect::serve(door, wire, attempt, destination, passed_through_us, form))
         }
         Target::Absolute { destination, .. }
             if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
         {
             let plan = forward::Plan::of(&head, passed_through_us, door, form);
             wire.consume(length);
-            forward::serve(door, wire, idle, attempt, plan).await
+            Box::pin(forward::serve(door, wire, idle, attempt, plan))
         }
         Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
             let asked = own::Asked::of(&head, form);
             wire.consume(length);
-            own::serve(door, wire, attempt, &asked).await
+            Box::pin(async move { own::serve(door, wire, attempt, &asked).await })
         }
     }
 }

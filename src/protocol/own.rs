@@ -162,7 +162,7 @@ async fn denials(door: &Door, attempt: &Attempt) -> String {
                 "time": time.to_string(),
                 "destination": record.destination.as_ref().map(ToString::to_string),
                 "reason": record.verdict.reason(),
-                "hint": record.hint,
+                "hint": record.hint.as_deref(),
                 "request_id": record.id.to_string(),
             })
         })

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::facts::{Destination, Method, Protocol, Tool};
@@ -38,7 +39,7 @@ pub struct Record {
     /// What was asked for, where that was understood.
     pub destination: Option<Destination>,
     /// The path without its query, where it can be seen.
-    pub path: Option<Box<str>>,
+    pub path: Option<Arc<str>>,
     /// What was decided.
     pub verdict: Verdict,
     /// The rule that decided, or was missed most narrowly, and the policy's revision.
@@ -46,7 +47,7 @@ pub struct Record {
     /// The address that was dialled.
     pub address: Option<SocketAddr>,
     /// The server name of the ClientHello.
-    pub sni: Option<Box<str>>,
+    pub sni: Option<Arc<str>>,
     /// How it ended.
     pub outcome: Outcome,
     /// The status that the client saw; 0 for none.
@@ -62,7 +63,7 @@ pub struct Record {
     /// From the first byte to the end.
     pub duration: Duration,
     /// The hint of a denial, for the client's own page; in no line.
-    pub hint: Option<Box<str>>,
+    pub hint: Option<Arc<str>>,
 }
 
 impl Record {
@@ -90,7 +91,7 @@ impl Record {
 
     /// Bytes of text from the network, which are what makes one record heavier than another.
     pub(super) fn text_len(&self) -> usize {
-        let len = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let len = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
         let host = self.destination.as_ref().and_then(|to| to.host().as_name()).map_or(0, |name| name.as_str().len());
         let method = self.method.as_ref().map_or(0, |method| method.as_str().len());
         len(&self.path) + len(&self.sni) + len(&self.hint) + host + method
@@ -103,9 +104,9 @@ impl Record {
 }
 
 /// Cuts text in place, if it is longer than `max` bytes.
-fn cut(text: &mut Option<Box<str>>, max: usize) {
+fn cut(text: &mut Option<Arc<str>>, max: usize) {
     if let Some(long) = text.as_ref().filter(|text| text.len() > max) {
-        *text = Some(shortened(long, max).into_boxed_str());
+        *text = Some(shortened(long, max).into());
     }
 }
 

@@ -4,6 +4,8 @@ use super::HeadError;
 
 /// No head has more fields than this, whatever a limit says: the tokenizer's room is on the stack.
 pub(super) const MAX_FIELDS: usize = 128;
+/// Room for as many as nearly every head has. The whole room is four kilobytes, which are written before they are used.
+const USUAL_FIELDS: usize = 24;
 
 /// A field as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +25,17 @@ impl<'b> FieldBlock<'b> {
     /// Judges field lines that end with the empty line. The caller has seen to it that every CR and LF is a CRLF
     /// ([`super::HeadScan`] or the trailer reader), since httparse takes a bare LF for a line end.
     pub(super) fn parse(lines: &'b [u8], max_fields: usize) -> Result<Self, HeadError> {
-        let mut room = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let room = room.get_mut(..max_fields.min(MAX_FIELDS)).unwrap_or_default();
-        match httparse::parse_headers(lines, room) {
+        match Self::parse_into(&mut [httparse::EMPTY_HEADER; USUAL_FIELDS], lines, max_fields) {
+            Err(HeadError::TooManyFields) if max_fields > USUAL_FIELDS => {
+                Self::parse_into(&mut [httparse::EMPTY_HEADER; MAX_FIELDS], lines, max_fields)
+            }
+            parsed => parsed,
+        }
+    }
+
+    fn parse_into(room: &mut [httparse::Header<'b>], lines: &'b [u8], max_fields: usize) -> Result<Self, HeadError> {
+        let most = max_fields.min(room.len());
+        match httparse::parse_headers(lines, room.get_mut(..most).unwrap_or_default()) {
             Ok(httparse::Status::Complete((length, _))) if length == lines.len() => {
                 Ok(Self(lines.strip_suffix(b"\r\n").unwrap_or_default()))
             }

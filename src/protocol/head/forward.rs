@@ -8,7 +8,7 @@ use super::fields::{Field, FieldBlock};
 use super::framing::{BodyFraming, ResponseFraming};
 use super::hop::{Role, Upgrade, is_nominated};
 use super::{RequestHead, ResponseHead, Target, Version};
-use crate::facts::{Destination, Port};
+use crate::facts::{Destination, Host, Port};
 
 /// What the hop to the origin is to be like.
 #[derive(Clone, Copy, Debug)]
@@ -103,12 +103,13 @@ fn write_fields(head: &RequestHead<'_>, hop: &OriginHop<'_>, out: &mut Vec<u8>) 
 ///
 /// Every word counts, in comments too: a malformed field cannot hide a loop, and nobody else has our name to mention.
 pub fn names_instance(head: &RequestHead<'_>, via_token: &str) -> bool {
-    head.fields().filter(|field| Role::of(field.name) == Role::Via).any(|field| {
-        field
-            .value
-            .split(|byte| matches!(byte, b',' | b' ' | b'\t' | b'(' | b')'))
-            .any(|word| word.eq_ignore_ascii_case(via_token.as_bytes()))
-    })
+    head.has_via
+        && head.fields().filter(|field| Role::of(field.name) == Role::Via).any(|field| {
+            field
+                .value
+                .split(|byte| matches!(byte, b',' | b' ' | b'\t' | b'(' | b')'))
+                .any(|word| word.eq_ignore_ascii_case(via_token.as_bytes()))
+        })
 }
 
 /// Appends the head to send to the client.
@@ -123,8 +124,7 @@ pub fn write_response(
     framing_out: ResponseFraming,
     out: &mut Vec<u8>,
 ) {
-    print(out, format_args!("HTTP/1.1 {} ", head.status));
-    push(out, &[head.reason, b"\r\n"]);
+    push(out, &[b"HTTP/1.1 ", itoa::Buffer::new().format(head.status).as_bytes(), b" ", head.reason, b"\r\n"]);
     write_passing(&head.block, head.nominates, framing_out == ResponseFraming::Chunked, out);
     match framing_out {
         ResponseFraming::None => {
@@ -177,15 +177,17 @@ fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, ou
 
 /// The default port is left out (RFC 9110 §4.2.1), as every client does; a CONNECT always has its port.
 fn write_authority(destination: &Destination, with_port: bool, out: &mut Vec<u8>) {
-    if destination.port() == Port::HTTP && !with_port {
-        print(out, format_args!("{}", destination.host()));
-    } else {
-        print(out, format_args!("{destination}"));
+    match destination.host() {
+        Host::Name(name) => out.extend_from_slice(name.as_str().as_bytes()),
+        host @ Host::Ip(_) => print(out, format_args!("{host}")),
+    }
+    if destination.port() != Port::HTTP || with_port {
+        push(out, &[b":", itoa::Buffer::new().format(destination.port().get()).as_bytes()]);
     }
 }
 
 fn write_length(length: u64, out: &mut Vec<u8>) {
-    print(out, format_args!("Content-Length: {length}\r\n"));
+    push(out, &[b"Content-Length: ", itoa::Buffer::new().format(length).as_bytes(), b"\r\n"]);
 }
 
 /// One more line behind those that are there, which is the same as one more element (RFC 9110 §5.3).

@@ -52,10 +52,24 @@ const ROLES: [(&str, Role); 13] = [
     ("http2-settings", Role::Hop),
 ];
 
+/// Bit n: a name of n bytes is among [`ROLES`]. Most names need no further look.
+#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+const LENGTHS: u32 = {
+    let (mut bits, mut at) = (0, 0);
+    while at < ROLES.len() {
+        bits |= 1 << ROLES[at].0.len();
+        at += 1;
+    }
+    bits
+};
+
 impl Role {
     /// The role of a field, an underscore counting as a hyphen: CGI-style origins cannot tell them apart.
     pub(super) fn of(name: &str) -> Self {
-        if let Some((_, role)) = ROLES.iter().find(|(known, _)| same_name(name.as_bytes(), known)) {
+        if name.len() < 32
+            && LENGTHS & (1 << name.len()) != 0
+            && let Some((_, role)) = ROLES.iter().find(|(known, _)| same_name(name.as_bytes(), known))
+        {
             return *role;
         }
         if name.as_bytes().get(..6).is_some_and(|start| same_name(start, "proxy-")) {

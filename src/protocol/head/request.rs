@@ -26,8 +26,11 @@ pub struct RequestHead<'b> {
     /// `Max-Forwards` of an OPTIONS; `None` for every other method. The caller answers `Some(0)` itself and forwards
     /// nothing (RFC 9110 §7.6.2).
     pub max_forwards: Option<u32>,
+    /// The value of its first `Accept` field: in which form a refusal is wanted.
+    pub accept: Option<&'b [u8]>,
     pub(super) block: FieldBlock<'b>,
     pub(super) nominates: bool,
+    pub(super) has_via: bool,
     /// `OPTIONS http://host`, whose last hop reads `OPTIONS *` (RFC 9112 §3.2.4).
     pub(super) asks_whole_server: bool,
 }
@@ -38,7 +41,15 @@ pub struct RequestHead<'b> {
 /// It starts anew on each call; where bytes drip in, ask a [`HeadScan`] for the end first and call this once.
 pub fn read_request<'b>(buf: &'b [u8], limits: &HeadLimits) -> Result<Option<(RequestHead<'b>, usize)>, HeadError> {
     let Some(end) = HeadScan::request().find_end(buf, limits)? else { return Ok(None) };
-    let head = buf.get(..end).unwrap_or_default();
+    read_scanned_request(buf.get(..end).unwrap_or_default(), limits).map(|head| Some((head, end)))
+}
+
+/// Reads one whole head, whose end a [`HeadScan`] has found: what that has judged, line ends above all, is not judged
+/// again.
+pub(in crate::protocol) fn read_scanned_request<'b>(
+    head: &'b [u8],
+    limits: &HeadLimits,
+) -> Result<RequestHead<'b>, HeadError> {
     let head = head.strip_prefix(b"\r\n").unwrap_or(head);
     let (line, lines) = split_line(head).ok_or(HeadError::RequestLine)?;
     let (method, target_text, version) = split_request_line(line)?;
@@ -60,7 +71,7 @@ pub fn read_request<'b>(buf: &'b [u8], limits: &HeadLimits) -> Result<Option<(Re
     let behind_scheme = target_text.split_once("://").map(|(_, rest)| rest);
     let asks_whole_server =
         method == "OPTIONS" && behind_scheme.is_some() && target.authority_in(target_text) == behind_scheme;
-    let head = RequestHead {
+    Ok(RequestHead {
         method,
         target,
         version,
@@ -69,11 +80,12 @@ pub fn read_request<'b>(buf: &'b [u8], limits: &HeadLimits) -> Result<Option<(Re
         expect_continue: said.expects && has_body && version == Version::Http11,
         upgrade,
         max_forwards: said.max_forwards,
+        accept: said.accept,
         block,
         nominates: said.hop.nominates,
+        has_via: said.has_via,
         asks_whole_server,
-    };
-    Ok(Some((head, end)))
+    })
 }
 
 impl<'b> RequestHead<'b> {
@@ -120,6 +132,8 @@ struct Said<'b> {
     hop: HopFields<'b>,
     expects: bool,
     max_forwards: Option<u32>,
+    accept: Option<&'b [u8]>,
+    has_via: bool,
 }
 
 impl<'b> Said<'b> {
@@ -139,6 +153,10 @@ impl<'b> Said<'b> {
                     if said.max_forwards.replace(parse_max_forwards(field.value)?).is_some() {
                         return Err(HeadError::MaxForwards);
                     }
+                }
+                Role::Via => said.has_via = true,
+                Role::EndToEnd if field.name.eq_ignore_ascii_case("accept") => {
+                    said.accept.get_or_insert(field.value);
                 }
                 _ => said.hop.see(role, field.value)?,
             }

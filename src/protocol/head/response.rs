@@ -38,7 +38,17 @@ pub fn read_response<'b>(
     limits: &HeadLimits,
 ) -> Result<Option<(ResponseHead<'b>, usize)>, HeadError> {
     let Some(end) = HeadScan::response().find_end(buf, limits)? else { return Ok(None) };
-    let (line, lines) = split_line(buf.get(..end).unwrap_or_default()).ok_or(HeadError::StatusLine)?;
+    read_scanned_response(buf.get(..end).unwrap_or_default(), request_method, limits).map(|head| Some((head, end)))
+}
+
+/// Reads one whole head, whose end a [`HeadScan`] has found: what that has judged, line ends above all, is not judged
+/// again.
+pub(in crate::protocol) fn read_scanned_response<'b>(
+    head: &'b [u8],
+    request_method: &str,
+    limits: &HeadLimits,
+) -> Result<ResponseHead<'b>, HeadError> {
+    let (line, lines) = split_line(head).ok_or(HeadError::StatusLine)?;
     let (version, status, reason) = split_status_line(line)?;
     let block = FieldBlock::parse(lines, limits.max_fields)?;
     let mut hop = HopFields::default();
@@ -61,7 +71,7 @@ pub fn read_response<'b>(
         BodyFraming::Length(length) if framing == ResponseFraming::None && !never_has_length => Some(length),
         _ => None,
     };
-    let head = ResponseHead {
+    Ok(ResponseHead {
         status,
         reason,
         version,
@@ -71,8 +81,7 @@ pub fn read_response<'b>(
         block,
         nominates: hop.nominates,
         told_length,
-    };
-    Ok(Some((head, end)))
+    })
 }
 
 impl<'b> ResponseHead<'b> {

@@ -46,7 +46,7 @@ struct Wishes {
 impl Wishes {
     fn note(&mut self, range: &[u8]) {
         let mut parts = range.split(|byte| *byte == b';');
-        let media = parts.next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let media = parts.next().unwrap_or_default().trim_ascii();
         // An empty element of a list is no element (RFC 9110 §5.6.1), and so no type that we do not have.
         if media.is_empty() {
             return;
@@ -54,17 +54,22 @@ impl Wishes {
         let weight = parts.find_map(weight).unwrap_or(Some(1000));
         // A weight that cannot be read says nothing about what is wanted.
         let Some(weight) = weight else { return };
-        let slot = match media.as_slice() {
-            b"application/json" | b"application/problem+json" => &mut self.json,
-            b"application/*" => &mut self.any_application,
-            b"text/html" | b"application/xhtml+xml" => &mut self.html,
-            b"text/plain" => &mut self.plain,
-            b"text/*" => &mut self.any_text,
-            b"*/*" => &mut self.anything,
-            _ => {
-                self.other = self.other.max(weight);
-                return;
-            }
+        let is = |known: &str| media.eq_ignore_ascii_case(known.as_bytes());
+        let slot = if is("*/*") {
+            &mut self.anything
+        } else if is("application/json") || is("application/problem+json") {
+            &mut self.json
+        } else if is("application/*") {
+            &mut self.any_application
+        } else if is("text/html") || is("application/xhtml+xml") {
+            &mut self.html
+        } else if is("text/plain") {
+            &mut self.plain
+        } else if is("text/*") {
+            &mut self.any_text
+        } else {
+            self.other = self.other.max(weight);
+            return;
         };
         *slot = Some(slot.map_or(weight, |before| before.max(weight)));
     }
