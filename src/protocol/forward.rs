@@ -20,7 +20,7 @@ use crate::dial::{self, ParentFault, Peer};
 use crate::enforce::{Asked, Attempt, Idle};
 use crate::facts::{Credentials, Destination, Host, Method, Port, Protocol};
 use crate::record::Outcome;
-use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Session};
+use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Refused, Session};
 use crate::tls::ClientStream;
 use crate::tunnel;
 
@@ -114,50 +114,65 @@ impl Plan {
     }
 }
 
+/// Why a request was not forwarded, or not to its end.
+enum Stopped {
+    /// The client gets an answer of ours. `early`: before a byte of the request's body was looked for.
+    Refused { refused: Refused, early: bool },
+    /// An answer had begun: the connection is cut, so that nobody takes half an answer for a whole one.
+    Cut,
+}
+
+impl Stopped {
+    fn late(refused: Refused) -> Self {
+        Self::Refused { refused, early: false }
+    }
+}
+
 /// Forwards one request and its answer.
-pub(super) async fn serve(
-    door: &Rc<Door>,
+#[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
+pub(super) fn serve<'a>(
+    door: &'a Rc<Door>,
     mut client: Wire<ClientStream>,
-    idle: &mut Option<Idle>,
+    idle: &'a mut Option<Idle>,
     attempt: Attempt,
     mut plan: Plan,
-) -> Next {
-    let Some(asked) = plan.asked.take() else {
-        return Next::Gone;
-    };
+) -> impl Future<Output = Next> + 'a {
+    async move {
+        let (refused, manner) = match pass(door, &mut client, idle, attempt, &mut plan).await {
+            Ok((session, ended)) => return finish(door, client, session, ended, plan.destination, idle),
+            Err(Stopped::Cut) => return Next::Gone,
+            Err(Stopped::Refused { refused, early: true }) => (refused, plan.manner()),
+            Err(Stopped::Refused { refused, early: false }) => (refused, Manner { keep_alive: false, ..plan.manner() }),
+        };
+        // None of a session's room is held here any more.
+        answer::refuse(&mut client, &refused, &manner).await;
+        if manner.keep_alive { Next::KeepAlive(client) } else { Next::Close(client) }
+    }
+}
+
+/// The request up and its answer down.
+async fn pass(
+    door: &Rc<Door>,
+    client: &mut Wire<ClientStream>,
+    idle: &mut Option<Idle>,
+    attempt: Attempt,
+    plan: &mut Plan,
+) -> Result<(Session<Cleared>, Ended), Stopped> {
+    let asked = plan.asked.take().ok_or(Stopped::Cut)?;
     let reusing = idle.is_some();
-    let session = match attempt.open(asked, idle).await {
-        Ok(session) => session,
-        Err(refused) => {
-            let manner = plan.manner();
-            answer::refuse(&mut client, &refused, &manner).await;
-            return if manner.keep_alive { Next::KeepAlive(client) } else { Next::Close(client) };
-        }
-    };
-    let mut session = match session.clear(FirstBytes::Request) {
-        Ok(session) => session,
-        Err(refused) => {
-            answer::refuse(&mut client, &refused, &Manner { keep_alive: false, ..plan.manner() }).await;
-            return Next::Close(client);
-        }
-    };
-    let mut result = exchange::run(door, &mut client, &mut session, &plan).await;
+    let opened = attempt.open(asked, idle).await.map_err(|refused| Stopped::Refused { refused, early: true })?;
+    let mut session = opened.clear(FirstBytes::Request).map_err(Stopped::late)?;
+    let mut result = exchange::run(door, client, &mut session, plan).await;
     if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
         // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
         // request is safe: once more, over a connection of its own, by the same permit.
         let redialled = Box::pin(door.enforcer.redial(session)).await;
-        session = match redialled.and_then(|session| session.clear(FirstBytes::Request)) {
-            Ok(session) => session,
-            Err(refused) => {
-                answer::refuse(&mut client, &refused, &Manner { keep_alive: false, ..plan.manner() }).await;
-                return Next::Close(client);
-            }
-        };
-        result = Box::pin(exchange::run(door, &mut client, &mut session, &plan)).await;
+        session = redialled.and_then(|session| session.clear(FirstBytes::Request)).map_err(Stopped::late)?;
+        result = Box::pin(exchange::run(door, client, &mut session, plan)).await;
     }
     match result {
-        Ok(ended) => finish(door, client, session, ended, plan.destination, idle),
-        Err(failed) => Box::pin(fail(door, client, session, failed, &plan)).await,
+        Ok(ended) => Ok((session, ended)),
+        Err(failed) => Err(stop(door, session, &failed)),
     }
 }
 
@@ -189,15 +204,8 @@ fn finish(
     }
 }
 
-/// The answer could not be passed on. If none has begun, the client gets one of ours; else the connection is cut, so
-/// that nobody takes half an answer for a whole one.
-async fn fail(
-    door: &Door,
-    mut client: Wire<ClientStream>,
-    session: Session<Cleared>,
-    failed: Failed,
-    plan: &Plan,
-) -> Next {
+/// The answer could not be passed on. If none has begun, the client gets one of ours.
+fn stop(door: &Door, session: Session<Cleared>, failed: &Failed) -> Stopped {
     let why = match failed {
         Failed::Body { error, answered: false } => {
             Refusal::Malformed(Malformed { status: 400, token: "malformed_request", detail: error.to_string().into() })
@@ -220,12 +228,10 @@ async fn fail(
         Failed::Revoked => return cut(session, Outcome::Revoked),
         Failed::ClientGone => return cut(session, Outcome::ClientClosed),
     };
-    let refused = session.refuse(why);
-    answer::refuse(&mut client, &refused, &Manner { keep_alive: false, ..plan.manner() }).await;
-    Next::Close(client)
+    Stopped::late(session.refuse(why))
 }
 
-fn cut(session: Session<Cleared>, outcome: Outcome) -> Next {
+fn cut(session: Session<Cleared>, outcome: Outcome) -> Stopped {
     session.finish(outcome);
-    Next::Gone
+    Stopped::Cut
 }

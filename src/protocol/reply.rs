@@ -103,8 +103,12 @@ pub fn write(explanation: &Explanation<'_>, delivery: Delivery, out: &mut Vec<u8
         Form::Json => ("application/problem+json", problem::compose(explanation)),
     };
     let mut head = Head::begin(format_args!("{} {}", explanation.status, sentence::phrase(explanation)), out);
-    let token = quoted(explanation.token);
-    head.field("Proxy-Status", &format!("outgate; error={}; details={token}", explanation.error.as_str()));
+    let mut status = String::with_capacity(MAX_FIELD);
+    for part in ["outgate; error=", explanation.error.as_str(), "; details="] {
+        status.push_str(part);
+    }
+    push_quoted(&mut status, explanation.token);
+    head.field("Proxy-Status", &status);
     if explanation.denied {
         head.field("X-Proxy-Error", "blocked-by-allowlist");
         head.field("X-Deny-Reason", explanation.token);
@@ -152,7 +156,7 @@ impl<'a> Head<'a> {
     }
 
     fn end(mut self, body: &[u8], delivery: Delivery) {
-        self.raw("Content-Length", &body.len().to_string());
+        self.raw("Content-Length", itoa::Buffer::new().format(body.len()));
         self.raw("Connection", if delivery.keep_alive { "keep-alive" } else { "close" });
         self.0.extend_from_slice(b"\r\n");
         if !delivery.head_only {
@@ -161,9 +165,9 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A structured-field string (RFC 8941 §3.3.3): ASCII in quotes, `"` and `\` escaped.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
+/// Appends a structured-field string (RFC 8941 §3.3.3): ASCII in quotes, `"` and `\` escaped.
+fn push_quoted(out: &mut String, text: &str) {
+    out.push('"');
     for character in sentence::cut_ascii(text, 40).chars() {
         if matches!(character, '"' | '\\') {
             out.push('\\');
@@ -171,7 +175,6 @@ fn quoted(text: &str) -> String {
         out.push(character);
     }
     out.push('"');
-    out
 }
 
 /// A name as it may be shown: visible, elided in the middle.
