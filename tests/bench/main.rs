@@ -16,6 +16,7 @@ mod record;
 mod recorded;
 mod sample;
 mod swap;
+mod workers;
 
 use criterion::{Criterion, criterion_main};
 
@@ -24,6 +25,7 @@ fn all() {
     for bench in [decide::bench, host::bench, hello::bench, head::bench, record::bench, swap::bench, denial::bench] {
         bench(&mut criterion);
     }
+    workers::bench(&mut criterion);
     criterion.final_summary();
 }
 
