@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
@@ -11,8 +12,9 @@ use prometheus::proto::MetricFamily;
 use super::chain::LineHash;
 use super::line::tests::denied;
 use super::*;
-use crate::facts::{Destination, Protocol};
-use crate::policy::DenyReason;
+use crate::facts::{Client, Destination, Protocol, RequestFacts, Tool};
+use crate::policy::text::{Format, read_policy};
+use crate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
 
 fn settings() -> Settings {
     Settings {
@@ -585,4 +587,31 @@ fn after_a_shutdown_nobody_waits_and_counts_go_on() {
     allow(&recorder.worker(0));
     recorder.flush();
     assert_eq!(recorder.totals().allowed, 1);
+}
+
+#[test]
+fn what_is_kept_of_a_request_names_its_policy_and_does_not_keep_it() {
+    let text = "version = 1\nrevision = \"r7\"\n[[rule]]\nid = \"forge\"\neffect = \"allow\"\nto = [\"a.test\"]\n";
+    let document = read_policy(text, Format::Toml).unwrap();
+    let policy = Arc::new(Policy::compile(&document, Source { lists: &[], content_hash: "" }).unwrap().policy);
+    let facts = RequestFacts {
+        client: Client { addr: ([127, 0, 0, 1], 9).into() },
+        tool: Tool::new("browser"),
+        protocol: Protocol::Connect,
+        destination: Destination::parse(b"a.test:443", None).unwrap(),
+        method: None,
+        path: None,
+        passed_through_us: false,
+        at: SystemTime::now(),
+    };
+    let recorder = Recorder::start(settings()).unwrap();
+    let Decision::Allow(permit) = Snapshot::new(Arc::clone(&policy)).decide(&facts) else { panic!("denied") };
+    let cited = Cited::from(&permit);
+    recorder.worker(0).emit(Record { cited, verdict: Verdict::Allow, ..denied(1, "a.test:443") });
+    drop(permit);
+    recorder.flush();
+    let lines = recorder.recent(&RecentFilter::newest(1));
+    let record = lines[0].record().unwrap();
+    assert_eq!((record.rule(), record.revision()), (Some("forge"), "r7"));
+    assert_eq!(Arc::strong_count(&policy), 1);
 }

@@ -311,10 +311,12 @@ impl Writer {
     /// Gives a line its place and hands it to every sink.
     fn line(&mut self, mut body: Body, now: Instant) {
         self.seq += 1;
-        let client = match (&mut body, &self.redaction) {
-            (Body::Record(record), Some(redaction)) => redaction.apply(record),
-            _ => None,
-        };
+        let mut client = None;
+        if let Body::Record(record) = &mut body {
+            // What is kept of a request must not keep its policy, which may be one of a million names.
+            record.cited.detach();
+            client = self.redaction.as_ref().and_then(|redaction| redaction.apply(record));
+        }
         let line = RecordLine { seq: self.seq, prev: self.prev, body, client };
         if self.jsonl.is_some() || self.terminal.as_ref().is_some_and(TerminalSink::wants_json) {
             self.json.clear();

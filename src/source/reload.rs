@@ -83,6 +83,8 @@ impl Loader {
     }
 
     fn load(&mut self) -> ReloadOutcome {
+        // Before there is one more: a million names are some 40 MB, and reloads may come without a pause.
+        self.store.free_retired();
         let (watch, loaded) = self.source.load();
         self.seen = watch.clone();
         self.loaded = watch;
@@ -113,5 +115,25 @@ fn yield_to_requests() {
     {
         // On Linux this is the calling thread's own niceness. Without it loading only takes more of its share.
         let _as_before = rustix::process::setpriority_process(None, 10);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_replaced_is_freed_although_reloads_come_without_a_pause() {
+        let source = PolicySource::new(None);
+        let (watch, compiled) = source.load();
+        let store = Arc::new(Store::new(compiled.unwrap().policy, source.describe()));
+        let reloads = start(source, watch, Arc::clone(&store)).unwrap();
+        let mut replaced = Vec::new();
+        for _ in 0..5 {
+            replaced.push(Arc::downgrade(&store.current()));
+            reloads.reload().await.unwrap();
+        }
+        // The last one is freed before the next load.
+        assert_eq!(replaced.iter().filter(|policy| policy.strong_count() > 0).count(), 1);
     }
 }
