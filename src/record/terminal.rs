@@ -1,7 +1,8 @@
 //! One line a decision, for whoever watches the terminal; or each record as JSON.
 //!
-//! Guaranteed: at most [`MAX_LINES`] lines a second for people, then "and 312 more"; visible ASCII only, whatever a
-//! rule or a name holds; a terminal that is stopped, or a pipe that nobody reads, holds nothing up for longer than
+//! Guaranteed: at most [`MAX_LINES`] lines a second for people, then "and 312 more"; at most [`MAX_JSON`] as JSON where a
+//! file or a database has all of them, and without a bound where nothing else has; visible ASCII only, whatever a rule or
+//! a name holds; a terminal that is stopped, or a pipe that nobody reads, holds nothing up for longer than
 //! [`PATIENCE`], and what it did not take is counted.
 //!
 //! A tunnel that is open for long has its line when its `open` record comes, and none at its end.
@@ -22,6 +23,8 @@ use super::line::{Body, RecordLine};
 
 /// Lines a second: as many as somebody can follow.
 const MAX_LINES: u32 = 20;
+/// The same for JSON that is kept elsewhere too: more would only push everything else out of a journal.
+const MAX_JSON: u32 = 1_000;
 /// What those are counted over.
 const WINDOW: Duration = Duration::from_secs(1);
 /// The destination's column: as wide as `api2.example.test:443`, and as names have needed since, up to this.
@@ -45,6 +48,8 @@ const FILE_CHUNK: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct TerminalSink {
     format: Terminal,
+    /// Lines a second.
+    most: u32,
     colour: bool,
     zone: TimeZone,
     out: Out,
@@ -76,8 +81,9 @@ enum Out {
 }
 
 impl TerminalSink {
-    /// A sink to standard error; none if it is off. Colour only on a terminal, and never with `NO_COLOR` set.
-    pub(super) fn stderr(format: Terminal) -> Option<Self> {
+    /// A sink to standard error; none if it is off. Colour only on a terminal, and never with `NO_COLOR` set. `kept`: a
+    /// file or a database has all the records too.
+    pub(super) fn stderr(format: Terminal, kept: bool) -> Option<Self> {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colour = wanted && io::IsTerminal::is_terminal(&io::stderr());
         let is_file = rustix::fs::fstat(io::stderr())
@@ -85,15 +91,21 @@ impl TerminalSink {
         let out = Out::Stderr { chunk: if is_file { FILE_CHUNK } else { CHUNK } };
         match format {
             Terminal::Off => None,
-            Terminal::Lines => Some(Self::new(format, colour, TimeZone::system(), out)),
+            Terminal::Lines => Some(Self::new(format, kept, colour, TimeZone::system(), out)),
             // Its times are UTC: the machine's zone need not be looked up.
-            Terminal::Json => Some(Self::new(format, colour, TimeZone::UTC, out)),
+            Terminal::Json => Some(Self::new(format, kept, colour, TimeZone::UTC, out)),
         }
     }
 
-    fn new(format: Terminal, colour: bool, zone: TimeZone, out: Out) -> Self {
+    fn new(format: Terminal, kept: bool, colour: bool, zone: TimeZone, out: Out) -> Self {
+        let most = match format {
+            Terminal::Json if kept => MAX_JSON,
+            Terminal::Json => u32::MAX,
+            Terminal::Lines | Terminal::Off => MAX_LINES,
+        };
         Self {
             format,
+            most,
             colour,
             zone,
             out,
@@ -114,26 +126,34 @@ impl TerminalSink {
 
     /// Takes one line. `json` is that line's, if it [wants](Self::wants_json) it.
     pub(super) fn line(&mut self, line: &RecordLine, json: &[u8], now: Instant) {
+        if !self.wants_json() && line.record().is_some_and(|record| !self.is_news(record)) {
+            return;
+        }
+        if !self.has_room(now) {
+            return;
+        }
         if self.wants_json() {
             self.pending.extend_from_slice(json);
             self.pending.push(b'\n');
         } else {
-            self.human_line(line, now);
+            self.human_line(line);
         }
         self.pending_records += u64::from(line.record().is_some_and(|record| record.kind == Kind::End));
     }
 
-    fn human_line(&mut self, line: &RecordLine, now: Instant) {
-        if line.record().is_some_and(|record| !self.is_news(record)) {
-            return;
-        }
+    /// Whether this second has room for one more line; if not, it is counted among those that are not shown.
+    fn has_room(&mut self, now: Instant) -> bool {
         self.close_window(now);
         let window = self.window.get_or_insert(Window { began: now, shown: 0, hidden: 0 });
-        if window.shown >= MAX_LINES {
+        if window.shown >= self.most {
             window.hidden += 1;
-            return;
+            return false;
         }
         window.shown += 1;
+        true
+    }
+
+    fn human_line(&mut self, line: &RecordLine) {
         let text = match &line.body {
             Body::Record(record) => self.decision_line(record),
             Body::Gap(gap) => {
@@ -199,7 +219,12 @@ impl TerminalSink {
     /// Says what was not shown, if its second is over.
     pub(super) fn close_window(&mut self, now: Instant) {
         let Some(window) = self.window.take_if(|window| now.duration_since(window.began) >= WINDOW) else { return };
-        if window.hidden > 0 {
+        if window.hidden == 0 {
+            return;
+        }
+        if self.wants_json() {
+            tracing::info!(records = window.hidden, "and {} more, which are in the records alone", window.hidden);
+        } else {
             let more = format!("{:10}and {} more\n", "", window.hidden);
             self.pending.extend_from_slice(more.as_bytes());
         }
@@ -316,7 +341,7 @@ mod tests {
     use crate::record::line::tests::{denied, line};
 
     fn sink(format: Terminal, colour: bool) -> TerminalSink {
-        TerminalSink::new(format, colour, TimeZone::UTC, Out::Kept(Vec::new()))
+        TerminalSink::new(format, false, colour, TimeZone::UTC, Out::Kept(Vec::new()))
     }
 
     fn shown(sink: &mut TerminalSink) -> String {
@@ -393,9 +418,16 @@ mod tests {
     }
 
     #[test]
-    fn json_is_the_records_own_line_without_a_cap() {
+    fn json_is_the_records_own_line_without_a_cap_unless_it_is_kept_elsewhere() {
+        let now = Instant::now();
+        let flood = || (0..1_312).map(|id| denied(id, "a.test:1"));
         let mut sink = sink(Terminal::Json, true);
-        assert_eq!(show(&mut sink, (0..30).map(|id| denied(id, "a.test:1")), Instant::now()), "{}\n".repeat(30));
+        assert_eq!(show(&mut sink, flood(), now), "{}\n".repeat(1_312));
+        assert_eq!(sink.due_at(), None);
+        let mut sink = TerminalSink::new(Terminal::Json, true, false, TimeZone::UTC, Out::Kept(Vec::new()));
+        assert_eq!(show(&mut sink, flood(), now), "{}\n".repeat(1_000));
+        assert_eq!(sink.due_at(), Some(now + WINDOW), "then it is told how many are missing");
+        assert_eq!(show(&mut sink, flood().take(9), now + WINDOW), "{}\n".repeat(9));
     }
 
     #[test]

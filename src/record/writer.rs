@@ -98,7 +98,7 @@ impl Writer {
         redaction: Option<Arc<Redaction>>,
         chain: Chain,
     ) -> io::Result<Self> {
-        let terminal = TerminalSink::stderr(terminal);
+        let terminal = TerminalSink::stderr(terminal, jsonl.is_some() || sqlite.is_some());
         let mut writer = Self {
             shared,
             follow,
