@@ -43,7 +43,7 @@ impl TurnAway {
     /// Answers, and reads what comes until the client has closed, within bounds.
     pub(super) fn connection(&self, mut stream: TcpStream) {
         // One try: whoever floods us gets no memory and no waiting of ours.
-        if stream.try_write(self.answer).is_err() || self.leaving.get() >= MAX_LEAVING {
+        if !self.answer_at_once(&stream) || self.leaving.get() >= MAX_LEAVING {
             return;
         }
         self.leaving.set(self.leaving.get() + 1);
@@ -60,13 +60,19 @@ impl TurnAway {
         });
     }
 
+    /// Whether the whole answer is on its way. A new socket has room for it; but of one that another worker has accepted
+    /// the runtime knows only after its next look that it can be written to, and would refuse to try.
+    fn answer_at_once(&self, stream: &TcpStream) -> bool {
+        rustix::io::write(stream, self.answer).is_ok_and(|count| count == self.answer.len())
+    }
+
     /// Takes one connection off the queue although there is no file for it, and turns it away. True if there was one.
     pub(super) async fn out_of_files(&self, listener: &TcpListener) -> bool {
         let had_spare = self.spare.take().is_some();
         let accepted = if had_spare { accept_now(listener).await } else { None };
         let turned_away = accepted.is_some();
         if let Some(stream) = accepted {
-            let _gone = stream.try_write(self.answer);
+            let _gone = self.answer_at_once(&stream);
             let _gone = stream.try_read(&mut [0; 4096]);
         }
         self.spare.replace(spare());
@@ -101,6 +107,38 @@ async fn read_away(stream: &TcpStream) {
             Ok(count) if count < left => left -= count,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_another_worker_has_accepted_gets_the_answer_too() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for tls in [false, true] {
+            let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.write_all(b"unread").unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            accepted.set_nonblocking(true).unwrap();
+            let turn_away = TurnAway::new(tls);
+            let answer = turn_away.answer;
+            let read = move || {
+                let mut all = Vec::new();
+                client.read_to_end(&mut all).map(|_| all)
+            };
+            LocalSet::new()
+                .run_until(async {
+                    turn_away.connection(TcpStream::from_std(accepted).unwrap());
+                    assert_eq!(tokio::task::spawn_blocking(read).await.unwrap().unwrap(), answer);
+                })
+                .await;
         }
     }
 }
