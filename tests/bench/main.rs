@@ -14,6 +14,7 @@ mod hello;
 mod host;
 mod record;
 mod recorded;
+mod runtime;
 mod sample;
 mod swap;
 mod workers;
@@ -26,6 +27,7 @@ fn all() {
         bench(&mut criterion);
     }
     workers::bench(&mut criterion);
+    runtime::bench(&mut criterion);
     criterion.final_summary();
 }
 
