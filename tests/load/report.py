@@ -257,6 +257,7 @@ METHOD = """## What it means
 - **The floor** (`tests/load/floor.rs`) takes the same requests and copies the same bytes, but has no policy, looks up no name
   and keeps no record. No proxy in user space can be much faster here; ratios to it say what a proxy adds.
 - **connect**: TCP connection, CONNECT, 200, a ClientHello for the asked name, the origin's first 64 bytes, close.
+  All 64,512 ports may be used for it, since those of closed tunnels stay taken for a while.
   **get**: a request in absolute-form and 128 bytes back. **deny-**: the same for names that are not allowed, a new one each
   time; where the proxy closes after a refusal (as outgate does after a CONNECT), a new connection each time.
   wrk counts it as an error when a proxy closes (tinyproxy does, behind each answer).
@@ -343,8 +344,10 @@ def write(root, bench, kinds, elapsed):
     found = Found(bench.rows)
     place = lambda *parts: os.path.join(root, *parts)
     os.makedirs(place("docs"), exist_ok=True)
+    # Before any of them is written: it says whether the checkout has changes.
+    text = results(found, bench, kinds, elapsed)
     with open(place("tests", "load", "RESULTS.md"), "w") as file:
-        file.write(results(found, bench, kinds, elapsed))
+        file.write(text)
     with open(place("docs", "load.svg"), "w") as file:
         file.write(plot(found, kinds, bench.size))
     with open(place("README.md")) as file:
