@@ -101,7 +101,7 @@ async fn relay(mut client: tokio::net::TcpStream, to: SocketAddr) -> io::Result<
             if length == 0 {
                 return Ok(());
             }
-            to.write_all(&buffer[..length]).await?;
+            to.write_all(buffer.get(..length).unwrap_or_default()).await?;
         }
     }
 }
