@@ -22,8 +22,7 @@ const ANSWER: [u8; 300] = [b'a'; 300];
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let workers = thread::available_parallelism().map_or(2, usize::from);
-    let origin = listen();
-    let to = origin.local_addr().expect("an address");
+    let (origin, to) = listener();
     thread::spawn(move || {
         runtime().block_on(async { accept(origin, |client| drop(tokio::spawn(answer(client)))).await });
     });
@@ -31,19 +30,11 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     for (shape, relay) in [("one for all cores", shared(workers, to)), ("one a core", apart(workers, to))] {
         group.bench_function(format!("{shape}: an exchange on a kept connection"), |bencher| {
             let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| connect(relay)).collect();
-            bencher.iter_custom(|times| {
-                let rounds = times.div_ceil(CONNECTIONS as u64);
-                per(rounds * CONNECTIONS as u64, times, || (0..rounds).for_each(|_| exchange(&mut clients)))
-            });
+            bencher.iter_custom(|times| rounds(times, || exchange(&mut clients)));
         });
         group.bench_function(format!("{shape}: a connection with one exchange"), |bencher| {
             bencher.iter_custom(|times| {
-                let rounds = times.div_ceil(CONNECTIONS as u64);
-                per(rounds * CONNECTIONS as u64, times, || {
-                    for _ in 0..rounds {
-                        exchange(&mut (0..CONNECTIONS).map(|_| connect(relay)).collect::<Vec<_>>());
-                    }
-                })
+                rounds(times, || exchange(&mut (0..CONNECTIONS).map(|_| connect(relay)).collect::<Vec<_>>()))
             });
         });
     }
@@ -135,11 +126,12 @@ fn exchange(clients: &mut [TcpStream]) {
     }
 }
 
-/// The processor time that work for `done` took, for `times` of it.
-fn per(done: u64, times: u64, work: impl FnOnce()) -> Duration {
+/// The processor time of `times` exchanges, of which each round has one for each connection.
+fn rounds(times: u64, mut round: impl FnMut()) -> Duration {
+    let rounds = times.div_ceil(CONNECTIONS as u64);
     let before = processor_time();
-    work();
-    (processor_time() - before).mul_f64(times as f64 / done as f64)
+    (0..rounds).for_each(|_| round());
+    (processor_time() - before).mul_f64(times as f64 / (rounds * CONNECTIONS as u64) as f64)
 }
 
 fn processor_time() -> Duration {
@@ -157,13 +149,8 @@ fn connect(to: SocketAddr) -> TcpStream {
 }
 
 fn listener() -> (TcpListener, SocketAddr) {
-    let listener = listen();
-    let address = listener.local_addr().expect("an address");
-    (listener, address)
-}
-
-fn listen() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     listener.set_nonblocking(true).expect("a socket");
-    listener
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
 }
