@@ -210,23 +210,33 @@ impl Acceptor {
         let door = Rc::clone(&self.door);
         match &self.tls {
             None => {
-                tokio::task::spawn_local(async move {
-                    let _place = place;
-                    serve(door, ClientStream::Plain(stream), client).await;
-                });
+                tokio::task::spawn_local(connection(door, ClientStream::Plain(stream), client, place));
             }
             Some(tls) => {
                 let tls = Arc::clone(tls);
                 tokio::task::spawn_local(async move {
-                    let _place = place;
                     let accepted = tokio::time::timeout(door.limits.head_timeout, tls.accept(stream)).await;
                     drop(handshake);
                     match accepted {
-                        Ok(Ok(stream)) => serve(door, ClientStream::Tls(Box::new(stream)), client).await,
+                        Ok(Ok(stream)) => connection(door, ClientStream::Tls(Box::new(stream)), client, place).await,
                         _ => door.enforcer.connection(&door.listener, ConnectionResult::TlsFailed),
                     }
                 });
             }
+        }
+    }
+}
+
+/// One client connection, from its first byte to its last.
+fn connection(door: Rc<Door>, stream: ClientStream, client: Client, place: Entered) -> impl Future<Output = ()> {
+    // In a box of its own, which a tunnel does not keep.
+    let requests = Box::pin(serve(door, stream, client));
+    async move {
+        let tunnel = requests.await;
+        // From here on it is counted among the tunnels.
+        drop(place);
+        if let Some(tunnel) = tunnel {
+            tunnel.run().await;
         }
     }
 }

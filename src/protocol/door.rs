@@ -10,6 +10,7 @@ use super::wire::Wire;
 use crate::enforce::Enforcer;
 use crate::session::ListenerId;
 use crate::tls::ClientStream;
+use crate::tunnel::Tunnel;
 
 /// What every connection of one listener needs.
 #[derive(Debug)]
@@ -66,6 +67,8 @@ pub(super) enum Next {
     KeepAlive(Wire<ClientStream>),
     /// It is closed, gently: an answer has been sent.
     Close(Wire<ClientStream>),
-    /// It is gone, or belongs to a tunnel now.
+    /// It is one side of a tunnel now.
+    Tunnel(Tunnel),
+    /// It is gone.
     Gone,
 }

@@ -22,7 +22,7 @@ use crate::facts::{Credentials, Destination, Host, Method, Port, Protocol};
 use crate::record::Outcome;
 use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Refused, Session};
 use crate::tls::ClientStream;
-use crate::tunnel;
+use crate::tunnel::Tunnel;
 
 /// Everything that is kept of a request head once its bytes are gone.
 #[derive(Debug)]
@@ -196,10 +196,9 @@ fn finish(
             if client_stays { Next::KeepAlive(client) } else { Next::Close(client) }
         }
         Ended::Switched { early_down } => {
-            let (stream, early_up) = client.into_parts();
+            let (client, early_up) = client.into_parts();
             let (origin, open) = session.enter(door.enforcer.registry());
-            tokio::task::spawn_local(tunnel::run(stream, origin, open, early_up, early_down));
-            Next::Gone
+            Next::Tunnel(Tunnel { client, origin, open, early_up, early_down })
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::facts::{Client, Protocol};
 use crate::record::ConnectionResult;
 use crate::session::{Malformed, Refusal};
 use crate::tls::ClientStream;
+use crate::tunnel::Tunnel;
 
 /// The first byte of a SOCKS5 greeting (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.
 const SOCKS: [u8; 2] = [5, 4];
@@ -45,8 +46,9 @@ enum NoHead {
     NotSpoken,
 }
 
-/// Serves one client connection to its end.
-pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
+/// Serves one client connection until it has ended or is one side of a tunnel. That is returned, to be run by whoever
+/// called: what served the requests until then is freed first, and an idle tunnel costs what it needs.
+pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Option<Tunnel> {
     let mut wire: Wire<ClientStream> = Wire::new(stream);
     let mut idle: Option<Idle> = None;
     let mut patience = door.limits.head_timeout;
@@ -56,7 +58,7 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
             if requests == 0 {
                 door.enforcer.connection(&door.listener, ConnectionResult::ClosedEarly);
             }
-            return;
+            return None;
         }
         requests += 1;
         patience = door.limits.keep_alive;
@@ -65,8 +67,9 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
         // Only a connection's first byte says SOCKS: behind an HTTP request it is garbage.
         if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && door.speaks.socks5 {
             return match Box::pin(socks5::serve(&door, wire, attempt)).await {
-                Next::Close(wire) => Box::pin(wire.close_gently()).await,
-                Next::KeepAlive(_) | Next::Gone => {}
+                Next::Close(wire) => close(wire).await,
+                Next::Tunnel(tunnel) => Some(tunnel),
+                Next::KeepAlive(_) | Next::Gone => None,
             };
         }
         let next = match whole_head(&door, &mut wire).await {
@@ -80,11 +83,18 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) {
             }
             Next::KeepAlive(wire) | Next::Close(wire) => {
                 drop(idle);
-                return Box::pin(wire.close_gently()).await;
+                return close(wire).await;
             }
-            Next::Gone => return,
+            Next::Tunnel(tunnel) => return Some(tunnel),
+            Next::Gone => return None,
         };
     }
+}
+
+/// The end of a connection that an answer was sent over. No tunnel comes of it.
+async fn close(wire: Wire<ClientStream>) -> Option<Tunnel> {
+    Box::pin(wire.close_gently()).await;
+    None
 }
 
 /// Waits for a request's first byte; false if none will come.

@@ -18,7 +18,7 @@ use crate::facts::Opening;
 use crate::record::Outcome;
 use crate::session::{Dialled, FirstBytes, Session};
 use crate::tls::{ClientStream, HelloError, HelloReader};
-use crate::tunnel;
+use crate::tunnel::Tunnel;
 
 /// A fatal alert in a record of its own (RFC 8446 §5.1, §6). The description stands behind it.
 const FATAL_ALERT: [u8; 6] = [21, 3, 3, 0, 2, 2];
@@ -51,11 +51,9 @@ pub(super) async fn establish(
     let alert = alert(&opening);
     match session.clear(FirstBytes::Tunnel(opening)) {
         Ok(session) => {
-            let (stream, early) = wire.into_parts();
+            let (client, early_up) = wire.into_parts();
             let (origin, open) = session.enter(door.enforcer.registry());
-            // A task of its own: what served the request until here is freed, and an idle tunnel costs what it needs.
-            tokio::task::spawn_local(tunnel::run(stream, origin, open, early, Vec::new()));
-            Next::Gone
+            Next::Tunnel(Tunnel { client, origin, open, early_up, early_down: Vec::new() })
         }
         Err(_recorded) => {
             let [a, b, c, d, e, f] = FATAL_ALERT;

@@ -68,12 +68,19 @@ impl Direction {
         self.shortcut.look();
     }
 
-    /// Ready once the source has ended and the target has been told.
+    /// Whether nothing more comes, and the target knows.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// Ready once the source has ended and the target has been told. If `is_last`, the other direction has ended, and
+    /// when this one has as well both sides are closed.
     pub(super) fn poll<S, T>(
         &mut self,
         context: &mut Context<'_>,
         source: &mut S,
         target: &mut T,
+        is_last: bool,
     ) -> Poll<Result<(), Failed>>
     where
         S: Side,
@@ -85,8 +92,11 @@ impl Direction {
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
                 State::Ending => {
-                    // A target that is already gone has been told well enough.
-                    let _gone = ready!(Pin::new(&mut *target).poll_shutdown(context));
+                    // Closing tells a plain target as well: nothing is left unread that would make a reset of it.
+                    if !is_last || target.plain().is_none() {
+                        // A target that is already gone has been told well enough.
+                        let _gone = ready!(Pin::new(&mut *target).poll_shutdown(context));
+                    }
                     self.state = State::Ended;
                     self.shortcut.give_back();
                     return Poll::Ready(Ok(()));

@@ -56,27 +56,45 @@ impl Side for ClientStream {
     }
 }
 
-/// Moves bytes until both directions have ended or the tunnel is cut, and records the end.
-///
-/// `early_up` are bytes that the client sent before the tunnel stood, `early_down` those that the origin did; they go
-/// first.
-pub async fn run<C: Side, O: Side>(mut client: C, mut origin: O, open: Open, early_up: Vec<u8>, early_down: Vec<u8>) {
-    let mut both = Both::new(early_up, early_down);
-    let outcome = poll_fn(|context| {
-        if let Poll::Ready(cut) = open.poll_cut(context) {
-            return Poll::Ready(cut.outcome());
+/// Two sides between which bytes may flow.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// The one who asked.
+    pub client: ClientStream,
+    /// The way out.
+    pub origin: TcpStream,
+    /// Its place among the open ones.
+    pub open: Open,
+    /// Bytes that the client sent before the tunnel stood; they go first.
+    pub early_up: Vec<u8>,
+    /// As above, that the origin sent.
+    pub early_down: Vec<u8>,
+}
+
+impl Tunnel {
+    /// Moves bytes until both directions have ended or the tunnel is cut, and records the end.
+    pub fn run(self) -> impl Future<Output = ()> {
+        let Self { mut client, mut origin, open, early_up, early_down } = self;
+        let mut both = Both::new(early_up, early_down);
+        // Not an `async fn`: that would hold room for each argument twice, for as long as the tunnel is open.
+        async move {
+            let outcome = poll_fn(|context| {
+                if let Poll::Ready(cut) = open.poll_cut(context) {
+                    return Poll::Ready(cut.outcome());
+                }
+                let before = both.bytes();
+                let ended = both.poll(context, &mut client, &mut origin);
+                let (up, down) = both.bytes();
+                if before != (up, down) {
+                    open.moved(up, down);
+                }
+                ended
+            })
+            .await;
+            let (up, down) = both.bytes();
+            open.finish(outcome, up, down);
         }
-        let before = both.bytes();
-        let ended = both.poll(context, &mut client, &mut origin);
-        let (up, down) = both.bytes();
-        if before != (up, down) {
-            open.moved(up, down);
-        }
-        ended
-    })
-    .await;
-    let (up, down) = both.bytes();
-    open.finish(outcome, up, down);
+    }
 }
 
 /// Both directions.
@@ -100,8 +118,8 @@ impl Both {
 
     /// Ready once both directions have ended, or one has failed.
     fn poll<C: Side, O: Side>(&mut self, context: &mut Context<'_>, client: &mut C, origin: &mut O) -> Poll<Outcome> {
-        let sent = self.up.poll(context, client, origin);
-        let received = self.down.poll(context, origin, client);
+        let sent = self.up.poll(context, client, origin, self.down.has_ended());
+        let received = self.down.poll(context, origin, client, self.up.has_ended());
         match (sent, received) {
             (Poll::Ready(Err(side)), _) => Poll::Ready(outcome(side, Outcome::ClientClosed, Outcome::OriginClosed)),
             (_, Poll::Ready(Err(side))) => Poll::Ready(outcome(side, Outcome::OriginClosed, Outcome::ClientClosed)),
