@@ -35,41 +35,29 @@ pub(super) enum Role {
     EndToEnd,
 }
 
-/// In lower case, with hyphens. `Proxy-*` is not here: all of it is [`Role::Hop`].
-const ROLES: [(&str, Role); 13] = [
-    ("host", Role::Host),
-    ("content-length", Role::ContentLength),
-    ("transfer-encoding", Role::TransferEncoding),
-    ("connection", Role::Connection),
-    ("proxy-connection", Role::ProxyConnection),
-    ("upgrade", Role::Upgrade),
-    ("expect", Role::Expect),
-    ("max-forwards", Role::MaxForwards),
-    ("via", Role::Via),
-    ("trailer", Role::Trailer),
-    ("keep-alive", Role::Hop),
-    ("te", Role::Hop),
-    ("http2-settings", Role::Hop),
-];
-
-/// Bit n: a name of n bytes is among [`ROLES`]. Most names need no further look.
-#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
-const LENGTHS: u32 = {
-    let (mut bits, mut at) = (0, 0);
-    while at < ROLES.len() {
-        bits |= 1 << ROLES[at].0.len();
-        at += 1;
+/// What means something to a hop, in lower case and with hyphens, by the length of its name. `Proxy-*` is not here: all of
+/// it is [`Role::Hop`].
+fn special(length: usize) -> &'static [(&'static str, Role)] {
+    match length {
+        2 => &[("te", Role::Hop)],
+        3 => &[("via", Role::Via)],
+        4 => &[("host", Role::Host)],
+        6 => &[("expect", Role::Expect)],
+        7 => &[("upgrade", Role::Upgrade), ("trailer", Role::Trailer)],
+        10 => &[("connection", Role::Connection), ("keep-alive", Role::Hop)],
+        12 => &[("max-forwards", Role::MaxForwards)],
+        14 => &[("content-length", Role::ContentLength), ("http2-settings", Role::Hop)],
+        16 => &[("proxy-connection", Role::ProxyConnection)],
+        17 => &[("transfer-encoding", Role::TransferEncoding)],
+        _ => &[],
     }
-    bits
-};
+}
 
 impl Role {
     /// The role of a field, an underscore counting as a hyphen: CGI-style origins cannot tell them apart.
     pub(super) fn of(name: &str) -> Self {
-        if name.len() < 32
-            && LENGTHS & (1 << name.len()) != 0
-            && let Some((_, role)) = ROLES.iter().find(|(known, _)| same_name(name.as_bytes(), known))
-        {
+        let mut special = special(name.len()).iter();
+        if let Some((_, role)) = special.find(|(known, _)| same_name(name.as_bytes(), known)) {
             return *role;
         }
         if name.as_bytes().get(..6).is_some_and(|start| same_name(start, "proxy-")) {
