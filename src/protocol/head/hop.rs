@@ -155,3 +155,19 @@ pub(super) fn same_name(name: &[u8], known: &str) -> bool {
     let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.len() == known.len() && name.iter().zip(known.bytes()).all(|(a, b)| fold(*a) == fold(b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_special_name_is_found_by_its_own_length() {
+        let known: Vec<_> = (0..64).flat_map(special).collect();
+        assert_eq!(known.len(), 13);
+        for (name, role) in known {
+            assert_eq!((Role::of(name), Role::of(&name.to_uppercase())), (*role, *role), "{name}");
+            assert_eq!(Role::of(&name.replace('-', "_")), *role, "{name}");
+            assert_eq!(Role::of(&format!("x{name}")), Role::EndToEnd, "{name}");
+        }
+    }
+}
