@@ -15,6 +15,7 @@ use super::door::{Door, Next};
 use super::exchange::{self, Ended, Failed};
 use super::head::{self, BodyFraming, OriginHop, RequestHead, Target, Upgrade, Version};
 use super::reply::Form;
+use super::tunnelled;
 use super::wire::Wire;
 use crate::dial::{self, ParentFault, Peer};
 use crate::enforce::{Asked, Attempt, Idle};
@@ -22,7 +23,6 @@ use crate::facts::{Credentials, Destination, Host, Method, Port, Protocol};
 use crate::record::Outcome;
 use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Refused, Session};
 use crate::tls::ClientStream;
-use crate::tunnel::Tunnel;
 
 /// Everything that is kept of a request head once its bytes are gone.
 #[derive(Debug)]
@@ -195,11 +195,7 @@ fn finish(
             }
             if client_stays { Next::KeepAlive(client) } else { Next::Close(client) }
         }
-        Ended::Switched { early_down } => {
-            let (client, early_up) = client.into_parts();
-            let (origin, open) = session.enter(door.enforcer.registry());
-            Next::Tunnel(Tunnel { client, origin, open, early_up, early_down })
-        }
+        Ended::Switched { early_down } => tunnelled::join(door, client, session, early_down),
     }
 }
 

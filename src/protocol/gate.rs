@@ -53,7 +53,7 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Opti
     let mut idle: Option<Idle> = None;
     let mut patience = door.limits.head_timeout;
     let mut requests = 0_usize;
-    loop {
+    let wire = loop {
         if !first_byte(&door, &mut wire, patience, requests == 0).await {
             if requests == 0 {
                 door.enforcer.connection(&door.listener, ConnectionResult::ClosedEarly);
@@ -66,11 +66,11 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Opti
         // What follows is boxed: a connection that waits for its next request holds no room for all that it can become.
         // Only a connection's first byte says SOCKS: behind an HTTP request it is garbage.
         if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && door.speaks.socks5 {
-            return match Box::pin(socks5::serve(&door, wire, attempt)).await {
-                Next::Close(wire) => close(wire).await,
-                Next::Tunnel(tunnel) => Some(tunnel),
-                Next::KeepAlive(_) | Next::Gone => None,
-            };
+            match Box::pin(socks5::serve(&door, wire, attempt)).await {
+                Next::Close(wire) => break wire,
+                Next::Tunnel(tunnel) => return Some(tunnel),
+                Next::KeepAlive(_) | Next::Gone => return None,
+            }
         }
         let next = match whole_head(&door, &mut wire).await {
             Ok(length) => request(&door, wire, &mut idle, attempt, length).await,
@@ -81,18 +81,12 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Opti
                 wire.rest();
                 wire
             }
-            Next::KeepAlive(wire) | Next::Close(wire) => {
-                drop(idle);
-                return close(wire).await;
-            }
+            Next::KeepAlive(wire) | Next::Close(wire) => break wire,
             Next::Tunnel(tunnel) => return Some(tunnel),
             Next::Gone => return None,
         };
-    }
-}
-
-/// The end of a connection that an answer was sent over. No tunnel comes of it.
-async fn close(wire: Wire<ClientStream>) -> Option<Tunnel> {
+    };
+    drop(idle);
     Box::pin(wire.close_gently()).await;
     None
 }

@@ -16,7 +16,7 @@ use super::door::{Door, Next, REVOKED_WITHIN};
 use super::wire::Wire;
 use crate::facts::Opening;
 use crate::record::Outcome;
-use crate::session::{Dialled, FirstBytes, Session};
+use crate::session::{Cleared, Dialled, FirstBytes, Session};
 use crate::tls::{ClientStream, HelloError, HelloReader};
 use crate::tunnel::Tunnel;
 
@@ -50,17 +50,20 @@ pub(super) async fn establish(
     };
     let alert = alert(&opening);
     match session.clear(FirstBytes::Tunnel(opening)) {
-        Ok(session) => {
-            let (client, early_up) = wire.into_parts();
-            let (origin, open) = session.enter(door.enforcer.registry());
-            Next::Tunnel(Tunnel { client, origin, open, early_up, early_down: Vec::new() })
-        }
+        Ok(session) => join(door, wire, session, Vec::new()),
         Err(_recorded) => {
             let [a, b, c, d, e, f] = FATAL_ALERT;
             let _gone = wire.send(&[a, b, c, d, e, f, alert]).await;
             Next::Close(wire)
         }
     }
+}
+
+/// From here on the bytes flow. `early_down` are those that the origin has sent already.
+pub(super) fn join(door: &Door, wire: Wire<ClientStream>, session: Session<Cleared>, early_down: Vec<u8>) -> Next {
+    let (client, early_up) = wire.into_parts();
+    let (origin, open) = session.enter(door.enforcer.registry());
+    Next::Tunnel(Tunnel { client, origin, open, early_up, early_down })
 }
 
 /// How the tunnel begins, or how it ended without a byte: browsers leave connections that they opened ahead and never
