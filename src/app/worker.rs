@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::runtime;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::info;
 
@@ -55,8 +54,7 @@ pub(super) struct Plan {
 /// # Errors
 /// What the system says when it has no files for a runtime or a listener.
 pub(super) fn run(plan: Plan) -> std::io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, work(plan))
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?.block_on(work(plan))
 }
 
 async fn work(plan: Plan) -> std::io::Result<()> {
