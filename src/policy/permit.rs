@@ -289,14 +289,16 @@ impl Permit {
         if self.snapshot.mode() == Mode::Observe { Ok(Some(denial)) } else { Err(denial) }
     }
 
-    /// Whether it would still be given at `now`, by the same revision: between asking and beginning a client may take its
-    /// time. `facts` are those that this permit was given for.
+    /// Whether it would still be given now, by the same revision: between asking and beginning a client may take its
+    /// time. `facts` are those that this permit was given for; the clock is asked only where it matters.
     ///
     /// # Errors
     /// The denial, where a rule's period began or ended meanwhile.
-    pub fn holds_at(&self, facts: &RequestFacts, now: SystemTime) -> Result<(), Denial> {
+    pub fn still_holds(&self, facts: &RequestFacts, clock: impl FnOnce() -> SystemTime) -> Result<(), Denial> {
         // Few policies have periods, and few of those change just then.
-        if self.snapshot.next_change_after(facts.at).is_none_or(|change| change > now) {
+        let Some(change) = self.snapshot.next_change_after(facts.at) else { return Ok(()) };
+        let now = clock();
+        if change > now {
             return Ok(());
         }
         match self.snapshot.decide(&RequestFacts { at: now, ..facts.clone() }) {

@@ -8,17 +8,18 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::Instant;
 
 use super::door::{Door, GateLimits, REVOKED_WITHIN};
 use super::forward::Plan;
 use super::head::{self, BodyError, BodyReader, BodyWriter, HeadLimits, HeadScan, ResponseFraming, Version};
+use super::timer::Timer;
 use super::wire::Wire;
 use crate::dial::Peer;
 use crate::session::{Cleared, Session};
@@ -69,14 +70,14 @@ pub(super) async fn run(
     client: &mut Wire<ClientStream>,
     session: &mut Session<Cleared>,
     plan: &Plan,
+    timer: &mut Timer<'_>,
 ) -> Result<Ended, Failed> {
     let (peer, limits) = (session.peer(), &door.limits);
     let (origin, pending, standing) = session.parts();
     let mut origin = Wire::new(origin);
     let mut upload = Upload::new(plan, peer);
     let mut download = Download::new(plan, peer, limits.head);
-    let look = pin!(tokio::time::sleep(Patience::first_look(limits)));
-    let mut patience = Patience::new(limits, look);
+    let mut patience = Patience::new(limits, timer);
     let result = poll_fn(|context| {
         let before = (upload.pump.moved, download.pump.moved, download.received);
         // The upload goes first, so that a request is on its way before its answer is looked for.
@@ -117,13 +118,13 @@ pub(super) async fn run(
     })
 }
 
-/// The limits on silence, on a head that drips in, and on a permission that is taken away, with one timer that is only
-/// touched when it fires. Most exchanges are over before.
-struct Patience<'a> {
+/// The limits on silence, on a head that drips in, and on a permission that is taken away.
+struct Patience<'a, 't> {
     silence: Duration,
     head: Duration,
-    last: Instant,
-    timer: Pin<&'a mut Sleep>,
+    /// When something moved last; none before it is asked for the first time.
+    last: Option<Instant>,
+    timer: &'a mut Timer<'t>,
 }
 
 /// Why an exchange may not go on.
@@ -132,14 +133,9 @@ enum Over {
     Revoked,
 }
 
-impl<'a> Patience<'a> {
-    /// How long its timer sleeps first.
-    fn first_look(limits: &GateLimits) -> Duration {
-        limits.body_timeout.min(limits.head_timeout).min(REVOKED_WITHIN)
-    }
-
-    fn new(limits: &GateLimits, timer: Pin<&'a mut Sleep>) -> Self {
-        Self { silence: limits.body_timeout, head: limits.head_timeout, last: Instant::now(), timer }
+impl<'a, 't> Patience<'a, 't> {
+    fn new(limits: &GateLimits, timer: &'a mut Timer<'t>) -> Self {
+        Self { silence: limits.body_timeout, head: limits.head_timeout, last: None, timer }
     }
 
     /// `head_began`: since when a head of the origin is incomplete, if one is. Its bytes are progress, but they must not
@@ -151,23 +147,30 @@ impl<'a> Patience<'a> {
         head_began: Option<Instant>,
         permitted: impl Fn() -> bool,
     ) -> Poll<Over> {
-        if progress {
-            self.last = Instant::now();
-        }
+        // A head may begin at any time: never sleep past the moment at which it would have to be whole.
+        let look = self.silence.min(self.head).min(REVOKED_WITHIN);
+        let last = match self.last {
+            Some(last) if !progress => last,
+            before => {
+                let now = Instant::now();
+                if before.is_none() {
+                    self.timer.set(now + look);
+                }
+                *self.last.insert(now)
+            }
+        };
         loop {
-            ready!(self.timer.as_mut().poll(context));
+            ready!(self.timer.poll(context));
             if !permitted() {
                 return Poll::Ready(Over::Revoked);
             }
             let now = Instant::now();
-            let due = self.last + self.silence;
+            let due = last + self.silence;
             let due = head_began.map_or(due, |began| due.min(began + self.head));
             if due <= now {
                 return Poll::Ready(Over::Late);
             }
-            // A head may begin at any time: never sleep past the moment at which it would have to be whole.
-            let look = due.min(now + self.head.min(REVOKED_WITHIN));
-            self.timer.as_mut().reset(look.into());
+            self.timer.set(due.min(now + look));
         }
     }
 }
@@ -334,7 +337,7 @@ struct Download<'a> {
     interim: usize,
     /// Bytes that came from the origin; progress, even before a head is whole.
     received: u64,
-    /// When the first byte of a head came that is not whole yet.
+    /// Since when a head is waited for of which there is a part.
     head_began: Option<Instant>,
     status: Option<u16>,
     client_stays: bool,
@@ -400,7 +403,13 @@ impl<'a> Download<'a> {
                 DownloadState::Switching => return Poll::Ready(Ok(Done::Switched)),
                 DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.limits) {
                     Ok(Some(length)) => self.head(origin, length)?,
-                    Ok(None) => self.fill_head(ready!(origin.poll_fill(context)).unwrap_or(0))?,
+                    Ok(None) => {
+                        // Most heads come whole, and nobody looks at the clock for them.
+                        if !origin.ahead().is_empty() {
+                            self.head_began.get_or_insert_with(Instant::now);
+                        }
+                        self.fill_head(ready!(origin.poll_fill(context)).unwrap_or(0))?;
+                    }
                     Err(_) => return Poll::Ready(Err(Failed::OriginNonsense { answered: self.answered() })),
                 },
                 DownloadState::Body { .. } if more_at_hand => {
@@ -422,7 +431,6 @@ impl<'a> Download<'a> {
             0 => Err(Failed::OriginGone { answered: self.answered() }),
             count => {
                 self.received += count as u64;
-                self.head_began.get_or_insert_with(Instant::now);
                 Ok(())
             }
         }

@@ -15,6 +15,7 @@ use super::door::{Door, Next};
 use super::exchange::{self, Ended, Failed};
 use super::head::{self, BodyFraming, OriginHop, RequestHead, Target, Upgrade, Version};
 use super::reply::Form;
+use super::timer::Timer;
 use super::tunnelled;
 use super::wire::Wire;
 use crate::dial::{self, ParentFault, Peer};
@@ -136,9 +137,10 @@ pub(super) fn serve<'a>(
     idle: &'a mut Option<Idle>,
     attempt: Attempt,
     mut plan: Plan,
+    timer: &'a mut Timer<'_>,
 ) -> impl Future<Output = Next> + 'a {
     async move {
-        let (refused, manner) = match pass(door, &mut client, idle, attempt, &mut plan).await {
+        let (refused, manner) = match pass(door, &mut client, idle, attempt, &mut plan, timer).await {
             Ok((session, ended)) => return finish(door, client, session, ended, plan.destination, idle),
             Err(Stopped::Cut) => return Next::Gone,
             Err(Stopped::Refused { refused, early: true }) => (refused, plan.manner()),
@@ -157,18 +159,19 @@ async fn pass(
     idle: &mut Option<Idle>,
     attempt: Attempt,
     plan: &mut Plan,
+    timer: &mut Timer<'_>,
 ) -> Result<(Session<Cleared>, Ended), Stopped> {
     let asked = plan.asked.take().ok_or(Stopped::Cut)?;
     let reusing = idle.is_some();
     let opened = attempt.open(asked, idle).await.map_err(|refused| Stopped::Refused { refused, early: true })?;
     let mut session = opened.clear(FirstBytes::Request).map_err(Stopped::late)?;
-    let mut result = exchange::run(door, client, &mut session, plan).await;
+    let mut result = exchange::run(door, client, &mut session, plan, timer).await;
     if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
         // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
         // request is safe: once more, over a connection of its own, by the same permit.
         let redialled = Box::pin(door.enforcer.redial(session)).await;
         session = redialled.and_then(|session| session.clear(FirstBytes::Request)).map_err(Stopped::late)?;
-        result = Box::pin(exchange::run(door, client, &mut session, plan)).await;
+        result = Box::pin(exchange::run(door, client, &mut session, plan, timer)).await;
     }
     match result {
         Ok(ended) => Ok((session, ended)),

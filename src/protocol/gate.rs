@@ -9,15 +9,18 @@
 //!
 //! Deliberately not here: HTTP/2 (plain ports would accept it past the gate).
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::door::{Door, Next};
 use super::head::{self, HeadError, HeadScan, Target};
 use super::reply::Form;
+use super::timer::Timer;
 use super::wire::Wire;
 use super::{answer, connect, forward, own, socks5};
 use crate::enforce::{Attempt, Idle};
@@ -51,17 +54,19 @@ enum NoHead {
 pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Option<Tunnel> {
     let mut wire: Wire<ClientStream> = Wire::new(stream);
     let mut idle: Option<Idle> = None;
-    let mut patience = door.limits.head_timeout;
     let mut requests = 0_usize;
+    // Once for all requests: most come at once, and registering these anew for each would be for nothing.
+    let sleep = pin!(sleep(door.limits.head_timeout));
+    let mut timer = Timer::new(sleep);
+    let mut draining = pin!(door.drain.draining());
     let wire = loop {
-        if !first_byte(&door, &mut wire, patience, requests == 0).await {
+        if !first_byte(&mut wire, &mut timer, draining.as_mut(), requests == 0).await {
             if requests == 0 {
                 door.enforcer.connection(&door.listener, ConnectionResult::ClosedEarly);
             }
             return None;
         }
         requests += 1;
-        patience = door.limits.keep_alive;
         let attempt = door.enforcer.begin(client, &door.listener);
         // What follows is boxed: a connection that waits for its next request holds no room for all that it can become.
         // Only a connection's first byte says SOCKS: behind an HTTP request it is garbage.
@@ -73,12 +78,13 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Opti
             }
         }
         let next = match whole_head(&door, &mut wire).await {
-            Ok(length) => request(&door, wire, &mut idle, attempt, length).await,
+            Ok(length) => request(&door, wire, &mut idle, attempt, length, &mut timer).await,
             Err(why) => Box::pin(no_head(wire, attempt, why)).await,
         };
         wire = match next {
             Next::KeepAlive(mut wire) if !door.drain.is_draining() => {
                 wire.rest();
+                timer.set(Instant::now() + door.limits.keep_alive);
                 wire
             }
             Next::KeepAlive(wire) | Next::Close(wire) => break wire,
@@ -91,21 +97,33 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Opti
     None
 }
 
-/// Waits for a request's first byte; false if none will come.
-async fn first_byte(door: &Door, wire: &mut Wire<ClientStream>, patience: Duration, is_new: bool) -> bool {
+/// Waits for a request's first byte, until the timer is due; false if none will come.
+async fn first_byte(
+    wire: &mut Wire<ClientStream>,
+    timer: &mut Timer<'_>,
+    mut draining: Pin<&mut impl Future<Output = ()>>,
+    is_new: bool,
+) -> bool {
     if !wire.ahead().is_empty() {
         return true;
     }
-    tokio::select! {
+    let mut is_last = false;
+    poll_fn(|context| {
         // What has arrived is served, even when the drain has begun meanwhile.
-        biased;
-        filled = tokio::time::timeout(patience, wire.fill()) => matches!(filled, Ok(Ok(count)) if count > 0),
-        () = door.drain.draining() => {
-            // A client that has just connected has a request on its way.
-            let grace = if is_new { DRAIN_GRACE } else { Duration::ZERO };
-            matches!(tokio::time::timeout(grace, wire.fill()).await, Ok(Ok(count)) if count > 0)
+        if let Poll::Ready(filled) = wire.poll_fill(context) {
+            return Poll::Ready(filled.is_ok_and(|count| count > 0));
         }
-    }
+        if !is_last && draining.as_mut().poll(context).is_ready() {
+            if !is_new {
+                return Poll::Ready(false);
+            }
+            // A client that has just connected has a request on its way.
+            timer.set(Instant::now() + DRAIN_GRACE);
+            is_last = true;
+        }
+        timer.poll(context).map(|()| false)
+    })
+    .await
 }
 
 /// Waits until a whole head is there and is acceptable; its length.
@@ -126,7 +144,7 @@ async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize,
             Err(error) => return Err(NoHead::Bad(error)),
         }
         // Most heads come whole, and nobody looks at the clock for them.
-        let deadline = *deadline.get_or_insert_with(|| (Instant::now() + door.limits.head_timeout).into());
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + door.limits.head_timeout);
         match timeout_at(deadline, wire.fill()).await {
             Err(_) => return Err(NoHead::Late),
             Ok(Ok(0) | Err(_)) => return Err(NoHead::Ended),
@@ -145,6 +163,7 @@ fn request<'a>(
     idle: &'a mut Option<Idle>,
     mut attempt: Attempt,
     length: usize,
+    timer: &'a mut Timer<'_>,
 ) -> Serving<'a> {
     let bytes = wire.ahead().get(..length).unwrap_or_default();
     let head = match head::read_scanned_request(bytes, &door.limits.head) {
@@ -166,7 +185,7 @@ fn request<'a>(
         {
             let plan = forward::Plan::of(&head, passed_through_us, door, form);
             wire.consume(length);
-            Box::pin(forward::serve(door, wire, idle, attempt, plan))
+            Box::pin(forward::serve(door, wire, idle, attempt, plan, timer))
         }
         Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
             let asked = own::Asked::of(&head, form);

@@ -113,7 +113,7 @@ impl Session<Dialled> {
                 return Err(self.pending.refuse(denial.into()));
             }
         }
-        if let Err(denial) = self.permit.holds_at(&self.facts, SystemTime::now()) {
+        if let Err(denial) = self.permit.still_holds(&self.facts, SystemTime::now) {
             return Err(self.pending.refuse(denial.into()));
         }
         self.pending.count();
