@@ -10,8 +10,8 @@ const USUAL_FIELDS: usize = 24;
 /// A field as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'b> {
-    /// The name in its own spelling: a token (RFC 9110 §5.6.2).
-    pub name: &'b str,
+    /// The name in its own spelling: a token (RFC 9110 §5.6.2), so always ASCII.
+    pub name: &'b [u8],
     /// The value without the blanks around it: no NUL, CR, LF or other control than HTAB; may hold bytes beyond ASCII.
     pub value: &'b [u8],
 }
@@ -60,7 +60,7 @@ impl<'b> Iterator for Fields<'b> {
         let (line, rest) = split_line(self.0)?;
         self.0 = rest;
         let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
-        Some(Field { name: std::str::from_utf8(name).ok()?, value: trim(value.get(1..)?) })
+        Some(Field { name, value: trim(value.get(1..)?) })
     }
 }
 

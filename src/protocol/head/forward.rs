@@ -158,7 +158,7 @@ fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, ou
         let passes = match Role::of(name) {
             Role::Via => true,
             Role::EndToEnd => !(nominates && is_nominated(block, name)),
-            Role::Trailer => has_trailers && !name.contains('_'),
+            Role::Trailer => has_trailers && !name.contains(&b'_'),
             Role::Host
             | Role::ContentLength
             | Role::TransferEncoding
@@ -170,7 +170,7 @@ fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, ou
             | Role::Hop => false,
         };
         if passes {
-            push(out, &[name.as_bytes(), b": ", value, b"\r\n"]);
+            push(out, &[name, b": ", value, b"\r\n"]);
         }
     }
 }

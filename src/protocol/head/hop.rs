@@ -35,35 +35,36 @@ pub(super) enum Role {
     EndToEnd,
 }
 
-/// What means something to a hop, in lower case and with hyphens, by the length of its name. `Proxy-*` is not here: all of
-/// it is [`Role::Hop`].
-fn special(length: usize) -> &'static [(&'static str, Role)] {
-    match length {
-        2 => &[("te", Role::Hop)],
-        3 => &[("via", Role::Via)],
-        4 => &[("host", Role::Host)],
-        6 => &[("expect", Role::Expect)],
-        7 => &[("upgrade", Role::Upgrade), ("trailer", Role::Trailer)],
-        10 => &[("connection", Role::Connection), ("keep-alive", Role::Hop)],
-        12 => &[("max-forwards", Role::MaxForwards)],
-        14 => &[("content-length", Role::ContentLength), ("http2-settings", Role::Hop)],
-        16 => &[("proxy-connection", Role::ProxyConnection)],
-        17 => &[("transfer-encoding", Role::TransferEncoding)],
-        _ => &[],
-    }
+/// What means something to a hop, in lower case and with hyphens: the one such name that begins so and is so long.
+/// `Proxy-*` is not here: all of it is [`Role::Hop`].
+fn special(first: u8, length: usize) -> Option<(&'static [u8], Role)> {
+    Some(match (first.to_ascii_lowercase(), length) {
+        (b't', 2) => (b"te", Role::Hop),
+        (b'v', 3) => (b"via", Role::Via),
+        (b'h', 4) => (b"host", Role::Host),
+        (b'e', 6) => (b"expect", Role::Expect),
+        (b'u', 7) => (b"upgrade", Role::Upgrade),
+        (b't', 7) => (b"trailer", Role::Trailer),
+        (b'c', 10) => (b"connection", Role::Connection),
+        (b'k', 10) => (b"keep-alive", Role::Hop),
+        (b'm', 12) => (b"max-forwards", Role::MaxForwards),
+        (b'c', 14) => (b"content-length", Role::ContentLength),
+        (b'h', 14) => (b"http2-settings", Role::Hop),
+        (b'p', 16) => (b"proxy-connection", Role::ProxyConnection),
+        (b't', 17) => (b"transfer-encoding", Role::TransferEncoding),
+        _ => return None,
+    })
 }
 
 impl Role {
     /// The role of a field, an underscore counting as a hyphen: CGI-style origins cannot tell them apart.
-    pub(super) fn of(name: &str) -> Self {
-        let mut special = special(name.len()).iter();
-        if let Some((_, role)) = special.find(|(known, _)| same_name(name.as_bytes(), known)) {
-            return *role;
+    pub(super) fn of(name: &[u8]) -> Self {
+        let Some(first) = name.first() else { return Self::EndToEnd };
+        match special(*first, name.len()) {
+            Some((known, role)) if same_name(name, known) => role,
+            _ if name.get(..6).is_some_and(|start| same_name(start, b"proxy-")) => Self::Hop,
+            _ => Self::EndToEnd,
         }
-        if name.as_bytes().get(..6).is_some_and(|start| same_name(start, "proxy-")) {
-            return Self::Hop;
-        }
-        Self::EndToEnd
     }
 
     /// The role of a received field. One that is special only by its underscore has no meaning to us: it is dropped when
@@ -72,7 +73,7 @@ impl Role {
         let role = Self::of(field.name);
         match role {
             Self::EndToEnd => Ok(role),
-            _ if !field.name.contains('_') => Ok(role),
+            _ if !field.name.contains(&b'_') => Ok(role),
             Self::Host | Self::ContentLength | Self::TransferEncoding => Err(HeadError::UnderscoredName),
             _ => Ok(Self::Hop),
         }
@@ -143,7 +144,7 @@ impl<'b> HopFields<'b> {
 }
 
 /// Whether a `Connection` field names this one.
-pub(super) fn is_nominated(block: &FieldBlock<'_>, name: &str) -> bool {
+pub(super) fn is_nominated(block: &FieldBlock<'_>, name: &[u8]) -> bool {
     block
         .iter()
         .filter(|field| Role::of(field.name) == Role::Connection)
@@ -151,9 +152,9 @@ pub(super) fn is_nominated(block: &FieldBlock<'_>, name: &str) -> bool {
 }
 
 /// Equal but for case and for underscores where the other has hyphens.
-pub(super) fn same_name(name: &[u8], known: &str) -> bool {
+pub(super) fn same_name(name: &[u8], known: &[u8]) -> bool {
     let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == known.len() && name.iter().zip(known.bytes()).all(|(a, b)| fold(*a) == fold(b))
+    name.len() == known.len() && name.iter().zip(known).all(|(a, b)| fold(*a) == fold(*b))
 }
 
 #[cfg(test)]
@@ -161,13 +162,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_special_name_is_found_by_its_own_length() {
-        let known: Vec<_> = (0..64).flat_map(special).collect();
+    fn every_special_name_is_found_by_its_own_beginning_and_length() {
+        let known: Vec<_> = (b'a'..=b'z').flat_map(|first| (0..64).filter_map(move |n| special(first, n))).collect();
         assert_eq!(known.len(), 13);
         for (name, role) in known {
-            assert_eq!((Role::of(name), Role::of(&name.to_uppercase())), (*role, *role), "{name}");
-            assert_eq!(Role::of(&name.replace('-', "_")), *role, "{name}");
-            assert_eq!(Role::of(&format!("x{name}")), Role::EndToEnd, "{name}");
+            let name = std::str::from_utf8(name).unwrap();
+            let of = |name: &str| Role::of(name.as_bytes());
+            assert_eq!((of(name), of(&name.to_uppercase())), (role, role), "{name}");
+            assert_eq!(of(&name.replace('-', "_")), role, "{name}");
+            assert_eq!(of(&format!("x{name}")), Role::EndToEnd, "{name}");
+            let near = if name.starts_with("proxy-") { Role::Hop } else { Role::EndToEnd };
+            let cut = name.strip_suffix(|_: char| true).unwrap();
+            assert_eq!(of(&format!("{cut}x")), near, "{name}");
         }
     }
 }

@@ -68,9 +68,7 @@ pub(in crate::protocol) fn read_scanned_request<'b>(
     let has_body = !matches!(framing, BodyFraming::None | BodyFraming::Length(0));
     let may_websocket = method == "GET" && version == Version::Http11 && framing == BodyFraming::None;
     let upgrade = said.hop.upgrade().map(|asked| if may_websocket { asked } else { Upgrade::Other });
-    let behind_scheme = target_text.split_once("://").map(|(_, rest)| rest);
-    let asks_whole_server =
-        method == "OPTIONS" && behind_scheme.is_some() && target.authority_in(target_text) == behind_scheme;
+    let asks_whole_server = method == "OPTIONS" && target.is_bare_in(target_text);
     Ok(RequestHead {
         method,
         target,
@@ -96,7 +94,7 @@ impl<'b> RequestHead<'b> {
 
     /// The value of the first field of this name, whatever its case.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
-        self.fields().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        self.fields().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
     }
 
     /// The path without its query: empty for a CONNECT, `*` for the asterisk.
@@ -155,7 +153,7 @@ impl<'b> Said<'b> {
                     }
                 }
                 Role::Via => said.has_via = true,
-                Role::EndToEnd if field.name.eq_ignore_ascii_case("accept") => {
+                Role::EndToEnd if field.name.eq_ignore_ascii_case(b"accept") => {
                     said.accept.get_or_insert(field.value);
                 }
                 _ => said.hop.see(role, field.value)?,
@@ -231,7 +229,7 @@ mod tests {
         assert_eq!((destination.to_string().as_str(), path_and_query.as_ref()), ("h.test:8080", "/a?b=c"));
         assert_eq!((head.framing, head.keep_alive, head.upgrade), (BodyFraming::None, true, None));
         let fields: Vec<_> = head.fields().map(|field| (field.name, field.value)).collect();
-        assert_eq!(fields, [("Host", &b"H.test:8080"[..]), ("X", b"y"), ("X", b"")]);
+        assert_eq!(fields, [(&b"Host"[..], &b"H.test:8080"[..]), (b"X", b"y"), (b"X", b"")]);
         assert_eq!((head.field("x"), head.field("Y")), (Some(&b"y"[..]), None));
     }
 

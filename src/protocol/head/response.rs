@@ -92,7 +92,7 @@ impl<'b> ResponseHead<'b> {
 
     /// The value of the first field of this name, whatever its case.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
-        self.fields().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        self.fields().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
     }
 
     /// Whether another response to the same request follows: 1xx other than 101 (RFC 9110 §15.2).

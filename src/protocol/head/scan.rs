@@ -101,28 +101,11 @@ impl HeadScan {
 
     /// More bytes of the first line.
     fn judge_first_line(&mut self, text: &[u8]) -> Result<(), HeadError> {
-        let before = self.seen - self.line;
-        for (at, byte) in text.iter().copied().enumerate().map(|(at, byte)| (before + at, byte)) {
-            match &mut self.first_line {
-                FirstLine::Request(blanks) => match (*blanks, byte) {
-                    (0, b' ') if at == 0 => return Err(HeadError::RequestLine),
-                    (0..2, b' ') => *blanks += 1,
-                    (_, b' ') => return Err(HeadError::RequestLine),
-                    (0, _) if !is_token_byte(byte) => return Err(HeadError::RequestLine),
-                    (0, _) if at >= MAX_METHOD => return Err(HeadError::LongMethod),
-                    (0, _) | (_, b'!'..=b'~') => {}
-                    _ => return Err(HeadError::TargetByte(byte)),
-                },
-                FirstLine::Response => {
-                    let expected = STATUS_LINE.get(at).is_none_or(|expected| *expected == byte);
-                    // What a reason may hold (RFC 9112 §4): HTAB, SP, visible and beyond ASCII.
-                    if !expected || !matches!(byte, b'\t' | b' '..=b'~' | 0x80..) {
-                        return Err(HeadError::StatusLine);
-                    }
-                }
-            }
+        let at = self.seen - self.line;
+        match &mut self.first_line {
+            FirstLine::Request(blanks) => judge_request_line(blanks, at, text),
+            FirstLine::Response => judge_status_line(at, text),
         }
-        Ok(())
     }
 
     fn too_large(&self) -> HeadError {
@@ -131,4 +114,38 @@ impl HeadScan {
             _ => HeadError::HeadTooLarge,
         }
     }
+}
+
+/// Bytes of a request line from its byte `at` on, behind `blanks` blanks: a method, and then what is visible.
+fn judge_request_line(blanks: &mut u8, at: usize, mut text: &[u8]) -> Result<(), HeadError> {
+    if *blanks == 0 {
+        let method = text.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(text.len());
+        if at + method > MAX_METHOD {
+            return Err(HeadError::LongMethod);
+        }
+        text = match text.get(method..).unwrap_or_default() {
+            [] => return Ok(()),
+            [b' ', rest @ ..] if at + method > 0 => rest,
+            _ => return Err(HeadError::RequestLine),
+        };
+        *blanks = 1;
+    }
+    while let Some(end) = text.iter().position(|byte| !byte.is_ascii_graphic()) {
+        text = match text.get(end..).unwrap_or_default() {
+            [b' ', rest @ ..] if *blanks < 2 => rest,
+            [b' ', ..] | [] => return Err(HeadError::RequestLine),
+            [byte, ..] => return Err(HeadError::TargetByte(*byte)),
+        };
+        *blanks += 1;
+    }
+    Ok(())
+}
+
+/// Bytes of a status line from its byte `at` on.
+fn judge_status_line(at: usize, text: &[u8]) -> Result<(), HeadError> {
+    let expected = STATUS_LINE.get(at..).unwrap_or_default();
+    let begins = text.iter().zip(expected).all(|(byte, expected)| byte == expected);
+    // What a reason may hold (RFC 9112 §4): HTAB, SP, visible and beyond ASCII.
+    let holds = text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..));
+    if begins && holds { Ok(()) } else { Err(HeadError::StatusLine) }
 }

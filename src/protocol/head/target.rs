@@ -33,7 +33,7 @@ impl<'b> Target<'b> {
             // The other three forms have a byte that no authority has, or no port.
             return Destination::parse(text.as_bytes(), None).map(Self::Authority).map_err(HeadError::Authority);
         }
-        if text.contains('#') {
+        if memchr::memchr(b'#', text.as_bytes()).is_some() {
             return Err(HeadError::Fragment);
         }
         if text.starts_with('/') {
@@ -43,12 +43,9 @@ impl<'b> Target<'b> {
         if text == "*" {
             return if method == "OPTIONS" { Ok(Self::Asterisk) } else { Err(HeadError::TargetForm) };
         }
-        let (scheme, rest) = text.split_once("://").ok_or(HeadError::TargetForm)?;
-        if !is_scheme(scheme) {
-            return Err(HeadError::TargetForm);
-        }
+        let (scheme, rest) = split_scheme(text).ok_or(HeadError::TargetForm)?;
         if !scheme.eq_ignore_ascii_case("http") {
-            return Err(HeadError::Scheme);
+            return Err(if is_scheme(scheme) { HeadError::Scheme } else { HeadError::TargetForm });
         }
         let authority = until_path(rest);
         let path = rest.strip_prefix(authority).unwrap_or_default();
@@ -62,9 +59,14 @@ impl<'b> Target<'b> {
     pub(super) fn authority_in<'t>(&self, text: &'t str) -> Option<&'t str> {
         match self {
             Self::Authority(_) => Some(text),
-            Self::Absolute { .. } => text.split_once("://").map(|(_, rest)| until_path(rest)),
+            Self::Absolute { .. } => split_scheme(text).map(|(_, rest)| until_path(rest)),
             Self::Origin { .. } | Self::Asterisk => None,
         }
+    }
+
+    /// Whether the text that this was read from is a scheme and an authority, with nothing behind it.
+    pub(super) fn is_bare_in(&self, text: &str) -> bool {
+        matches!(self, Self::Absolute { .. }) && split_scheme(text).is_some_and(|(_, rest)| until_path(rest) == rest)
     }
 
     /// The path without its query; empty for an authority.
@@ -75,20 +77,34 @@ impl<'b> Target<'b> {
             Self::Absolute { path_and_query, .. } => path_and_query,
             Self::Origin { path_and_query } => path_and_query,
         };
-        text.split_once('?').map_or(text, |(path, _)| path)
+        without_query(text)
     }
+}
+
+/// A scheme, and what stands behind its `://`.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//")?))
 }
 
 /// What stands before path and query.
 fn until_path(text: &str) -> &str {
-    text.split(['/', '?']).next().unwrap_or_default()
+    let end = memchr::memchr2(b'/', b'?', text.as_bytes());
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+/// What stands before a query.
+fn without_query(text: &str) -> &str {
+    memchr::memchr(b'?', text.as_bytes()).and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// Browsers and some origins read `\` in a path as `/`, so a rule on paths would judge another path than is served. In a
 /// query it stands for itself, and browsers send it.
 fn refuse_backslash(target: &str) -> Result<(), HeadError> {
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
-    if path.contains('\\') { Err(HeadError::TargetByte(b'\\')) } else { Ok(()) }
+    match memchr::memchr2(b'\\', b'?', target.as_bytes()).and_then(|at| target.as_bytes().get(at)) {
+        Some(b'\\') => Err(HeadError::TargetByte(b'\\')),
+        _ => Ok(()),
+    }
 }
 
 /// RFC 3986 §3.1.

@@ -85,7 +85,7 @@ impl Trailers {
             _ => BodyError::Trailer,
         })?;
         for field in block.iter().filter(|field| may_trail(field.name)) {
-            for part in [field.name.as_bytes(), b": ", field.value, b"\r\n"] {
+            for part in [field.name, b": ", field.value, b"\r\n"] {
                 self.bytes.extend_from_slice(part);
             }
         }
@@ -94,6 +94,6 @@ impl Trailers {
 }
 
 /// Whether a recipient may merge such a field, or a client see it.
-fn may_trail(name: &str) -> bool {
-    Role::of(name) == Role::EndToEnd && !FORBIDDEN.iter().any(|forbidden| same_name(name.as_bytes(), forbidden))
+fn may_trail(name: &[u8]) -> bool {
+    Role::of(name) == Role::EndToEnd && !FORBIDDEN.iter().any(|forbidden| same_name(name, forbidden.as_bytes()))
 }

@@ -74,7 +74,7 @@ fn check_read(head: &RequestHead<'_>, text: &[u8]) {
     assert_eq!(parsed.parse(text), Ok(httparse::Status::Complete(text.len())));
     assert_eq!(parsed.method, Some(head.method));
     assert_eq!(parsed.version, Some(u8::from(head.version == Version::Http11)));
-    let theirs = parsed.headers.iter().map(|header| (header.name, header.value));
+    let theirs = parsed.headers.iter().map(|header| (header.name.as_bytes(), header.value));
     assert!(head.fields().map(|field| (field.name, field.value)).eq(theirs));
     let clean = |value: &[u8]| value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f));
     assert!(head.fields().all(|field| clean(field.value)));
@@ -143,7 +143,7 @@ fn check_written(head: &RequestHead<'_>, hop: OriginHop<'_>, out: &[u8], authori
     }
     // To another proxy our own authorization goes, whatever the client named (held above).
     let ours_named = if authorization.is_some() { "proxy-authorization" } else { "" };
-    let named = head.fields().filter(|field| field.name.eq_ignore_ascii_case("connection"));
+    let named = head.fields().filter(|field| field.name.eq_ignore_ascii_case(b"connection"));
     for option in named.flat_map(|field| field.value.split(|byte| *byte == b',')) {
         let option = String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase().replace('_', "-");
         let ours = ["", "host", "content-length", "transfer-encoding", "connection", "upgrade", "via", "max-forwards"];
