@@ -12,9 +12,8 @@ use std::time::Duration;
 use criterion::Criterion;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
 const CONNECTIONS: usize = 32;
 const REQUEST: [u8; 200] = [b'q'; 200];
@@ -58,7 +57,8 @@ fn apart(workers: usize, to: SocketAddr) -> SocketAddr {
         .map(|_| {
             let (give, mut take) = mpsc::unbounded_channel::<TcpStream>();
             thread::spawn(move || {
-                LocalSet::new().block_on(&runtime(), async move {
+                let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+                runtime.expect("a runtime").block_on(async move {
                     while let Some(client) = take.recv().await {
                         let client = tokio::net::TcpStream::from_std(client).expect("a socket");
                         tokio::task::spawn_local(relay(client, to));
