@@ -493,6 +493,7 @@ impl<'a> Download<'a> {
                 DownloadState::Body { reader, writer, passes: framing != ResponseFraming::Chunked, reusable }
             };
         }
+        drop(head);
         origin.consume(length);
         Ok(())
     }

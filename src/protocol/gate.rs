@@ -24,7 +24,7 @@ use super::timer::Timer;
 use super::wire::Wire;
 use super::{answer, connect, forward, own, socks5};
 use crate::enforce::{Attempt, Idle};
-use crate::facts::{Client, Protocol};
+use crate::facts::{Client, Destination, Protocol};
 use crate::record::ConnectionResult;
 use crate::session::{Malformed, Refusal};
 use crate::tls::ClientStream;
@@ -153,6 +153,34 @@ async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize,
     }
 }
 
+/// What a head asks for.
+enum Wanted {
+    Tunnel { destination: Destination, passed_through_us: bool, form: Form },
+    Forward(forward::Plan),
+    Own(own::Asked),
+}
+
+impl Wanted {
+    fn read(door: &Door, bytes: &[u8]) -> Result<Self, HeadError> {
+        let head = head::read_scanned_request(bytes, &door.limits.head)?;
+        let form = Form::of(head.accept);
+        let passed_through_us = head::names_instance(&head, door.enforcer.via());
+        Ok(match &head.target {
+            Target::Authority(destination) => {
+                Self::Tunnel { destination: destination.clone(), passed_through_us, form }
+            }
+            Target::Absolute { destination, .. }
+                if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
+            {
+                Self::Forward(forward::Plan::of(&head, passed_through_us, door, form))
+            }
+            Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
+                Self::Own(own::Asked::of(&head, form))
+            }
+        })
+    }
+}
+
 /// A request under way.
 type Serving<'a> = Pin<Box<dyn Future<Output = Next> + 'a>>;
 
@@ -165,33 +193,19 @@ fn request<'a>(
     length: usize,
     timer: &'a mut Timer<'_>,
 ) -> Serving<'a> {
-    let bytes = wire.ahead().get(..length).unwrap_or_default();
-    let head = match head::read_scanned_request(bytes, &door.limits.head) {
-        Ok(head) => head,
+    let wanted = match Wanted::read(door, wire.ahead().get(..length).unwrap_or_default()) {
+        Ok(wanted) => wanted,
         Err(error) => return Box::pin(no_head(wire, attempt, NoHead::Bad(error))),
     };
-    let form = Form::of(head.accept);
-    let passed_through_us = head::names_instance(&head, door.enforcer.via());
-    match &head.target {
-        Target::Authority(destination) => {
+    wire.consume(length);
+    match wanted {
+        Wanted::Tunnel { destination, passed_through_us, form } => {
             attempt.protocol(Protocol::Connect);
-            let destination = destination.clone();
-            wire.consume(length);
             drop(idle.take());
             Box::pin(connect::serve(door, wire, attempt, destination, passed_through_us, form))
         }
-        Target::Absolute { destination, .. }
-            if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
-        {
-            let plan = forward::Plan::of(&head, passed_through_us, door, form);
-            wire.consume(length);
-            Box::pin(forward::serve(door, wire, idle, attempt, plan, timer))
-        }
-        Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
-            let asked = own::Asked::of(&head, form);
-            wire.consume(length);
-            Box::pin(async move { own::serve(door, wire, attempt, &asked).await })
-        }
+        Wanted::Forward(plan) => Box::pin(forward::serve(door, wire, idle, attempt, plan, timer)),
+        Wanted::Own(asked) => Box::pin(async move { own::serve(door, wire, attempt, &asked).await }),
     }
 }
 

@@ -104,7 +104,7 @@ fn write_fields(head: &RequestHead<'_>, hop: &OriginHop<'_>, out: &mut Vec<u8>) 
 /// Every word counts, in comments too: a malformed field cannot hide a loop, and nobody else has our name to mention.
 pub fn names_instance(head: &RequestHead<'_>, via_token: &str) -> bool {
     head.has_via
-        && head.fields().filter(|field| Role::of(field.name) == Role::Via).any(|field| {
+        && head.fields().filter(|field| field.role == Role::Via).any(|field| {
             field
                 .value
                 .split(|byte| matches!(byte, b',' | b' ' | b'\t' | b'(' | b')'))
@@ -154,8 +154,8 @@ pub fn write_response(
 /// `Connection` can name a field away only where nothing depends on it: `Host`, the framing, `Via` and `Max-Forwards`
 /// stay, however they are named.
 fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, out: &mut Vec<u8>) {
-    for Field { name, value } in block.iter() {
-        let passes = match Role::of(name) {
+    for Field { name, value, role } in block.iter() {
+        let passes = match role {
             Role::Via => true,
             Role::EndToEnd => !(nominates && is_nominated(block, name)),
             Role::Trailer => has_trailers && !name.contains(&b'_'),

@@ -70,10 +70,9 @@ impl Role {
     /// The role of a received field. One that is special only by its underscore has no meaning to us: it is dropped when
     /// the head is written, and where it would reframe or reroute the request, the request is refused.
     pub(super) fn of_received(field: &Field<'_>) -> Result<Self, HeadError> {
-        let role = Self::of(field.name);
-        match role {
-            Self::EndToEnd => Ok(role),
-            _ if !field.name.contains(&b'_') => Ok(role),
+        match field.role {
+            Self::EndToEnd => Ok(Self::EndToEnd),
+            role if !field.name.contains(&b'_') => Ok(role),
             Self::Host | Self::ContentLength | Self::TransferEncoding => Err(HeadError::UnderscoredName),
             _ => Ok(Self::Hop),
         }
@@ -147,7 +146,7 @@ impl<'b> HopFields<'b> {
 pub(super) fn is_nominated(block: &FieldBlock<'_>, name: &[u8]) -> bool {
     block
         .iter()
-        .filter(|field| Role::of(field.name) == Role::Connection)
+        .filter(|field| field.role == Role::Connection)
         .any(|field| list(field.value).any(|option| same_name(option, name)))
 }
 

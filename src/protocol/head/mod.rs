@@ -11,8 +11,8 @@
 //! - Whatever is written has exactly one framing, one `Host` that is the target's, no hop-by-hop field, no chunk
 //!   extension, and only trailer fields that mean nothing for framing, routing or authority.
 //! - Pure: bytes in, values out. No I/O, no clock, no panic. Work and memory are bounded by [`HeadLimits`] and the named
-//!   limits beside the code. A head allocates its destination's name, and its path only where the client left out the
-//!   slash; a body allocates its trailers, if it has any.
+//!   limits beside the code. A head allocates its destination's name, its path only where the client left out the slash,
+//!   and room for its fields where there are more than usual; a body allocates its trailers, if it has any.
 //!
 //! Deliberately not done: repairing (RFC 9112 permits it here and there; every repair is a guess at what the sender
 //! meant), deciding, answering, counting bytes against timers. A response is judged as strictly as a request: the caller
@@ -32,7 +32,7 @@ mod trailers;
 
 pub use body::{BodyReader, BodyWriter, Step};
 pub use error::{BodyError, HeadError};
-pub use fields::{Field, Fields};
+pub use fields::Field;
 pub use forward::{OriginHop, names_instance, write_request, write_request_to_proxy, write_response};
 pub use framing::{BodyFraming, ResponseFraming};
 pub use hop::Upgrade;

@@ -1,6 +1,6 @@
 //! The head of a request.
 
-use super::fields::{Field, FieldBlock, Fields, split_line};
+use super::fields::{Field, FieldBlock, split_line};
 use super::framing::BodyFraming;
 use super::hop::{HopFields, Role, Upgrade};
 use super::{HeadError, HeadLimits, HeadScan, Target, Version};
@@ -88,7 +88,7 @@ pub(in crate::protocol) fn read_scanned_request<'b>(
 
 impl<'b> RequestHead<'b> {
     /// All fields as received, in their order.
-    pub fn fields(&self) -> Fields<'b> {
+    pub fn fields(&self) -> impl Iterator<Item = Field<'b>> {
         self.block.iter()
     }
 

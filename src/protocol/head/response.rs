@@ -1,6 +1,6 @@
 //! The head of a response.
 
-use super::fields::{FieldBlock, Fields, split_line};
+use super::fields::{Field, FieldBlock, split_line};
 use super::framing::{BodyFraming, ResponseFraming};
 use super::hop::{HopFields, Role, Upgrade};
 use super::{HeadError, HeadLimits, HeadScan, Version};
@@ -86,7 +86,7 @@ pub(in crate::protocol) fn read_scanned_response<'b>(
 
 impl<'b> ResponseHead<'b> {
     /// All fields as received, in their order.
-    pub fn fields(&self) -> Fields<'b> {
+    pub fn fields(&self) -> impl Iterator<Item = Field<'b>> {
         self.block.iter()
     }
 

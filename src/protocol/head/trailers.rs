@@ -1,7 +1,7 @@
 //! The trailer section of a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2).
 
 use super::BodyError;
-use super::fields::FieldBlock;
+use super::fields::{Field, FieldBlock};
 use super::hop::{Role, same_name};
 
 /// A trailer section in bytes. gRPC statuses and checksums take some hundred; the section is held until it is whole.
@@ -84,7 +84,7 @@ impl Trailers {
             super::HeadError::TooManyFields => BodyError::LargeTrailers,
             _ => BodyError::Trailer,
         })?;
-        for field in block.iter().filter(|field| may_trail(field.name)) {
+        for field in block.iter().filter(may_trail) {
             for part in [field.name, b": ", field.value, b"\r\n"] {
                 self.bytes.extend_from_slice(part);
             }
@@ -94,6 +94,6 @@ impl Trailers {
 }
 
 /// Whether a recipient may merge such a field, or a client see it.
-fn may_trail(name: &[u8]) -> bool {
-    Role::of(name) == Role::EndToEnd && !FORBIDDEN.iter().any(|forbidden| same_name(name, forbidden.as_bytes()))
+fn may_trail(field: &Field<'_>) -> bool {
+    field.role == Role::EndToEnd && !FORBIDDEN.iter().any(|forbidden| same_name(field.name, forbidden.as_bytes()))
 }
