@@ -89,13 +89,17 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
 
 /// What stands before path and query.
 fn until_path(text: &str) -> &str {
-    let end = memchr::memchr2(b'/', b'?', text.as_bytes());
-    end.and_then(|end| text.get(..end)).unwrap_or(text)
+    before(text, memchr::memchr2(b'/', b'?', text.as_bytes()))
 }
 
 /// What stands before a query.
 fn without_query(text: &str) -> &str {
-    memchr::memchr(b'?', text.as_bytes()).and_then(|end| text.get(..end)).unwrap_or(text)
+    before(text, memchr::memchr(b'?', text.as_bytes()))
+}
+
+/// What stands before the byte that was found; all of it if none was.
+fn before(text: &str, found: Option<usize>) -> &str {
+    found.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// Browsers and some origins read `\` in a path as `/`, so a rule on paths would judge another path than is served. In a
