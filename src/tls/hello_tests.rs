@@ -54,12 +54,16 @@ impl Wire<'_> {
 
     fn next(&mut self) -> Result<u8, Answer> {
         if self.record == 0 {
-            let strange = if self.is_first { Answer::NotTls } else { Answer::Malformed };
-            if self.byte()? != 22 {
-                return Err(strange);
+            let kind = self.byte()?;
+            if kind != 22 && !self.is_first {
+                return Err(Answer::Malformed);
             }
-            if self.byte()? != 3 {
-                return Err(strange);
+            if !(20..=24).contains(&kind) {
+                return Err(Answer::NotTls);
+            }
+            let major = self.byte()?;
+            if (kind, major) != (22, 3) {
+                return Err(self.strange(kind, major)?);
             }
             self.byte()?;
             self.record = usize::from(self.byte()?) * 256 + usize::from(self.byte()?);
@@ -73,6 +77,21 @@ impl Wire<'_> {
         self.record -= 1;
         self.message = self.message.map(|left| left - 1);
         Ok(byte)
+    }
+
+    /// What begins with these two bytes: TLS for a lenient server or for none, as Go's says. Below major version 16 it
+    /// takes a hello of any, and before it a warning or a fatal alert.
+    fn strange(&mut self, kind: u8, major: u8) -> Result<Answer, Answer> {
+        if major == 3 || !self.is_first {
+            return Ok(Answer::Malformed);
+        }
+        if major > 15 || kind == 20 || kind > 22 {
+            return Ok(Answer::NotTls);
+        }
+        let (_minor, length) = (self.byte()?, usize::from(self.byte()?) * 256 + usize::from(self.byte()?));
+        let content = self.byte()?;
+        let is_tls = if kind == 22 { content == 1 } else { length == 2 && (1..=2).contains(&content) };
+        Ok(if is_tls { Answer::Malformed } else { Answer::NotTls })
     }
 
     fn ends_with_its_record(&self) -> Result<(), Answer> {
@@ -202,12 +221,19 @@ proptest! {
             2 => Just(Vec::new()),
             1 => prop::collection::vec((any::<Index>(), any::<u8>()), 1..3),
         ],
+        beginning in prop_oneof![
+            3 => Just(Vec::new()),
+            1 => prop::collection::vec((0_usize..6, 0_u8..26), 1..4),
+        ],
         behind in prop::collection::vec(any::<u8>(), 0..9),
         limit in prop_oneof![3 => Just(65_536_usize), 1 => 1_usize..200],
     ) {
         let mut bytes = cut(&[message, in_its_record].concat(), &sizes);
         for (at, byte) in damage {
             let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        for (at, byte) in beginning {
             bytes[at] = byte;
         }
         bytes.extend(behind);
