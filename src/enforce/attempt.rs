@@ -8,7 +8,7 @@ use super::{Enforcer, Parent};
 use crate::dial::{self, DialError, Dialled as Connection, ParentFault, Peer, ResolveError};
 use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
 use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Route};
-use crate::session::{Busy, Cleared, Dialled, Pending, Refusal, Refused, Session};
+use crate::session::{Busy, Cleared, Dialled, Pending, Permitted, Refusal, Refused, Session};
 
 /// A request that has begun and has no answer yet. Dropped, it is recorded as `internal`.
 #[derive(Debug)]
@@ -49,14 +49,16 @@ impl Attempt {
         self.pending.protocol(protocol);
     }
 
-    /// Opens a way out, or says why not. The only road to a socket.
+    /// Decides on a way out, or says why there is none. The only road to a socket.
+    ///
+    /// Waits for nothing, so that a refusal needs no room for what might have been waited for.
     ///
     /// `idle` is the origin connection that this client's last request left open. It is used again only for the very same
     /// destination, after this request was decided and the connection's address vetted like any other.
     ///
     /// # Errors
     /// The refusal to answer with, already recorded.
-    pub async fn open(mut self, asked: Asked, idle: &mut Option<Idle>) -> Result<Session<Dialled>, Refused> {
+    pub fn open(mut self, asked: Asked, idle: &mut Option<Idle>) -> Result<WayOut, Refused> {
         let facts = self.facts(asked);
         self.pending.asked(&facts);
         // Asked before the policy: what nobody can account for is not even judged.
@@ -67,12 +69,15 @@ impl Attempt {
             Ok(permit) => permit,
             Err(why) => return Err(self.pending.refuse(why)),
         };
-        if let Some(reused) = self.reuse(&permit, &facts, idle) {
+        let reused = self.reuse(&permit, &facts, idle);
+        if let Some(reused) = &reused {
             self.pending.connected(reused.address, None);
-            return Ok(Session::dialled(self.pending, permit, facts, reused));
         }
-        // In a box: requests that reuse a connection need no room for this.
-        Box::pin(self.enforcer.dial(self.pending, permit, facts)).await
+        let request = Box::new(Permitted { pending: self.pending, permit, facts });
+        Ok(match reused {
+            Some(reused) => WayOut::Open(Session::dialled(request, reused)),
+            None => WayOut::Dial(self.enforcer, request),
+        })
     }
 
     /// Ends a request that cannot even be judged: malformed, timed out, busy. These have records too.
@@ -133,32 +138,49 @@ impl Attempt {
     }
 }
 
+/// A way out that was decided on.
+#[derive(Debug)]
+pub enum WayOut {
+    /// Over the connection that the client's last request left open.
+    Open(Session<Dialled>),
+    /// To be resolved, vetted and dialled.
+    Dial(Rc<Enforcer>, Box<Permitted>),
+}
+
+impl WayOut {
+    /// Goes it: at once where it is open.
+    ///
+    /// # Errors
+    /// The refusal to answer with, already recorded.
+    pub async fn reach(self) -> Result<Session<Dialled>, Refused> {
+        match self {
+            Self::Open(session) => Ok(session),
+            // In a box: requests that reuse a connection need no room for this.
+            Self::Dial(enforcer, request) => Box::pin(enforcer.dial(request)).await,
+        }
+    }
+}
+
 impl Enforcer {
     /// Gives up a session's connection and opens another by the same permit; its addresses are resolved and vetted anew.
     ///
     /// # Errors
     /// The refusal to answer with, already recorded.
     pub async fn redial(&self, session: Session<Cleared>) -> Result<Session<Dialled>, Refused> {
-        let (pending, permit, facts) = session.abandon_origin();
-        self.dial(pending, permit, facts).await
+        self.dial(session.abandon_origin()).await
     }
 
-    async fn dial(
-        &self,
-        mut pending: Pending,
-        permit: Permit,
-        facts: RequestFacts,
-    ) -> Result<Session<Dialled>, Refused> {
+    async fn dial(&self, mut request: Box<Permitted>) -> Result<Session<Dialled>, Refused> {
         let Some(_place) = self.shared.limits.dials.take() else {
-            return Err(pending.refuse(Refusal::Busy(Busy::Dials)));
+            return Err(request.pending.refuse(Refusal::Busy(Busy::Dials)));
         };
         let began = Instant::now();
-        match self.reach(&permit, &facts).await {
+        match self.reach(&request.permit, &request.facts).await {
             Ok(origin) => {
-                pending.connected(origin.address, Some(began.elapsed()));
-                Ok(Session::dialled(pending, permit, facts, origin))
+                request.pending.connected(origin.address, Some(began.elapsed()));
+                Ok(Session::dialled(request, origin))
             }
-            Err(why) => Err(pending.refuse(why)),
+            Err(why) => Err(request.pending.refuse(why)),
         }
     }
 

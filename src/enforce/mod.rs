@@ -27,7 +27,7 @@ use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, Worker
 use crate::session::{ListenerId, Pending, Places, Registry, Roll, Shares, Standing, TunnelPlaces};
 use crate::store::{Handle, Store};
 
-pub use attempt::{Asked, Attempt, Idle};
+pub use attempt::{Asked, Attempt, Idle, WayOut};
 pub use check::{Checked, Circumstances, check};
 pub use parent::Parent;
 

@@ -225,7 +225,9 @@ fn what_is_dialled_is_what_was_vetted_whatever_the_resolver_says_next() {
             let (enforcer, asked) = enforcer(&world, &written, answers.clone(), &recorder);
             let questions = || *asked.lock().unwrap();
             let client = Client { addr: ([127, 0, 0, 1], 9).into() };
-            let opened = runtime.block_on(enforcer.begin(client, &listener).open(asked_for(world.port), &mut None));
+            let opened = enforcer.begin(client, &listener).open(asked_for(world.port), &mut None);
+            prop_assert_eq!(questions(), 0, "nothing leaves before it is waited for");
+            let opened = opened.and_then(|way| runtime.block_on(way.reach()));
             check(&world, &written, &answers[0], opened.as_ref().err().map(|refused| &refused.why))?;
             prop_assert_eq!(questions(), usize::from(written.allows()), "one question, and none for what is denied");
             match opened {

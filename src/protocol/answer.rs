@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 
+use super::door::Next;
 use super::reply::{self, Delivery, Explanation, Form, ProxyError};
 use super::wire::Wire;
 use crate::dial::{DialError, ParentFault, ResolveError};
@@ -37,13 +38,22 @@ impl Manner {
 }
 
 /// Sends a refusal. A client that is gone has its record all the same.
-pub(super) async fn refuse(wire: &mut Wire<ClientStream>, refused: &Refused, manner: &Manner) {
+///
+/// It is composed at once: what is waited with is the answer and nothing else.
+pub(super) fn refuse(
+    mut wire: Wire<ClientStream>,
+    refused: &Refused,
+    manner: Manner,
+) -> impl Future<Output = Next> + use<> {
+    let Manner { form, keep_alive, head_only } = manner;
     let mut out = Vec::with_capacity(1024);
     let detail = detail(&refused.why);
     let explanation = Explanation { detail: detail.as_deref(), ..explain(refused) };
-    let delivery = Delivery { form: manner.form, keep_alive: manner.keep_alive, head_only: manner.head_only };
-    reply::write(&explanation, delivery, &mut out);
-    let _gone = wire.send(&out).await;
+    reply::write(&explanation, Delivery { form, keep_alive, head_only }, &mut out);
+    async move {
+        let _gone = wire.send(&out).await;
+        if keep_alive { Next::KeepAlive(wire) } else { Next::Close(wire) }
+    }
 }
 
 /// What a refusal says to people, all but the detail.

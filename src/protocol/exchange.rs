@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,7 +17,7 @@ use tokio::time::Instant;
 
 use super::door::{Door, GateLimits, REVOKED_WITHIN};
 use super::forward::Plan;
-use super::head::{self, BodyError, BodyReader, BodyWriter, HeadLimits, HeadScan, ResponseFraming, Version};
+use super::head::{self, BodyError, BodyReader, BodyWriter, HeadScan, ResponseFraming, Version};
 use super::timer::Timer;
 use super::wire::Wire;
 use crate::dial::Peer;
@@ -72,12 +71,12 @@ pub(super) async fn run(
     plan: &Plan,
     timer: &mut Timer<'_>,
 ) -> Result<Ended, Failed> {
-    let (peer, limits) = (session.peer(), &door.limits);
+    let peer = session.peer();
     let (origin, pending, standing) = session.parts();
     let mut origin = Wire::new(origin);
     let mut upload = Upload::new(plan, peer);
-    let mut download = Download::new(plan, peer, limits.head);
-    let mut patience = Patience::new(limits, timer);
+    let mut download = Download::new(plan, peer, door);
+    let mut patience = Patience { limits: &door.limits, last: None, timer };
     let result = poll_fn(|context| {
         let before = (upload.pump.moved, download.pump.moved, download.received);
         // The upload goes first, so that a request is on its way before its answer is looked for.
@@ -120,8 +119,7 @@ pub(super) async fn run(
 
 /// The limits on silence, on a head that drips in, and on a permission that is taken away.
 struct Patience<'a, 't> {
-    silence: Duration,
-    head: Duration,
+    limits: &'a GateLimits,
     /// When something moved last; none before it is asked for the first time.
     last: Option<Instant>,
     timer: &'a mut Timer<'t>,
@@ -133,11 +131,7 @@ enum Over {
     Revoked,
 }
 
-impl<'a, 't> Patience<'a, 't> {
-    fn new(limits: &GateLimits, timer: &'a mut Timer<'t>) -> Self {
-        Self { silence: limits.body_timeout, head: limits.head_timeout, last: None, timer }
-    }
-
+impl Patience<'_, '_> {
     /// `head_began`: since when a head of the origin is incomplete, if one is. Its bytes are progress, but they must not
     /// take for ever: at one byte a minute a head would last for weeks.
     fn poll_over(
@@ -147,8 +141,9 @@ impl<'a, 't> Patience<'a, 't> {
         head_began: Option<Instant>,
         permitted: impl Fn() -> bool,
     ) -> Poll<Over> {
+        let GateLimits { body_timeout: silence, head_timeout: head, .. } = *self.limits;
         // A head may begin at any time: never sleep past the moment at which it would have to be whole.
-        let look = self.silence.min(self.head).min(REVOKED_WITHIN);
+        let look = silence.min(head).min(REVOKED_WITHIN);
         let last = match self.last {
             Some(last) if !progress => last,
             before => {
@@ -165,8 +160,8 @@ impl<'a, 't> Patience<'a, 't> {
                 return Poll::Ready(Over::Revoked);
             }
             let now = Instant::now();
-            let due = last + self.silence;
-            let due = head_began.map_or(due, |began| due.min(began + self.head));
+            let due = last + silence;
+            let due = head_began.map_or(due, |began| due.min(began + head));
             if due <= now {
                 return Poll::Ready(Over::Late);
             }
@@ -331,7 +326,7 @@ impl<'a> Upload<'a> {
 struct Download<'a> {
     plan: &'a Plan,
     peer: Peer,
-    limits: HeadLimits,
+    door: &'a Door,
     pump: Pump<'a>,
     state: DownloadState,
     interim: usize,
@@ -365,12 +360,12 @@ enum Done {
 }
 
 impl<'a> Download<'a> {
-    fn new(plan: &'a Plan, peer: Peer, limits: HeadLimits) -> Self {
+    fn new(plan: &'a Plan, peer: Peer, door: &'a Door) -> Self {
         let state = DownloadState::Head(HeadScan::response());
         Self {
             plan,
             peer,
-            limits,
+            door,
             pump: Pump::new(Cow::Owned(Vec::new())),
             state,
             interim: 0,
@@ -401,7 +396,7 @@ impl<'a> Download<'a> {
             match &mut self.state {
                 DownloadState::Flushing { reusable } => return Poll::Ready(Ok(Done::Answered { reusable: *reusable })),
                 DownloadState::Switching => return Poll::Ready(Ok(Done::Switched)),
-                DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.limits) {
+                DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.door.limits.head) {
                     Ok(Some(length)) => self.head(origin, length)?,
                     Ok(None) => {
                         // Most heads come whole, and nobody looks at the clock for them.
@@ -440,7 +435,7 @@ impl<'a> Download<'a> {
     fn head(&mut self, origin: &mut Wire<&mut TcpStream>, length: usize) -> Result<(), Failed> {
         let nonsense = Failed::OriginNonsense { answered: false };
         let bytes = origin.ahead().get(..length).unwrap_or_default();
-        let Ok(head) = head::read_scanned_response(bytes, self.plan.method.as_str(), &self.limits) else {
+        let Ok(head) = head::read_scanned_response(bytes, self.plan.method.as_str(), &self.door.limits.head) else {
             return Err(nonsense);
         };
         // A challenge to a proxy is for us, not for our client (RFC 9110 §15.5.8), and we have no other answer to it than
@@ -455,7 +450,7 @@ impl<'a> Download<'a> {
         // Room for the head as we write it, and for what came with it: one allocation instead of one per doubling.
         let room = origin.ahead().len() + ROOM;
         self.pump.out.to_mut().reserve(room);
-        let via = &self.plan.via;
+        let via = &self.door.via;
         if head.status == 101 {
             if !(self.plan.websocket && head.upgrade_websocket) {
                 return Err(nonsense);

@@ -13,22 +13,24 @@ use std::rc::Rc;
 use super::answer::{self, Manner};
 use super::door::{Door, Next};
 use super::exchange::{self, Ended, Failed};
-use super::head::{self, BodyFraming, OriginHop, RequestHead, Target, Upgrade, Version};
+use super::head::{self, BodyFraming, OriginHop, RequestHead, Upgrade, Version};
 use super::reply::Form;
 use super::timer::Timer;
 use super::tunnelled;
 use super::wire::Wire;
-use crate::dial::{self, ParentFault, Peer};
-use crate::enforce::{Asked, Attempt, Idle};
-use crate::facts::{Credentials, Destination, Host, Method, Port, Protocol};
+use crate::dial::{ParentFault, Peer};
+use crate::enforce::{Asked, Attempt, Idle, WayOut};
+use crate::facts::{Credentials, Destination, Method, Protocol};
 use crate::record::Outcome;
 use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Refused, Session};
 use crate::tls::ClientStream;
 
+/// Room for the head of nearly every request.
+const USUAL_HEAD: usize = 512;
+
 /// Everything that is kept of a request head once its bytes are gone.
 #[derive(Debug)]
 pub(super) struct Plan {
-    asked: Option<Asked>,
     form: Form,
     /// The head for the origin, sanitised.
     head: Vec<u8>,
@@ -39,8 +41,6 @@ pub(super) struct Plan {
     pub(super) client_version: Version,
     pub(super) keep_alive: bool,
     pub(super) websocket: bool,
-    pub(super) via: Rc<str>,
-    destination: Destination,
 }
 
 /// A head with the parent proxy's credentials in it: shown to nobody, sent to nobody else.
@@ -53,46 +53,33 @@ impl fmt::Debug for ParentHead {
 }
 
 impl Plan {
-    pub(super) fn of(head: &RequestHead<'_>, passed_through_us: bool, door: &Door, form: Form) -> Self {
-        let destination = match &head.target {
-            Target::Absolute { destination, .. } | Target::Authority(destination) => destination.clone(),
-            // Not reached: the gate sends only absolute-form here. An unspecified address is denied by any policy.
-            Target::Origin { .. } | Target::Asterisk => {
-                Destination::new(Host::Ip(std::net::Ipv4Addr::UNSPECIFIED.into()), Port::HTTP)
-            }
-        };
-        let websocket = head.upgrade == Some(Upgrade::WebSocket);
-        let method = Method::new(head.method);
-        let judged = if websocket { Method::new(Method::WEBSOCKET) } else { method.clone() };
-        let via = Rc::clone(&door.via);
-        let hop = OriginHop { via: &via, keep_alive: true, expect: true };
-        let parent_head = door.enforcer.forwards_to(&destination, &judged).map(|parent| {
-            let mut out = Vec::with_capacity(512);
-            head::write_request_to_proxy(head, &hop, parent.credentials().map(Credentials::reveal), &mut out);
-            ParentHead(out)
-        });
-        let asked = Asked {
-            protocol: Protocol::Http,
-            destination: destination.clone(),
-            method: Some(judged),
-            path: Some(head.path().into()),
-            passed_through_us,
-        };
-        let mut out = Vec::with_capacity(512);
-        head::write_request(head, &hop, &mut out);
+    /// Without what is sent to an origin: that is written once there is a way to one.
+    fn of(head: &RequestHead<'_>, form: Form) -> Self {
         Self {
-            asked: Some(asked),
             form,
-            head: out,
-            parent_head,
-            method,
+            head: Vec::new(),
+            parent_head: None,
+            method: Method::new(head.method),
             framing: head.framing,
             client_version: head.version,
             keep_alive: head.keep_alive,
-            websocket,
-            via,
-            destination,
+            websocket: head.upgrade == Some(Upgrade::WebSocket),
         }
+    }
+
+    fn judged_method(&self) -> Method {
+        if self.websocket { Method::new(Method::WEBSOCKET) } else { self.method.clone() }
+    }
+
+    fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, door: &Door) {
+        let hop = OriginHop { via: &door.via, keep_alive: true, expect: true };
+        self.parent_head = door.enforcer.forwards_to(destination, &self.judged_method()).map(|parent| {
+            let mut out = Vec::with_capacity(USUAL_HEAD);
+            head::write_request_to_proxy(head, &hop, parent.credentials().map(Credentials::reveal), &mut out);
+            ParentHead(out)
+        });
+        self.head.reserve(USUAL_HEAD);
+        head::write_request(head, &hop, &mut self.head);
     }
 
     /// The head to send to whoever reads it. The one with credentials goes to the parent proxy alone.
@@ -109,24 +96,43 @@ impl Plan {
     }
 
     /// How to refuse it. An unread body would be taken for the next request, so then the connection closes.
-    fn manner(&self) -> Manner {
+    pub(super) fn manner(&self) -> Manner {
         let keep_alive = self.keep_alive && self.framing == BodyFraming::None;
         Manner { form: self.form, keep_alive, head_only: self.method.as_str() == "HEAD" }
     }
 }
 
-/// Why a request was not forwarded, or not to its end.
+/// Why a request was not forwarded to its end.
 enum Stopped {
-    /// The client gets an answer of ours. `early`: before a byte of the request's body was looked for.
-    Refused { refused: Refused, early: bool },
+    /// The client gets an answer of ours. Part of the request's body may have been read: no other can follow it.
+    Refused(Refused),
     /// An answer had begun: the connection is cut, so that nobody takes half an answer for a whole one.
     Cut,
 }
 
-impl Stopped {
-    fn late(refused: Refused) -> Self {
-        Self::Refused { refused, early: false }
+/// Decides on the way out; what is kept of the head.
+pub(super) fn open(
+    head: &RequestHead<'_>,
+    destination: &Destination,
+    passed_through_us: bool,
+    door: &Door,
+    form: Form,
+    attempt: Attempt,
+    idle: &mut Option<Idle>,
+) -> (Result<WayOut, Refused>, Plan) {
+    let mut plan = Plan::of(head, form);
+    let asked = Asked {
+        protocol: Protocol::Http,
+        destination: destination.clone(),
+        method: Some(plan.judged_method()),
+        path: Some(head.path().into()),
+        passed_through_us,
+    };
+    let way = attempt.open(asked, idle);
+    if way.is_ok() {
+        plan.write_heads(head, destination, door);
     }
+    (way, plan)
 }
 
 /// Forwards one request and its answer.
@@ -135,47 +141,56 @@ pub(super) fn serve<'a>(
     door: &'a Rc<Door>,
     mut client: Wire<ClientStream>,
     idle: &'a mut Option<Idle>,
-    attempt: Attempt,
-    mut plan: Plan,
+    way: WayOut,
+    plan: Plan,
     timer: &'a mut Timer<'_>,
 ) -> impl Future<Output = Next> + 'a {
     async move {
-        let (refused, manner) = match pass(door, &mut client, idle, attempt, &mut plan, timer).await {
-            Ok((session, ended)) => return finish(door, client, session, ended, plan.destination, idle),
-            Err(Stopped::Cut) => return Next::Gone,
-            Err(Stopped::Refused { refused, early: true }) => (refused, plan.manner()),
-            Err(Stopped::Refused { refused, early: false }) => (refused, Manner { keep_alive: false, ..plan.manner() }),
+        let reusing = matches!(way, WayOut::Open(_));
+        let reached = match way {
+            WayOut::Open(session) => Ok(session),
+            WayOut::Dial(..) => way.reach().await,
         };
-        // None of a session's room is held here any more.
-        answer::refuse(&mut client, &refused, &manner).await;
-        if manner.keep_alive { Next::KeepAlive(client) } else { Next::Close(client) }
+        let late = || Manner { keep_alive: false, ..plan.manner() };
+        let session = match reached
+            .map_err(|refused| (refused, plan.manner()))
+            .and_then(|session| session.clear(FirstBytes::Request).map_err(|refused| (refused, late())))
+        {
+            Ok(session) => session,
+            Err((refused, manner)) => return answer::refuse(client, &refused, manner).await,
+        };
+        let refused = match pass(door, &mut client, session, reusing, &plan, timer).await {
+            Ok((session, ended)) => return finish(door, client, session, ended, idle),
+            Err(Stopped::Cut) => return Next::Gone,
+            Err(Stopped::Refused(refused)) => refused,
+        };
+        answer::refuse(client, &refused, late()).await
     }
 }
 
 /// The request up and its answer down.
-async fn pass(
-    door: &Rc<Door>,
-    client: &mut Wire<ClientStream>,
-    idle: &mut Option<Idle>,
-    attempt: Attempt,
-    plan: &mut Plan,
-    timer: &mut Timer<'_>,
-) -> Result<(Session<Cleared>, Ended), Stopped> {
-    let asked = plan.asked.take().ok_or(Stopped::Cut)?;
-    let reusing = idle.is_some();
-    let opened = attempt.open(asked, idle).await.map_err(|refused| Stopped::Refused { refused, early: true })?;
-    let mut session = opened.clear(FirstBytes::Request).map_err(Stopped::late)?;
-    let mut result = exchange::run(door, client, &mut session, plan, timer).await;
-    if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
-        // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
-        // request is safe: once more, over a connection of its own, by the same permit.
-        let redialled = Box::pin(door.enforcer.redial(session)).await;
-        session = redialled.and_then(|session| session.clear(FirstBytes::Request)).map_err(Stopped::late)?;
-        result = Box::pin(exchange::run(door, client, &mut session, plan, timer)).await;
-    }
-    match result {
-        Ok(ended) => Ok((session, ended)),
-        Err(failed) => Err(stop(door, session, &failed)),
+#[expect(clippy::manual_async_fn, reason = "as above")]
+fn pass<'a>(
+    door: &'a Rc<Door>,
+    client: &'a mut Wire<ClientStream>,
+    mut session: Session<Cleared>,
+    reusing: bool,
+    plan: &'a Plan,
+    timer: &'a mut Timer<'_>,
+) -> impl Future<Output = Result<(Session<Cleared>, Ended), Stopped>> {
+    async move {
+        let mut result = exchange::run(door, client, &mut session, plan, timer).await;
+        if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
+            // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
+            // request is safe: once more, over a connection of its own, by the same permit.
+            let redialled = Box::pin(door.enforcer.redial(session)).await;
+            session = redialled.and_then(|session| session.clear(FirstBytes::Request)).map_err(Stopped::Refused)?;
+            result = Box::pin(exchange::run(door, client, &mut session, plan, timer)).await;
+        }
+        match result {
+            Ok(ended) => Ok((session, ended)),
+            Err(failed) => Err(stop(door, session, &failed)),
+        }
     }
 }
 
@@ -185,13 +200,12 @@ fn finish(
     client: Wire<ClientStream>,
     session: Session<Cleared>,
     ended: Ended,
-    destination: Destination,
     idle: &mut Option<Idle>,
 ) -> Next {
     match ended {
         Ended::Answered { client_stays, origin_stays } => {
             if origin_stays && client_stays {
-                let connection: dial::Dialled = session.finish_and_keep(Outcome::Completed);
+                let (destination, connection) = session.finish_and_keep(Outcome::Completed);
                 *idle = Some(Idle { destination, connection });
             } else {
                 session.finish(Outcome::Completed);
@@ -226,7 +240,7 @@ fn stop(door: &Door, session: Session<Cleared>, failed: &Failed) -> Stopped {
         Failed::Revoked => return cut(session, Outcome::Revoked),
         Failed::ClientGone => return cut(session, Outcome::ClientClosed),
     };
-    Stopped::late(session.refuse(why))
+    Stopped::Refused(session.refuse(why))
 }
 
 fn cut(session: Session<Cleared>, outcome: Outcome) -> Stopped {

@@ -17,16 +17,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::answer::Manner;
 use super::door::{Door, Next};
-use super::head::{self, HeadError, HeadScan, Target};
+use super::head::{self, HeadError, HeadScan, RequestHead, Target};
 use super::reply::Form;
 use super::timer::Timer;
 use super::wire::Wire;
 use super::{answer, connect, forward, own, socks5};
-use crate::enforce::{Attempt, Idle};
-use crate::facts::{Client, Destination, Protocol};
+use crate::enforce::{Attempt, Idle, WayOut};
+use crate::facts::{Client, Protocol};
 use crate::record::ConnectionResult;
-use crate::session::{Malformed, Refusal};
+use crate::session::{Malformed, Refusal, Refused};
 use crate::tls::ClientStream;
 use crate::tunnel::Tunnel;
 
@@ -153,63 +154,64 @@ async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize,
     }
 }
 
-/// What a head asks for.
-enum Wanted {
-    Tunnel { destination: Destination, passed_through_us: bool, form: Form },
-    Forward(forward::Plan),
-    Own(own::Asked),
+/// What a head asks for, and what was decided on it.
+enum Judged {
+    Tunnel(Result<WayOut, Refused>, Form),
+    Forward(Result<WayOut, Refused>, forward::Plan),
+    Own(Attempt, own::Asked),
+    Bad(Attempt, HeadError),
 }
 
-impl Wanted {
-    fn read(door: &Door, bytes: &[u8]) -> Result<Self, HeadError> {
-        let head = head::read_scanned_request(bytes, &door.limits.head)?;
+impl Judged {
+    fn of(head: &RequestHead<'_>, door: &Door, attempt: Attempt, idle: &mut Option<Idle>) -> Self {
         let form = Form::of(head.accept);
-        let passed_through_us = head::names_instance(&head, door.enforcer.via());
-        Ok(match &head.target {
+        let passed_through_us = head::names_instance(head, door.enforcer.via());
+        match &head.target {
             Target::Authority(destination) => {
-                Self::Tunnel { destination: destination.clone(), passed_through_us, form }
+                drop(idle.take());
+                Self::Tunnel(connect::open(attempt, destination, passed_through_us), form)
             }
             Target::Absolute { destination, .. }
                 if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
             {
-                Self::Forward(forward::Plan::of(&head, passed_through_us, door, form))
+                let (way, plan) = forward::open(head, destination, passed_through_us, door, form, attempt, idle);
+                Self::Forward(way, plan)
             }
             Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
-                Self::Own(own::Asked::of(&head, form))
+                Self::Own(attempt, own::Asked::of(head, form))
             }
-        })
+        }
     }
 }
 
 /// A request under way.
 type Serving<'a> = Pin<Box<dyn Future<Output = Next> + 'a>>;
 
-/// One whole head: hand it to whoever serves its kind. Each has a box of its own size.
+/// One whole head: judge it, and hand it to whoever serves what became of it. Each has a box of its own size.
 fn request<'a>(
     door: &'a Rc<Door>,
     mut wire: Wire<ClientStream>,
     idle: &'a mut Option<Idle>,
-    mut attempt: Attempt,
+    attempt: Attempt,
     length: usize,
     timer: &'a mut Timer<'_>,
 ) -> Serving<'a> {
-    let wanted = match Wanted::read(door, wire.ahead().get(..length).unwrap_or_default()) {
-        Ok(wanted) => wanted,
-        Err(error) => return Box::pin(no_head(wire, attempt, NoHead::Bad(error))),
+    let judged = match head::read_scanned_request(wire.ahead().get(..length).unwrap_or_default(), &door.limits.head) {
+        Ok(head) => Judged::of(&head, door, attempt, idle),
+        Err(error) => Judged::Bad(attempt, error),
     };
     wire.consume(length);
-    match wanted {
-        Wanted::Tunnel { destination, passed_through_us, form } => {
-            attempt.protocol(Protocol::Connect);
-            drop(idle.take());
-            Box::pin(connect::serve(door, wire, attempt, destination, passed_through_us, form))
-        }
-        Wanted::Forward(plan) => Box::pin(forward::serve(door, wire, idle, attempt, plan, timer)),
-        Wanted::Own(asked) => Box::pin(async move { own::serve(door, wire, attempt, &asked).await }),
+    match judged {
+        Judged::Tunnel(Ok(way), form) => Box::pin(connect::serve(door, wire, way, form)),
+        Judged::Tunnel(Err(refused), form) => Box::pin(answer::refuse(wire, &refused, Manner::closing(form))),
+        Judged::Forward(Ok(way), plan) => Box::pin(forward::serve(door, wire, idle, way, plan, timer)),
+        Judged::Forward(Err(refused), plan) => Box::pin(answer::refuse(wire, &refused, plan.manner())),
+        Judged::Own(attempt, asked) => Box::pin(async move { own::serve(door, wire, attempt, &asked).await }),
+        Judged::Bad(attempt, error) => Box::pin(no_head(wire, attempt, NoHead::Bad(error))),
     }
 }
 
-async fn no_head(mut wire: Wire<ClientStream>, mut attempt: Attempt, why: NoHead) -> Next {
+async fn no_head(wire: Wire<ClientStream>, mut attempt: Attempt, why: NoHead) -> Next {
     let malformed = match why {
         // Whoever leaves in the middle of a head gets no answer, but has a record: something was asked.
         NoHead::Ended => Malformed {
@@ -234,6 +236,5 @@ async fn no_head(mut wire: Wire<ClientStream>, mut attempt: Attempt, why: NoHead
         }
     };
     let refused = attempt.refuse(Refusal::Malformed(malformed));
-    answer::refuse(&mut wire, &refused, &answer::Manner::closing(Form::Sentence)).await;
-    Next::Close(wire)
+    answer::refuse(wire, &refused, Manner::closing(Form::Sentence)).await
 }

@@ -115,21 +115,19 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
 }
 
 /// RFC 9110 §15.5.20: this is a proxy, and it serves no such thing itself.
-async fn misdirected(mut wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
+async fn misdirected(wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
     let detail = "this is a forward proxy: set it as your client's proxy, or ask it with a full http:// address";
     let status = if &*asked.path == "*" && !asked.is_get { 400 } else { 421 };
     let why = Malformed { status, token: "misdirected", detail: detail.into() };
     let refused = attempt.refuse(Refusal::Malformed(why));
     let manner = Manner { form: asked.form, keep_alive: asked.keep_alive, head_only: asked.is_head };
-    answer::refuse(&mut wire, &refused, &manner).await;
-    if asked.keep_alive { Next::KeepAlive(wire) } else { Next::Close(wire) }
+    answer::refuse(wire, &refused, manner).await
 }
 
-async fn foreign(mut wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
+async fn foreign(wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
     let why = Malformed { status: 403, token: "cross_site", detail: FOREIGN.into() };
     let refused = attempt.refuse(Refusal::Malformed(why));
-    answer::refuse(&mut wire, &refused, &Manner::closing(asked.form)).await;
-    Next::Close(wire)
+    answer::refuse(wire, &refused, Manner::closing(asked.form)).await
 }
 
 /// Whether a `Host` is a name that somebody could have given to this listener's address. `localhost` nobody can.

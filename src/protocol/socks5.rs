@@ -163,7 +163,11 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
     };
     wire.consume(length);
     let asked = Asked { protocol: Protocol::Socks5, destination, method: None, path: None, passed_through_us: false };
-    match attempt.open(asked, &mut None).await {
+    let reached = match attempt.open(asked, &mut None) {
+        Ok(way) => way.reach().await,
+        Err(refused) => Err(refused),
+    };
+    match reached {
         Ok(session) => tunnelled::establish(door, wire, session, &reply(Reply::Succeeded)).await,
         Err(refused) => {
             let _gone = wire.send(&reply(Reply::of(&refused.why))).await;

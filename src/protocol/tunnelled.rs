@@ -30,31 +30,34 @@ const ACCESS_DENIED: u8 = 49;
 const DECODE_ERROR: u8 = 50;
 
 /// Tells the client that the tunnel stands, judges how it begins, and lets the bytes flow.
-pub(super) async fn establish(
+#[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
+pub(super) fn establish(
     door: &Rc<Door>,
     mut wire: Wire<ClientStream>,
     mut session: Session<Dialled>,
     greeting: &[u8],
-) -> Next {
-    session.status(200);
-    if wire.send(greeting).await.is_err() {
-        session.finish(Outcome::ClientClosed);
-        return Next::Gone;
-    }
-    let opening = match opening(door, &mut wire, &session).await {
-        Ok(opening) => opening,
-        Err(outcome) => {
-            session.finish(outcome);
+) -> impl Future<Output = Next> {
+    async move {
+        session.status(200);
+        if wire.send(greeting).await.is_err() {
+            session.finish(Outcome::ClientClosed);
             return Next::Gone;
         }
-    };
-    let alert = alert(&opening);
-    match session.clear(FirstBytes::Tunnel(opening)) {
-        Ok(session) => join(door, wire, session, Vec::new()),
-        Err(_recorded) => {
-            let [a, b, c, d, e, f] = FATAL_ALERT;
-            let _gone = wire.send(&[a, b, c, d, e, f, alert]).await;
-            Next::Close(wire)
+        let opening = match opening(door, &mut wire, &session).await {
+            Ok(opening) => opening,
+            Err(outcome) => {
+                session.finish(outcome);
+                return Next::Gone;
+            }
+        };
+        let alert = alert(&opening);
+        match session.clear(FirstBytes::Tunnel(opening)) {
+            Ok(session) => join(door, wire, session, Vec::new()),
+            Err(_recorded) => {
+                let [a, b, c, d, e, f] = FATAL_ALERT;
+                let _gone = wire.send(&[a, b, c, d, e, f, alert]).await;
+                Next::Close(wire)
+            }
         }
     }
 }

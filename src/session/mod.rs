@@ -24,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpStream;
 
 use crate::dial;
-use crate::facts::{Opening, OwnAddresses, RequestFacts};
+use crate::facts::{Destination, Opening, OwnAddresses, RequestFacts};
 use crate::policy::{Decision, Permit, Reached, Snapshot, Tls};
 use crate::record::Outcome;
 
@@ -35,12 +35,22 @@ pub use registry::{Cut, Open, Registry, Sweep};
 pub use roll::{Listed, Roll, RollCall, Unanswered};
 pub use share::{Share, Shares};
 
-/// A way out that has been dialled, with the request's permit and its pending record.
+/// A permitted request: its record in the making, what permits it, and what was asked.
+#[derive(Debug)]
+pub struct Permitted {
+    /// The record.
+    pub pending: Pending,
+    /// By which it may have a way out.
+    pub permit: Permit,
+    /// What the permit was given for.
+    pub facts: RequestFacts,
+}
+
+/// A way out that has been dialled, for a permitted request.
 #[derive(Debug)]
 pub struct Session<S> {
-    pending: Pending,
-    permit: Permit,
-    facts: RequestFacts,
+    /// In a box: a session passes through many hands, and through futures that would have to hold room for it.
+    request: Box<Permitted>,
     state: S,
 }
 
@@ -95,9 +105,9 @@ pub enum FirstBytes {
 }
 
 impl Session<Dialled> {
-    /// A session over a connection that was dialled for this permit.
-    pub fn dialled(pending: Pending, permit: Permit, facts: RequestFacts, origin: dial::Dialled) -> Self {
-        Self { pending, permit, facts, state: Dialled { origin } }
+    /// A session over a connection that was dialled for this request's permit.
+    pub fn dialled(request: Box<Permitted>, origin: dial::Dialled) -> Self {
+        Self { request, state: Dialled { origin } }
     }
 
     /// Judges the client's first bytes; only what it returns can carry any. A permit that has lapsed while they were
@@ -106,39 +116,41 @@ impl Session<Dialled> {
     /// # Errors
     /// The refusal to answer with, already recorded.
     pub fn clear(mut self, first: FirstBytes) -> Result<Session<Cleared>, Refused> {
+        let Permitted { pending, permit, facts } = &mut *self.request;
         if let FirstBytes::Tunnel(opening) = &first {
-            let admitted = self.permit.admit(&self.facts, opening);
-            self.pending.opened(opening, &admitted);
+            let admitted = permit.admit(facts, opening);
+            pending.opened(opening, &admitted);
             if let Err(denial) = admitted {
-                return Err(self.pending.refuse(denial.into()));
+                return Err(self.request.pending.refuse(denial.into()));
             }
         }
-        if let Err(denial) = self.permit.still_holds(&self.facts, SystemTime::now) {
-            return Err(self.pending.refuse(denial.into()));
+        if let Err(denial) = permit.still_holds(facts, SystemTime::now) {
+            return Err(self.request.pending.refuse(denial.into()));
         }
-        self.pending.count();
-        let Self { pending, permit, facts, state: Dialled { origin } } = self;
-        Ok(Session { pending, permit, facts, state: Cleared { origin, first } })
+        pending.count();
+        let Self { request, state: Dialled { origin } } = self;
+        Ok(Session { request, state: Cleared { origin, first } })
     }
 
     /// Notes the status that the client is answered with.
     pub fn status(&mut self, status: u16) {
-        self.pending.status(status);
+        self.request.pending.status(status);
     }
 
     /// Ends a session that carried nothing.
     pub fn finish(self, outcome: Outcome) {
-        self.pending.finish(outcome);
+        self.request.pending.finish(outcome);
     }
 
     /// Whether the permit lets other protocols than TLS pass.
     pub fn is_tls_optional(&self) -> bool {
-        self.permit.tls() == Tls::Optional
+        self.request.permit.tls() == Tls::Optional
     }
 
     /// What it rests on.
     pub fn standing(&self) -> Standing<'_> {
-        Standing { permit: &self.permit, facts: &self.facts, reached: &self.state.origin.reached }
+        let Permitted { permit, facts, .. } = &*self.request;
+        Standing { permit, facts, reached: &self.state.origin.reached }
     }
 
     /// Waits until the origin says something, or is gone.
@@ -156,36 +168,39 @@ impl Session<Cleared> {
 
     /// All at once, for whoever moves bytes and counts them, as long as it may.
     pub fn parts(&mut self) -> (&mut TcpStream, &mut Pending, Standing<'_>) {
-        let Self { pending, permit, facts, state } = self;
+        let Self { request, state } = self;
+        let Permitted { pending, permit, facts } = &mut **request;
         let standing = Standing { permit, facts, reached: &state.origin.reached };
         (&mut state.origin.stream, pending, standing)
     }
 
-    /// Ends the request and gives the connection back, for the next request of the same client connection.
-    pub fn finish_and_keep(self, outcome: Outcome) -> dial::Dialled {
-        self.pending.finish(outcome);
-        self.state.origin
+    /// Ends the request and gives the connection back, for the next request of the same client connection, and for where
+    /// it was opened.
+    pub fn finish_and_keep(self, outcome: Outcome) -> (Destination, dial::Dialled) {
+        let Permitted { pending, facts, .. } = *self.request;
+        pending.finish(outcome);
+        (facts.destination, self.state.origin)
     }
 
     /// Ends the request without an answer from the origin; the connection is closed with it.
     pub fn refuse(self, why: Refusal) -> Refused {
-        self.pending.refuse(why)
+        self.request.pending.refuse(why)
     }
 
     /// Gives up this connection, to try again with another: the permit stays, and so does the record.
-    pub fn abandon_origin(self) -> (Pending, Permit, RequestFacts) {
-        (self.pending, self.permit, self.facts)
+    pub fn abandon_origin(self) -> Box<Permitted> {
+        self.request
     }
 
     /// Ends the request and the connection.
     pub fn finish(self, outcome: Outcome) {
-        self.pending.finish(outcome);
+        self.request.pending.finish(outcome);
     }
 
     /// Enters the registry of open tunnels, where a policy change or silence can end it.
     pub fn enter(self, registry: &Rc<Registry>) -> (TcpStream, Open) {
-        let Self { pending, permit, facts, state: Cleared { origin, first } } = self;
-        let open = registry.enter(pending, permit, facts, first, origin.reached);
+        let Self { request, state: Cleared { origin, first } } = self;
+        let open = registry.enter(*request, first, origin.reached);
         (origin.stream, open)
     }
 }

@@ -191,7 +191,7 @@ impl Worker {
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
         let reached = Reached::Direct([192, 0, 2, 1].into());
-        self.registry.enter(pending, permit, facts, FirstBytes::Request, reached)
+        self.registry.enter(Permitted { pending, permit, facts }, FirstBytes::Request, reached)
     }
 
     fn sweep(&mut self) {

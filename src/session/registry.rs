@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FirstBytes, Listed, Pending, Share, judge_again};
+use super::{FirstBytes, Listed, Pending, Permitted, Share, judge_again};
 use crate::facts::{OwnAddresses, RequestFacts};
 use crate::policy::{Permit, Reached, Snapshot};
 use crate::record::{Kind, Outcome, Record, RequestId};
@@ -112,14 +112,8 @@ impl Registry {
         }
     }
 
-    pub(super) fn enter(
-        self: &Rc<Self>,
-        pending: Pending,
-        permit: Permit,
-        facts: RequestFacts,
-        first: FirstBytes,
-        reached: Reached,
-    ) -> Open {
+    pub(super) fn enter(self: &Rc<Self>, request: Permitted, first: FirstBytes, reached: Reached) -> Open {
+        let Permitted { pending, permit, facts } = request;
         pending.worker().tunnel_opened();
         self.share.add();
         let entry = Rc::new(Entry {
@@ -400,7 +394,11 @@ mod tests {
         let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, client);
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
-        registry.enter(pending, permit, facts, FirstBytes::Request, Reached::Direct([192, 0, 2, 1].into()))
+        registry.enter(
+            Permitted { pending, permit, facts },
+            FirstBytes::Request,
+            Reached::Direct([192, 0, 2, 1].into()),
+        )
     }
 
     /// Kind and bytes of each line, once all are there.

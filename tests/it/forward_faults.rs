@@ -197,3 +197,45 @@ fn a_kept_connection_that_the_origin_closed_costs_a_safe_request_nothing() {
     let line = format!("http ok.test:{}/ allow - completed 200", origin.port());
     proxy.account(&[&line, &line, &line]);
 }
+
+#[test]
+fn what_a_kept_connection_swallows_is_sent_once_more_if_that_is_safe_and_nothing_else_is() {
+    // Answers a connection's first request and swallows its second.
+    let forgetful = Origin::script(|conn| {
+        conn.request_head();
+        conn.send(ok("x"));
+        conn.request_head();
+        (Vec::new(), Ending::Closed)
+    });
+    // Swallows its first.
+    let mute = Origin::script(|conn| {
+        conn.request_head();
+        (Vec::new(), Ending::Closed)
+    });
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let at = |origin: &Origin| format!("http://ok.test:{}/", origin.port());
+    let mut client: Conn = proxy.client();
+    for connections in 1..=2 {
+        client.send(get(&at(&forgetful), &[]));
+        assert_eq!(client.answer().text(), "x");
+        assert_eq!(forgetful.connections(), connections);
+    }
+    // That connection is left for a new one, which nobody can have closed before.
+    client.send(get(&at(&mute), &[]));
+    assert_failed(&client.answer(), 502, "connection_terminated");
+    assert_eq!(mute.connections(), 1);
+    let mut client = proxy.client();
+    client.send(get(&at(&forgetful), &[]));
+    assert_eq!(client.answer().text(), "x");
+    client.send(request("POST", &at(&forgetful), &["Content-Length: 0"]));
+    assert_failed(&client.answer(), 502, "connection_terminated");
+    assert_eq!(forgetful.connections(), 3);
+    let line = |origin: &Origin, end: &str| format!("http {} allow - {end}", at(origin).trim_start_matches("http://"));
+    proxy.account(&[
+        &line(&forgetful, "completed 200"),
+        &line(&forgetful, "completed 200"),
+        &line(&mute, "origin_closed 502"),
+        &line(&forgetful, "completed 200"),
+        &line(&forgetful, "origin_closed 502"),
+    ]);
+}
