@@ -435,9 +435,8 @@ impl<'a> Download<'a> {
     fn head(&mut self, origin: &mut Wire<&mut TcpStream>, length: usize) -> Result<(), Failed> {
         let nonsense = Failed::OriginNonsense { answered: false };
         let bytes = origin.ahead().get(..length).unwrap_or_default();
-        let Ok(head) = head::read_scanned_response(bytes, self.plan.method.as_str(), &self.door.limits.head) else {
-            return Err(nonsense);
-        };
+        let read = head::read_scanned_response(bytes, self.plan.method.as_str(), &self.door.limits.head);
+        let Ok(head) = &read else { return Err(nonsense) };
         // A challenge to a proxy is for us, not for our client (RFC 9110 §15.5.8), and we have no other answer to it than
         // the one that we have sent.
         if head.status == 407 {
@@ -455,7 +454,7 @@ impl<'a> Download<'a> {
             if !(self.plan.websocket && head.upgrade_websocket) {
                 return Err(nonsense);
             }
-            head::write_response(&head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
+            head::write_response(head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
             self.status = Some(101);
             self.state = DownloadState::Switching;
         } else if head.status < 200 {
@@ -465,7 +464,7 @@ impl<'a> Download<'a> {
             }
             // HTTP/1.0 clients know no interim answers (RFC 9110 §15.2).
             if self.plan.client_version == Version::Http11 {
-                head::write_response(&head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
+                head::write_response(head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
             }
             self.state = DownloadState::Head(HeadScan::response());
         } else {
@@ -473,7 +472,7 @@ impl<'a> Download<'a> {
             self.client_stays &= framing != ResponseFraming::UntilClose;
             let reusable = head.keep_alive && head.framing != ResponseFraming::UntilClose;
             head::write_response(
-                &head,
+                head,
                 via,
                 self.plan.client_version,
                 self.client_stays,
@@ -488,7 +487,7 @@ impl<'a> Download<'a> {
                 DownloadState::Body { reader, writer, passes: framing != ResponseFraming::Chunked, reusable }
             };
         }
-        drop(head);
+        drop(read);
         origin.consume(length);
         Ok(())
     }

@@ -187,7 +187,8 @@ impl Judged {
 /// A request under way.
 type Serving<'a> = Pin<Box<dyn Future<Output = Next> + 'a>>;
 
-/// One whole head: judge it, and hand it to whoever serves what became of it. Each has a box of its own size.
+/// One whole head: judge it, and hand it to whoever serves what became of it. Each has a box of its own size, below the
+/// 1,032 bytes that glibc keeps at hand: what is larger takes its slow way.
 fn request<'a>(
     door: &'a Rc<Door>,
     mut wire: Wire<ClientStream>,
@@ -196,9 +197,10 @@ fn request<'a>(
     length: usize,
     timer: &'a mut Timer<'_>,
 ) -> Serving<'a> {
-    let judged = match head::read_scanned_request(wire.ahead().get(..length).unwrap_or_default(), &door.limits.head) {
-        Ok(head) => Judged::of(&head, door, attempt, idle),
-        Err(error) => Judged::Bad(attempt, error),
+    // A head is large: it is looked at where it was read.
+    let judged = match &head::read_scanned_request(wire.ahead().get(..length).unwrap_or_default(), &door.limits.head) {
+        Ok(head) => Judged::of(head, door, attempt, idle),
+        Err(error) => Judged::Bad(attempt, *error),
     };
     wire.consume(length);
     match judged {

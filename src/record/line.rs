@@ -193,19 +193,25 @@ impl<'a> Columns<'a> {
             status: record.status,
             bytes_up: record.bytes_up,
             bytes_down: record.bytes_down,
-            decide_us: thousandths(record.decide, Duration::from_nanos(1)),
-            dial_ms: record.dial.map_or(0.0, |dial| thousandths(dial, Duration::from_micros(1))),
-            duration_ms: thousandths(record.duration, Duration::from_micros(1)),
+            decide_us: thousandths(record.decide, NANOSECOND),
+            dial_ms: record.dial.map_or(0.0, |dial| thousandths(dial, MICROSECOND)),
+            duration_ms: thousandths(record.duration, MICROSECOND),
             dropped: None,
             prev: Shown(None),
         }
     }
 }
 
-/// A duration as thousands of `unit`: whole units count, so that the text is short and always ends.
+/// Units of [`thousandths`], in nanoseconds.
+const NANOSECOND: u64 = 1;
+const MICROSECOND: u64 = 1000;
+
+/// A duration as thousands of `unit`: whole units count, so that the text is short and always ends. More than 64 bits of
+/// nanoseconds are centuries.
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 units, which are centuries of microseconds")]
-fn thousandths(duration: Duration, unit: Duration) -> f64 {
-    (duration.as_nanos() / unit.as_nanos()) as f64 / 1000.0
+fn thousandths(duration: Duration, unit: u64) -> f64 {
+    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    (nanos / unit) as f64 / 1000.0
 }
 
 /// A client as a line names it.

@@ -29,15 +29,17 @@ impl<'b> FieldBlock<'b> {
     /// Judges field lines that end with the empty line. The caller has seen to it that every CR and LF is a CRLF
     /// ([`super::HeadScan`] or the trailer reader), since httparse takes a bare LF for a line end.
     pub(super) fn parse(lines: &'b [u8], max_fields: usize) -> Result<Self, HeadError> {
-        match Self::parse_into(&mut [httparse::EMPTY_HEADER; USUAL_FIELDS], lines, max_fields) {
+        let mut block = Self(SmallVec::new());
+        match block.fill(&mut [httparse::EMPTY_HEADER; USUAL_FIELDS], lines, max_fields) {
             Err(HeadError::TooManyFields) if max_fields > USUAL_FIELDS => {
-                Self::parse_into(&mut [httparse::EMPTY_HEADER; MAX_FIELDS], lines, max_fields)
+                block.fill(&mut [httparse::EMPTY_HEADER; MAX_FIELDS], lines, max_fields)?;
             }
-            parsed => parsed,
+            filled => filled?,
         }
+        Ok(block)
     }
 
-    fn parse_into(room: &mut [httparse::Header<'b>], lines: &'b [u8], max_fields: usize) -> Result<Self, HeadError> {
+    fn fill(&mut self, room: &mut [httparse::Header<'b>], lines: &'b [u8], max_fields: usize) -> Result<(), HeadError> {
         let most = max_fields.min(room.len());
         match httparse::parse_headers(lines, room.get_mut(..most).unwrap_or_default()) {
             Ok(httparse::Status::Complete((length, fields))) if length == lines.len() => {
@@ -45,7 +47,8 @@ impl<'b> FieldBlock<'b> {
                     let name = name.as_bytes();
                     Field { name, value, role: Role::of(name) }
                 };
-                Ok(Self(fields.iter().map(field).collect()))
+                self.0.extend(fields.iter().map(field));
+                Ok(())
             }
             Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
             _ => Err(explain(lines)),
