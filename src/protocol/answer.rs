@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::door::Next;
-use super::reply::{self, Delivery, Explanation, Form, ProxyError};
+use super::reply::{self, Delivery, Explanation, ProxyError};
 use super::wire::Wire;
 use crate::dial::{DialError, ParentFault, ResolveError};
 use crate::policy::DenyReason;
@@ -22,37 +22,21 @@ const USUAL_TEXT: usize = 48;
 /// Why nothing passes while records are required and cannot be kept.
 const UNRECORDABLE: &str = "the organisation wants every request recorded, and records cannot be written now";
 
-/// How an answer is delivered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Manner {
-    pub(super) form: Form,
-    pub(super) keep_alive: bool,
-    pub(super) head_only: bool,
-}
-
-impl Manner {
-    /// The connection closes behind it.
-    pub(super) fn closing(form: Form) -> Self {
-        Self { form, keep_alive: false, head_only: false }
-    }
-}
-
 /// Sends a refusal. A client that is gone has its record all the same.
 ///
 /// It is composed at once: what is waited with is the answer and nothing else.
 pub(super) fn refuse(
     mut wire: Wire<ClientStream>,
     refused: &Refused,
-    manner: Manner,
+    delivery: Delivery,
 ) -> impl Future<Output = Next> + use<> {
-    let Manner { form, keep_alive, head_only } = manner;
     let mut out = Vec::with_capacity(1024);
     let detail = detail(&refused.why);
     let explanation = Explanation { detail: detail.as_deref(), ..explain(refused) };
-    reply::write(&explanation, Delivery { form, keep_alive, head_only }, &mut out);
+    reply::write(&explanation, delivery, &mut out);
     async move {
         let _gone = wire.send(&out).await;
-        if keep_alive { Next::KeepAlive(wire) } else { Next::Close(wire) }
+        if delivery.keep_alive { Next::KeepAlive(wire) } else { Next::Close(wire) }
     }
 }
 

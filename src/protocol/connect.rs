@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::answer::{self, Manner};
+use super::answer;
 use super::door::{Door, Next};
-use super::reply::Form;
+use super::reply::{Delivery, Form};
 use super::tunnelled;
 use super::wire::Wire;
 use crate::enforce::{Asked, Attempt, WayOut};
@@ -34,7 +34,7 @@ pub(super) fn serve(door: &Rc<Door>, wire: Wire<ClientStream>, way: WayOut, form
     async move {
         let session = match way.reach().await {
             Ok(session) => session,
-            Err(refused) => return answer::refuse(wire, &refused, Manner::closing(form)).await,
+            Err(refused) => return answer::refuse(wire, &refused, Delivery::closing(form)).await,
         };
         tunnelled::establish(door, wire, session, ESTABLISHED).await
     }

@@ -10,11 +10,11 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::answer::{self, Manner};
+use super::answer;
 use super::door::{Door, Next};
 use super::exchange::{self, Ended, Failed};
 use super::head::{self, BodyFraming, OriginHop, RequestHead, Upgrade, Version};
-use super::reply::Form;
+use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::tunnelled;
 use super::wire::Wire;
@@ -96,9 +96,9 @@ impl Plan {
     }
 
     /// How to refuse it. An unread body would be taken for the next request, so then the connection closes.
-    pub(super) fn manner(&self) -> Manner {
+    pub(super) fn delivery(&self) -> Delivery {
         let keep_alive = self.keep_alive && self.framing == BodyFraming::None;
-        Manner { form: self.form, keep_alive, head_only: self.method.as_str() == "HEAD" }
+        Delivery { form: self.form, keep_alive, head_only: self.method.as_str() == "HEAD" }
     }
 }
 
@@ -151,13 +151,13 @@ pub(super) fn serve<'a>(
             WayOut::Open(session) => Ok(session),
             WayOut::Dial(..) => way.reach().await,
         };
-        let late = || Manner { keep_alive: false, ..plan.manner() };
+        let late = || Delivery { keep_alive: false, ..plan.delivery() };
         let session = match reached
-            .map_err(|refused| (refused, plan.manner()))
+            .map_err(|refused| (refused, plan.delivery()))
             .and_then(|session| session.clear(FirstBytes::Request).map_err(|refused| (refused, late())))
         {
             Ok(session) => session,
-            Err((refused, manner)) => return answer::refuse(client, &refused, manner).await,
+            Err((refused, delivery)) => return answer::refuse(client, &refused, delivery).await,
         };
         let refused = match pass(door, &mut client, session, reusing, &plan, timer).await {
             Ok((session, ended)) => return finish(door, client, session, ended, idle),

@@ -17,10 +17,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::answer::Manner;
 use super::door::{Door, Next};
 use super::head::{self, HeadError, HeadScan, RequestHead, Target};
-use super::reply::Form;
+use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::wire::Wire;
 use super::{answer, connect, forward, own, socks5};
@@ -205,9 +204,9 @@ fn request<'a>(
     wire.consume(length);
     match judged {
         Judged::Tunnel(Ok(way), form) => Box::pin(connect::serve(door, wire, way, form)),
-        Judged::Tunnel(Err(refused), form) => Box::pin(answer::refuse(wire, &refused, Manner::closing(form))),
+        Judged::Tunnel(Err(refused), form) => Box::pin(answer::refuse(wire, &refused, Delivery::closing(form))),
         Judged::Forward(Ok(way), plan) => Box::pin(forward::serve(door, wire, idle, way, plan, timer)),
-        Judged::Forward(Err(refused), plan) => Box::pin(answer::refuse(wire, &refused, plan.manner())),
+        Judged::Forward(Err(refused), plan) => Box::pin(answer::refuse(wire, &refused, plan.delivery())),
         Judged::Own(attempt, asked) => Box::pin(async move { own::serve(door, wire, attempt, &asked).await }),
         Judged::Bad(attempt, error) => Box::pin(no_head(wire, attempt, NoHead::Bad(error))),
     }
@@ -238,5 +237,5 @@ async fn no_head(wire: Wire<ClientStream>, mut attempt: Attempt, why: NoHead) ->
         }
     };
     let refused = attempt.refuse(Refusal::Malformed(malformed));
-    answer::refuse(wire, &refused, Manner::closing(Form::Sentence)).await
+    answer::refuse(wire, &refused, Delivery::closing(Form::Sentence)).await
 }

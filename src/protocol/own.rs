@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::answer::{self, Manner};
+use super::answer;
 use super::door::{Door, Next};
 use super::head::{BodyFraming, RequestHead, Target};
 use super::pac;
@@ -85,6 +85,10 @@ impl Asked {
             form,
         }
     }
+
+    fn delivery(&self) -> Delivery {
+        Delivery { form: self.form, keep_alive: self.keep_alive, head_only: self.is_head }
+    }
 }
 
 /// Answers one of the proxy's own paths, or says that this is a proxy.
@@ -105,8 +109,7 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
         return foreign(wire, attempt, asked).await;
     }
     let mut out = Vec::with_capacity(body.len() + 512);
-    let delivery = Delivery { form: asked.form, keep_alive: asked.keep_alive, head_only: asked.is_head };
-    reply::write_page(Page { status: "200 OK", content_type: kind, body: body.as_bytes() }, delivery, &mut out);
+    reply::write_page(Page { status: "200 OK", content_type: kind, body: body.as_bytes() }, asked.delivery(), &mut out);
     attempt.finish_own(200, &asked.path);
     if wire.send(&out).await.is_err() {
         return Next::Gone;
@@ -120,14 +123,13 @@ async fn misdirected(wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) 
     let status = if &*asked.path == "*" && !asked.is_get { 400 } else { 421 };
     let why = Malformed { status, token: "misdirected", detail: detail.into() };
     let refused = attempt.refuse(Refusal::Malformed(why));
-    let manner = Manner { form: asked.form, keep_alive: asked.keep_alive, head_only: asked.is_head };
-    answer::refuse(wire, &refused, manner).await
+    answer::refuse(wire, &refused, asked.delivery()).await
 }
 
 async fn foreign(wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
     let why = Malformed { status: 403, token: "cross_site", detail: FOREIGN.into() };
     let refused = attempt.refuse(Refusal::Malformed(why));
-    answer::refuse(wire, &refused, Manner::closing(asked.form)).await
+    answer::refuse(wire, &refused, Delivery::closing(asked.form)).await
 }
 
 /// Whether a `Host` is a name that somebody could have given to this listener's address. `localhost` nobody can.

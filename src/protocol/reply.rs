@@ -72,6 +72,13 @@ pub struct Delivery {
     pub head_only: bool,
 }
 
+impl Delivery {
+    /// The connection closes behind it.
+    pub fn closing(form: Form) -> Self {
+        Self { form, keep_alive: false, head_only: false }
+    }
+}
+
 /// An answer of one of the proxy's own paths.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {

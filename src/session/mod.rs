@@ -104,6 +104,13 @@ pub enum FirstBytes {
     Tunnel(Opening),
 }
 
+impl<S> Session<S> {
+    /// Ends the request and the connection.
+    pub fn finish(self, outcome: Outcome) {
+        self.request.pending.finish(outcome);
+    }
+}
+
 impl Session<Dialled> {
     /// A session over a connection that was dialled for this request's permit.
     pub fn dialled(request: Box<Permitted>, origin: dial::Dialled) -> Self {
@@ -135,11 +142,6 @@ impl Session<Dialled> {
     /// Notes the status that the client is answered with.
     pub fn status(&mut self, status: u16) {
         self.request.pending.status(status);
-    }
-
-    /// Ends a session that carried nothing.
-    pub fn finish(self, outcome: Outcome) {
-        self.request.pending.finish(outcome);
     }
 
     /// Whether the permit lets other protocols than TLS pass.
@@ -190,11 +192,6 @@ impl Session<Cleared> {
     /// Gives up this connection, to try again with another: the permit stays, and so does the record.
     pub fn abandon_origin(self) -> Box<Permitted> {
         self.request
-    }
-
-    /// Ends the request and the connection.
-    pub fn finish(self, outcome: Outcome) {
-        self.request.pending.finish(outcome);
     }
 
     /// Enters the registry of open tunnels, where a policy change or silence can end it.
