@@ -215,10 +215,12 @@ impl Acceptor {
             Some(tls) => {
                 let tls = Arc::clone(tls);
                 tokio::task::spawn_local(async move {
-                    let accepted = tokio::time::timeout(door.limits.head_timeout, tls.accept(stream)).await;
+                    // A handshake needs much room, which the connection does not keep.
+                    let accept = async { tls.accept(stream).await.map(Box::new) };
+                    let accepted = Box::pin(tokio::time::timeout(door.limits.head_timeout, accept)).await;
                     drop(handshake);
                     match accepted {
-                        Ok(Ok(stream)) => connection(door, ClientStream::Tls(Box::new(stream)), client, place).await,
+                        Ok(Ok(stream)) => connection(door, ClientStream::Tls(stream), client, place).await,
                         _ => door.enforcer.connection(&door.listener, ConnectionResult::TlsFailed),
                     }
                 });
@@ -236,7 +238,7 @@ fn connection(door: Rc<Door>, stream: ClientStream, client: Client, place: Enter
         // From here on it is counted among the tunnels.
         drop(place);
         if let Some(tunnel) = tunnel {
-            tunnel.run().await;
+            tunnel.await;
         }
     }
 }

@@ -10,7 +10,7 @@ use super::wire::Wire;
 use crate::enforce::Enforcer;
 use crate::session::ListenerId;
 use crate::tls::ClientStream;
-use crate::tunnel::Tunnel;
+use crate::tunnel::Running;
 
 /// What every connection of one listener needs.
 #[derive(Debug)]
@@ -61,14 +61,13 @@ pub struct GateLimits {
 pub(super) const REVOKED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What becomes of the client connection after a request.
-#[derive(Debug)]
 pub(super) enum Next {
     /// Another request may come.
     KeepAlive(Wire<ClientStream>),
     /// It is closed, gently: an answer has been sent.
     Close(Wire<ClientStream>),
-    /// It is one side of a tunnel now.
-    Tunnel(Tunnel),
+    /// It is one side of a tunnel now, which is to be run.
+    Tunnel(Running),
     /// It is gone.
     Gone,
 }

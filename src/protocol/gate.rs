@@ -28,7 +28,7 @@ use crate::facts::{Client, Protocol};
 use crate::record::ConnectionResult;
 use crate::session::{Malformed, Refusal, Refused};
 use crate::tls::ClientStream;
-use crate::tunnel::Tunnel;
+use crate::tunnel::Running;
 
 /// The first byte of a SOCKS5 greeting (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.
 const SOCKS: [u8; 2] = [5, 4];
@@ -51,7 +51,7 @@ enum NoHead {
 
 /// Serves one client connection until it has ended or is one side of a tunnel. That is returned, to be run by whoever
 /// called: what served the requests until then is freed first, and an idle tunnel costs what it needs.
-pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Option<Tunnel> {
+pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Option<Running> {
     let mut wire: Wire<ClientStream> = Wire::new(stream);
     let mut idle: Option<Idle> = None;
     let mut requests = 0_usize;

@@ -56,6 +56,9 @@ impl Side for ClientStream {
     }
 }
 
+/// A tunnel under way. In a box of its own: until it runs it is handed on by many, who would all have to hold room for it.
+pub type Running = Pin<Box<dyn Future<Output = ()>>>;
+
 /// Two sides between which bytes may flow.
 #[derive(Debug)]
 pub struct Tunnel {
