@@ -12,6 +12,7 @@ UNITS = {"connect": "new tunnels a second, 32 at once", "get": "requests a secon
          "up": "GB/s to the origin, 4 tunnels", "both": "GB/s both ways together, 4 tunnels",
          "wrk get": "`get` by wrk", "wrk deny-get": "`deny-get` by wrk"}
 BULK = ("down", "up", "both")
+MIB = 2**20
 # The floor refuses nothing: a refusal is compared with what it does instead.
 INSTEAD = {"deny-connect": "connect", "deny-get": "get", "wrk deny-get": "wrk get"}
 BEST = (peers.Squid, peers.SquidWorkers, peers.TrafficServer, peers.Tinyproxy, peers.Privoxy, peers.Apache)
@@ -100,7 +101,7 @@ def goals(found, size):
     idle = found.of("idle", own)
     hold(f"memory of an idle tunnel ({size.idle:,} open)", middle([row.get("resident_per_tunnel") for row in idle]), "≤", 3072, " bytes")
     start = found.of("start", own)
-    hold("memory of a fresh process", middle([row["resident"] / 1e6 for row in start]), "≤", 8, " MB")
+    hold("memory of a fresh process", middle([row["resident"] / MIB for row in start]), "≤", 8, " MiB")
     many, few = (found.of("names", own, names=count) for count in (size.many, 10))
     hold(f"{size.many:,} names: start to first answer", middle([row["ready_s"] for row in many]), "≤", 1, " s")
     if many and few:
@@ -181,14 +182,14 @@ def rates(found, metric, kinds):
 
 def memory(found, size, kinds):
     rows = []
-    mb = lambda size: f"{size / 1e6:.1f}"
+    mib = lambda size: f"{size / MIB:.1f}"
     for kind in kinds:
         for start in found.of("start", kind):
             idle = (found.of("idle", kind) or [{}])[0]
-            rows.append([kind.title, mb(start["resident"]), mb(start["proportional"]), f"{idle.get('open', 0):,}",
+            rows.append([kind.title, mib(start["resident"]), mib(start["proportional"]), f"{idle.get('open', 0):,}",
                          short(idle.get("resident_per_tunnel")), short(idle.get("proportional_per_tunnel")),
                          f"{idle.get('echoed', 0)} of {idle.get('tried', 0)}", short(idle.get("idle_cpu_percent", None))])
-    return table(["", "fresh, RSS MB", "PSS MB", f"idle tunnels of {size.idle:,}", "RSS bytes a tunnel", "PSS", "still work", "CPU % while idle"], rows)
+    return table(["", "fresh, RSS MiB", "PSS MiB", f"idle tunnels of {size.idle:,}", "RSS bytes a tunnel", "PSS", "still work", "CPU % while idle"], rows)
 
 
 def many_names(found, size, kinds):
@@ -198,10 +199,10 @@ def many_names(found, size, kinds):
             runs = found.of("names", kind, names=names)
             if runs:
                 pick = lambda key: spread(row[key] for row in runs)
-                mb = spread([row["resident"] / 1e6 for row in runs])
-                rows.append([kind.title, f"{names:,}", pick("ready_s"), mb]
+                mib = spread([row["resident"] / MIB for row in runs])
+                rows.append([kind.title, f"{names:,}", pick("ready_s"), mib]
                             + [spread(row["rates"][metric] for row in runs if row["rates"][metric]) for metric in ("connect", "get", "deny-get")])
-    return table(["", "names", "ready s", "RSS MB", "connect/s", "get/s", "deny-get/s"], rows)
+    return table(["", "names", "ready s", "RSS MiB", "connect/s", "get/s", "deny-get/s"], rows)
 
 
 def reloads(found, size, kinds):
