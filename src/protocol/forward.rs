@@ -147,12 +147,10 @@ pub(super) fn serve<'a>(
 ) -> impl Future<Output = Next> + 'a {
     async move {
         let reusing = matches!(way, WayOut::Open(_));
-        let reached = match way {
-            WayOut::Open(session) => Ok(session),
-            WayOut::Dial(..) => way.reach().await,
-        };
         let late = || Delivery { keep_alive: false, ..plan.delivery() };
-        let session = match reached
+        let session = match way
+            .reach()
+            .await
             .map_err(|refused| (refused, plan.delivery()))
             .and_then(|session| session.clear(FirstBytes::Request).map_err(|refused| (refused, late())))
         {

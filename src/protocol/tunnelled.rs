@@ -66,7 +66,7 @@ pub(super) fn establish(
 pub(super) fn join(door: &Door, wire: Wire<ClientStream>, session: Session<Cleared>, early_down: Vec<u8>) -> Next {
     let (client, early_up) = wire.into_parts();
     let (origin, open) = session.enter(door.enforcer.registry());
-    Next::Tunnel(Box::pin(Tunnel { client, origin, open, early_up, early_down }.run()))
+    Next::Tunnel(Tunnel { client, origin, open, early_up, early_down }.run())
 }
 
 /// How the tunnel begins, or how it ended without a byte: browsers leave connections that they opened ahead and never

@@ -76,11 +76,11 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// Moves bytes until both directions have ended or the tunnel is cut, and records the end.
-    pub fn run(self) -> impl Future<Output = ()> {
+    pub fn run(self) -> Running {
         let Self { mut client, mut origin, open, early_up, early_down } = self;
         let mut both = Both::new(early_up, early_down);
         // Not an `async fn`: that would hold room for each argument twice, for as long as the tunnel is open.
-        async move {
+        Box::pin(async move {
             let outcome = poll_fn(|context| {
                 if let Poll::Ready(cut) = open.poll_cut(context) {
                     return Poll::Ready(cut.outcome());
@@ -96,7 +96,7 @@ impl Tunnel {
             .await;
             let (up, down) = both.bytes();
             open.finish(outcome, up, down);
-        }
+        })
     }
 }
 
