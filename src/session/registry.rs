@@ -4,7 +4,8 @@
 //! the policy in force, its address and its first bytes too; those that it denies are cut with `revoked`, the others
 //! notice nothing. So is one that was permitted before and began only afterwards, at the next sweep. A tunnel that has
 //! been silent for longer than the limit is cut with `timeout`. One that stays open hands in an `open` record
-//! after five seconds and a `progress` record every minute, with its bytes so far, so that a crash hides nothing.
+//! after five seconds and a `progress` record every minute, with its bytes so far, so that a crash hides nothing. Where
+//! hundreds of them fall due at once, the last come up to ten seconds later.
 //!
 //! Deliberately not done: a timer or a watcher per tunnel. One sweep looks at all of them; ten thousand take a few
 //! milliseconds.
@@ -23,6 +24,11 @@ use crate::record::{Kind, Outcome, Record, RequestId};
 const OPEN_AFTER: u32 = 5;
 /// Seconds between two `progress` records of a tunnel: what a crash leaves unknown of its bytes.
 const PROGRESS_EVERY: u32 = 60;
+/// Sweeps over which interim records are spread that fall due together, as they do when thousands of tunnels opened at
+/// once: handed in together they would hold up the worker and the writer, and overflow the buffer between them.
+const SPREAD: usize = 10;
+/// Interim records that one sweep hands in at any rate: a tenth of a millisecond's work.
+const MIN_INTERIM: usize = 256;
 
 /// The open tunnels of one worker.
 #[derive(Debug)]
@@ -161,11 +167,15 @@ impl Registry {
         let mut revoked = 0;
         // The entries are copied out first: waking a tunnel must not find the table borrowed.
         let entries: Vec<_> = self.slots.borrow().iter().flatten().map(Rc::clone).collect();
+        let mut interim = (entries.len() / SPREAD).max(MIN_INTERIM);
         for entry in entries {
             if entry.cut.get().is_some() {
                 continue;
             }
-            entry.account(now);
+            entry.count_bytes();
+            if interim > 0 && entry.report(now) {
+                interim -= 1;
+            }
             if !entry.is_judged(sweep) && !entry.is_still_permitted(sweep) {
                 revoked += 1;
                 entry.cut(Cut::Revoked);
@@ -255,20 +265,25 @@ impl Entry {
         true
     }
 
-    /// Counts the bytes that moved since the last sweep, and hands in an interim record if one is due at `now`.
-    fn account(&self, now: u32) {
-        let pending = self.pending.borrow();
-        let Some(pending) = pending.as_ref() else { return };
+    /// Counts the bytes that moved since the last sweep.
+    fn count_bytes(&self) {
         let (up, down) = self.uncounted();
-        if (up, down) != (0, 0) {
+        if (up, down) != (0, 0)
+            && let Some(pending) = self.pending.borrow().as_ref()
+        {
             pending.worker().tunnel_bytes(up, down);
         }
+    }
+
+    /// Hands in an interim record if one is due at `now`. Whether one was.
+    fn report(&self, now: u32) -> bool {
         let (due, kind) = self.next.get();
-        if now >= due {
-            let (up, down) = self.moved.get();
-            pending.interim(kind, up, down);
-            self.next.set((now.saturating_add(PROGRESS_EVERY), Kind::Progress));
-        }
+        let pending = self.pending.borrow();
+        let Some(pending) = pending.as_ref().filter(|_| now >= due) else { return false };
+        let (up, down) = self.moved.get();
+        pending.interim(kind, up, down);
+        self.next.set((now.saturating_add(PROGRESS_EVERY), Kind::Progress));
+        true
     }
 
     /// Bytes that the metrics do not know yet; from now on they do.
@@ -368,14 +383,18 @@ mod tests {
             redact: crate::record::Redact::default(),
             max_destinations: 10,
             terminal: Terminal::Off,
-            ring: 100,
+            ring: 20_000,
         };
         Recorder::start(settings).unwrap()
     }
 
-    fn tunnel(registry: &Rc<Registry>, recorder: &Recorder) -> Open {
+    fn policy() -> Snapshot {
         let document = read_policy("version = 1\nallow = [\"ok.test\"]\n", Format::Toml).unwrap();
         let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "r1" }).unwrap();
+        Snapshot::new(Arc::new(compiled.policy))
+    }
+
+    fn tunnel(registry: &Rc<Registry>, recorder: &Recorder, policy: &Snapshot) -> Open {
         let client = Client { addr: ([127, 0, 0, 1], 9).into() };
         let facts = RequestFacts {
             client,
@@ -387,9 +406,7 @@ mod tests {
             passed_through_us: false,
             at: SystemTime::now(),
         };
-        let Decision::Allow(permit) = Snapshot::new(Arc::new(compiled.policy)).decide(&facts) else {
-            panic!("allowed")
-        };
+        let Decision::Allow(permit) = policy.decide(&facts) else { panic!("allowed") };
         let listener = ListenerId { index: 0, tool: Tool::new("browser") };
         let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, client);
         pending.asked(&facts);
@@ -404,7 +421,7 @@ mod tests {
     /// Kind and bytes of each line, once all are there.
     fn lines(recorder: &Recorder) -> Vec<(&'static str, u64, u64)> {
         recorder.flush();
-        let lines = recorder.recent(&RecentFilter::newest(100));
+        let lines = recorder.recent(&RecentFilter::newest(20_000));
         lines
             .iter()
             .filter_map(|line| line.record())
@@ -415,20 +432,18 @@ mod tests {
     #[test]
     fn a_tunnel_that_stays_open_says_so_and_how_it_goes_on() {
         let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
-        let open = tunnel(&registry, &recorder);
+        let open = tunnel(&registry, &recorder, &policy());
         let entry = Rc::clone(&open.entry);
-        entry.account(4);
-        assert_eq!(lines(&recorder), [], "most tunnels are over before");
+        assert!(!entry.report(4), "most tunnels are over before");
         open.moved(10, 200);
-        entry.account(5);
-        entry.account(6);
+        entry.count_bytes();
         assert_eq!(recorder.totals().bytes_down, 200, "the metrics know its bytes while it is open");
+        assert!(entry.report(5) && !entry.report(6));
         open.moved(11, 300);
-        entry.account(64);
-        entry.account(65);
+        assert!(!entry.report(64) && entry.report(65));
         assert_eq!(lines(&recorder), [("open", 10, 200), ("progress", 11, 300)]);
         open.finish(Outcome::Completed, 12, 400);
-        entry.account(200);
+        assert!(!entry.report(200));
         assert_eq!(lines(&recorder), [("open", 10, 200), ("progress", 11, 300), ("end", 12, 400)]);
         let totals = recorder.totals();
         assert_eq!((totals.records, totals.bytes_up, totals.bytes_down, totals.tunnels_open), (1, 12, 400, 0));
@@ -437,7 +452,7 @@ mod tests {
     #[test]
     fn a_tunnel_that_is_dropped_keeps_the_bytes_that_it_moved() {
         let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
-        let open = tunnel(&registry, &recorder);
+        let open = tunnel(&registry, &recorder, &policy());
         open.moved(7, 8);
         drop(open);
         assert_eq!(lines(&recorder), [("end", 7, 8)]);
@@ -445,10 +460,33 @@ mod tests {
     }
 
     #[test]
+    fn what_falls_due_at_once_is_handed_in_over_several_sweeps() {
+        let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
+        let policy = policy();
+        let sweep = || {
+            let own = OwnAddresses::default();
+            let (changed_at, now) = (SystemTime::UNIX_EPOCH, SystemTime::now());
+            registry.sweep(&Sweep { policy: &policy, changed_at, own: &own, now, idle: Duration::MAX });
+            lines(&recorder).len()
+        };
+        for (tunnels, handed_in) in [
+            (MIN_INTERIM, [MIN_INTERIM, MIN_INTERIM, MIN_INTERIM]),
+            (MIN_INTERIM + 1, [MIN_INTERIM, MIN_INTERIM + 1, MIN_INTERIM + 1]),
+            (SPREAD * 600, [600, 1200, 1800]),
+        ] {
+            let before = lines(&recorder).len();
+            let open: Vec<_> = (0..tunnels).map(|_| tunnel(&registry, &recorder, &policy)).collect();
+            open.iter().for_each(|open| open.entry.next.set((0, Kind::Open)));
+            assert_eq!([sweep(), sweep(), sweep()].map(|lines| lines - before), handed_in, "{tunnels}");
+            open.into_iter().for_each(|open| open.finish(Outcome::Completed, 0, 0));
+        }
+    }
+
+    #[test]
     fn what_is_not_over_has_no_outcome_yet() {
         let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
-        let open = tunnel(&registry, &recorder);
-        open.entry.account(5);
+        let open = tunnel(&registry, &recorder, &policy());
+        assert!(open.entry.report(5));
         recorder.flush();
         let line = recorder.recent(&RecentFilter::newest(1)).remove(0).to_json();
         assert!(line.contains(r#""kind":"open""#) && line.contains(r#""outcome":"","#), "{line}");
