@@ -158,6 +158,11 @@ impl DomainName {
         &self.0
     }
 
+    /// The same text, counted.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The name itself, then what is left after each of its labels: `a.b.c`, `b.c`, `c`.
     pub fn suffixes(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(Some(self.as_str()), |rest| rest.split_once('.').map(|(_, rest)| rest))

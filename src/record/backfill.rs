@@ -110,7 +110,7 @@ fn decided(connection: &Connection, start: u64, step: u64, last_seq: i64) -> rus
 mod tests {
     use super::*;
     use crate::record::line::tests::denied;
-    use crate::record::{OverTime, Record, Recorder, Redact, Settings, Sqlite, Terminal, Verdict};
+    use crate::record::{OverTime, Record, Recorder, Redact, Settings, Sqlite, Terminal, Took, Verdict};
 
     fn start(dir: &Path) -> Recorder {
         let sqlite = Sqlite { path: dir.join("history.db"), keep: Duration::from_secs(1 << 33), max_size: 1 << 40 };
@@ -132,7 +132,7 @@ mod tests {
     /// Hands in a request that ended so many seconds ago.
     fn emit(recorder: &Recorder, ago: u64, verdict: Verdict) {
         let started = SystemTime::now() - Duration::from_secs(ago);
-        let record = Record { started, duration: Duration::ZERO, verdict, ..denied(1, "a.test:443") };
+        let record = Record { started, duration: Took::ZERO, verdict, ..denied(1, "a.test:443") };
         recorder.worker(0).emit(record);
     }
 

@@ -3,7 +3,7 @@
 use super::entry::{Kind, Record};
 use crate::sync::bound;
 
-/// Records that wait for the writer, per worker (some 6 MiB). It fetches them twenty times a second, oftener when they
+/// Records that wait for the writer, per worker (some 5 MiB). It fetches them twenty times a second, oftener when they
 /// come faster, and early when half of these are there, so only a writer that is held up for long (a disk that hangs)
 /// makes it overflow.
 pub const MAX_BUFFERED: usize = bound(16_384, 2);

@@ -3,11 +3,10 @@
 //! Each worker adds to its own; nothing on the way of an allowed request is written by two threads. The adds are atomic
 //! all the same (about 5 ns where nobody competes), so that two users of one worker's counters would still be exact.
 
-use std::time::Duration;
-
 use super::entry::{ConnectionResult, HelloResult, Verdict};
 use super::histogram::{DECISION, DIAL, Histogram, HistogramSum, REQUEST};
 use super::lock;
+use super::took::Took;
 use crate::facts::Protocol;
 use crate::policy::DenyReason;
 use crate::sync::Mutex;
@@ -82,7 +81,7 @@ impl Counts {
         }
     }
 
-    pub(super) fn request(&self, listener: usize, protocol: Option<Protocol>, verdict: &Verdict, decide: Duration) {
+    pub(super) fn request(&self, listener: usize, protocol: Option<Protocol>, verdict: &Verdict, decide: Took) {
         let listener = listener.min(self.listeners);
         let protocol = protocol.map_or(Protocol::ALL.len(), Protocol::index);
         let verdict = match verdict {

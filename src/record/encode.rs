@@ -288,9 +288,9 @@ mod tests {
                 status,
                 bytes_up,
                 bytes_down,
-                decide,
-                dial,
-                duration,
+                decide: decide.into(),
+                dial: dial.map(Into::into),
+                duration: duration.into(),
                 ..denied(1, &host)
             }
         }

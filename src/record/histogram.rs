@@ -1,19 +1,18 @@
 //! How long things took, in fixed buckets.
 
-use std::time::Duration;
-
+use super::took::{MICROSECOND, NANOSECOND, SECOND, Took};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Measured in a release build under load, loopback both ways: half of the decisions take 90 ns, one in a hundred 5 µs
 /// (another thread had the core); a debug build takes ten times that. A millisecond is a fault to look into.
 pub(super) const DECISION: Scale = Scale {
-    unit: Duration::from_nanos(1),
+    unit: NANOSECOND,
     bounds: &[50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000],
 };
 /// Measured on loopback: from 20 µs to some milliseconds under load. Elsewhere up to `dns-timeout` and `connect-timeout`
 /// together, 20 s by default. Microseconds, so that the sum lasts.
 pub(super) const DIAL: Scale = Scale {
-    unit: Duration::from_micros(1),
+    unit: MICROSECOND,
     bounds: &[
         10, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
         2_500_000, 5_000_000, 10_000_000, 25_000_000,
@@ -23,7 +22,7 @@ pub(super) const DIAL: Scale = Scale {
 /// many do. Elsewhere as long as the origin takes, and a tunnel as long as its user works: `idle-timeout` is an hour, and
 /// only of silence.
 pub(super) const REQUEST: Scale = Scale {
-    unit: Duration::from_micros(1),
+    unit: MICROSECOND,
     bounds: &[
         25,
         100,
@@ -51,7 +50,7 @@ pub(super) const REQUEST: Scale = Scale {
 /// The buckets of one histogram.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
-    unit: Duration,
+    unit: u64,
     /// Inclusive upper bounds in units, ascending; above the last is one more bucket.
     bounds: &'static [u64],
 }
@@ -78,8 +77,8 @@ impl Histogram {
         Self { scale, buckets, sum: AtomicU64::new(0) }
     }
 
-    pub(super) fn observe(&self, took: Duration) {
-        let units = u64::try_from(took.as_nanos() / self.scale.unit.as_nanos()).unwrap_or(u64::MAX);
+    pub(super) fn observe(&self, took: Took) {
+        let units = took.nanos() / self.scale.unit;
         let bucket = self.scale.bounds.partition_point(|bound| *bound < units);
         if let Some(bucket) = self.buckets.get(bucket) {
             bucket.fetch_add(1, Ordering::Relaxed);
@@ -121,20 +120,21 @@ impl HistogramSum {
 
     #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only f64")]
     fn in_seconds(&self, units: u64) -> f64 {
-        let per_second = Duration::from_secs(1).as_nanos() / self.scale.unit.as_nanos();
-        units as f64 / per_second as f64
+        units as f64 / (SECOND / self.scale.unit) as f64
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_bucket_holds_what_took_as_long_as_its_bound_or_less() {
         let histogram = Histogram::new(DECISION);
         for nanos in [50, 51, 1_000_000, 1_000_001, 0] {
-            histogram.observe(Duration::from_nanos(nanos));
+            histogram.observe(Duration::from_nanos(nanos).into());
         }
         let mut sum = HistogramSum::new(DECISION);
         histogram.add_to(&mut sum);
@@ -156,7 +156,7 @@ mod tests {
         ] {
             for took in took {
                 let histogram = Histogram::new(scale);
-                histogram.observe(took);
+                histogram.observe(took.into());
                 let mut sum = HistogramSum::new(scale);
                 histogram.add_to(&mut sum);
                 let counts: Vec<_> = sum.cumulative().map(|(_, count)| count).collect();

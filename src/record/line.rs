@@ -9,7 +9,7 @@
 //! `restart` (see [`GapCause::Restart`]) or `aged` (none; what was before may be removed by its age). A line that gave its place to another sink's gap is no loss.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -19,6 +19,7 @@ use super::chain::LineHash;
 use super::encode::Clock;
 use super::entry::{Kind, Record};
 use super::redact::ClientHash;
+use super::took::{MICROSECOND, NANOSECOND, Took};
 use crate::facts::{Destination, Host};
 
 /// One line of the record: what the file, the API and those who follow it show alike.
@@ -202,16 +203,10 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Units of [`thousandths`], in nanoseconds.
-const NANOSECOND: u64 = 1;
-const MICROSECOND: u64 = 1000;
-
-/// A duration as thousands of `unit`: whole units count, so that the text is short and always ends. More than 64 bits of
-/// nanoseconds are centuries.
+/// What something took, as thousands of `unit`: whole units count, so that the text is short and always ends.
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 units, which are centuries of microseconds")]
-fn thousandths(duration: Duration, unit: u64) -> f64 {
-    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    (nanos / unit) as f64 / 1000.0
+fn thousandths(took: Took, unit: u64) -> f64 {
+    (took.nanos() / unit) as f64 / 1000.0
 }
 
 /// A client as a line names it.
@@ -270,6 +265,8 @@ impl fmt::Display for UtcTime {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::facts::{Method, Protocol, Tool};
     use crate::policy::Cited;
@@ -296,9 +293,9 @@ pub(super) mod tests {
             status: 403,
             bytes_up: 0,
             bytes_down: 0,
-            decide: Duration::from_nanos(214),
+            decide: Duration::from_nanos(214).into(),
             dial: None,
-            duration: Duration::from_nanos(1_081_400),
+            duration: Duration::from_nanos(1_081_400).into(),
             hint: Some("never in a line".into()),
         }
     }
@@ -330,7 +327,7 @@ pub(super) mod tests {
             status: 200,
             bytes_up: 1,
             bytes_down: u64::MAX,
-            dial: Some(Duration::from_micros(81)),
+            dial: Some(Duration::from_micros(81).into()),
             ..denied(2, "[2001:db8::1]:80")
         };
         assert_eq!(

@@ -62,6 +62,7 @@ mod tail;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod took;
 mod tools;
 mod worker;
 mod writer;
@@ -80,6 +81,7 @@ pub use redact::Redact;
 pub use ring::{MAX_RING_TEXT, RecentFilter};
 pub use series::{Decided, OverTime, Window};
 pub use sinks::SinkStatus;
+pub use took::Took;
 pub use worker::WorkerRecorder;
 
 use std::sync::PoisonError;

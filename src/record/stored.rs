@@ -65,8 +65,8 @@ mod tests {
             verdict: Verdict::Allow,
             outcome: Outcome::Completed,
             bytes_down: u64::MAX,
-            dial: Some(std::time::Duration::from_nanos(81_234_567)),
-            duration: std::time::Duration::from_micros(86_399_999_999),
+            dial: Some(std::time::Duration::from_nanos(81_234_567).into()),
+            duration: std::time::Duration::from_micros(86_399_999_999).into(),
             ..denied(2, "[2001:db8::1]:80")
         };
         for line in [line(1, denied(1, "a.test:443")), line(8, odd)] {

@@ -38,7 +38,7 @@ fn with_file(path: &Path, max_size: u64) -> Settings {
 fn deny(worker: &WorkerRecorder, to: &str, reason: DenyReason) {
     let verdict = Verdict::Deny(reason);
     let destination = Destination::parse(to.as_bytes(), None).unwrap();
-    worker.count(0, Some(Protocol::Connect), &verdict, Some(&destination), None, Duration::from_nanos(300));
+    worker.count(0, Some(Protocol::Connect), &verdict, Some(&destination), None, Duration::from_nanos(300).into());
     worker.emit(Record { id: worker.next_id(), verdict, ..denied(0, to) });
 }
 
@@ -70,7 +70,7 @@ fn a_probe_that_is_denied_leaves_no_trace_and_nobody_hides_behind_it() {
 }
 
 fn allow(worker: &WorkerRecorder) {
-    worker.count(1, Some(Protocol::Http), &Verdict::Allow, None, Some("r"), Duration::from_nanos(300));
+    worker.count(1, Some(Protocol::Http), &Verdict::Allow, None, Some("r"), Duration::from_nanos(300).into());
     worker.emit(Record { id: worker.next_id(), verdict: Verdict::Allow, ..denied(0, "ok.test:80") });
 }
 
@@ -478,10 +478,10 @@ fn the_exposition_names_every_metric_and_its_labels() {
     let worker = recorder.worker(1);
     deny(&worker, "a.test:443", DenyReason::HostNotAllowed);
     allow(&worker);
-    worker.count(9, None, &Verdict::None("malformed_request"), None, None, Duration::ZERO);
+    worker.count(9, None, &Verdict::None("malformed_request"), None, None, Took::ZERO);
     let observed = Verdict::Observe(DenyReason::ToolNotAllowed);
-    worker.count(1, Some(Protocol::Connect), &observed, None, None, Duration::from_micros(2));
-    worker.emit(Record { dial: Some(Duration::from_millis(3)), verdict: observed, ..denied(9, "b.test:1") });
+    worker.count(1, Some(Protocol::Connect), &observed, None, None, Duration::from_micros(2).into());
+    worker.emit(Record { dial: Some(Duration::from_millis(3).into()), verdict: observed, ..denied(9, "b.test:1") });
     worker.connection(0, ConnectionResult::Accepted);
     worker.connection(0, ConnectionResult::ClosedEarly);
     worker.tunnel_opened();

@@ -1,13 +1,14 @@
 //! A worker's end: counting and handing in, never waiting.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::buffer::Pushed;
 use super::entry::{ConnectionResult, HelloResult, Kind, Record, RequestId, Verdict};
 use super::health::Want;
 use super::lock;
 use super::recorder::{Shard, Shared};
+use super::took::Took;
 use crate::facts::{Destination, Protocol};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,7 +53,7 @@ impl WorkerRecorder {
         verdict: &Verdict,
         destination: Option<&Destination>,
         rule: Option<&str>,
-        decide: Duration,
+        decide: Took,
     ) {
         let Some(shard) = self.shard() else { return };
         let Verdict::Deny(reason) = verdict else {

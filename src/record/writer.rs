@@ -32,7 +32,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 /// every request that waits for a worker which waits for the writer is late by that. They are also still in the cache.
 const BATCH: u32 = 256;
 /// Room for records that is kept from batch to batch.
-const ROOM: usize = 4 * BATCH as usize;
+const ROOM: usize = 2 * BATCH as usize;
 
 /// Between two looks at how old the file is, which is rotated after days.
 const LOOK_EVERY: Duration = Duration::from_secs(60);

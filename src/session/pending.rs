@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::{Refusal, Refused, Stopwatch, TunnelPlace};
 use crate::facts::{Client, Destination, Method, Opening, Protocol, RequestFacts, ServerName, Tool};
 use crate::policy::{Cited, Denial, DenyReason, Permit};
-use crate::record::{HelloResult, Kind, Outcome, Record, RequestId, Verdict, WorkerRecorder};
+use crate::record::{HelloResult, Kind, Outcome, Record, RequestId, Took, Verdict, WorkerRecorder};
 
 /// Which listener a request came in by: its place among the configured ones, and its name.
 #[derive(Clone, Debug)]
@@ -53,9 +53,9 @@ impl Pending {
             status: 0,
             bytes_up: 0,
             bytes_down: 0,
-            decide: Duration::ZERO,
+            decide: Took::ZERO,
             dial: None,
-            duration: Duration::ZERO,
+            duration: Took::ZERO,
             hint: None,
         };
         Self {
@@ -105,7 +105,7 @@ impl Pending {
         self.with(|record| {
             record.verdict = permit.observed().map_or(Verdict::Allow, |denial| Verdict::Observe(denial.reason()));
             record.cited = permit.into();
-            record.decide = took;
+            record.decide = took.into();
         });
     }
 
@@ -116,14 +116,14 @@ impl Pending {
 
     /// Notes how long the policy took to deny it; the denial itself comes with [`Pending::refuse`].
     pub fn judged_in(&mut self, took: Duration) {
-        self.with(|record| record.decide = took);
+        self.with(|record| record.decide = took.into());
     }
 
     /// Notes where it was connected to, and how long resolving and connecting took; none for a reused connection.
     pub fn connected(&mut self, address: SocketAddr, took: Option<Duration>) {
         self.with(|record| {
             record.address = Some(address);
-            record.dial = took;
+            record.dial = took.map(Took::from);
         });
     }
 
@@ -132,7 +132,7 @@ impl Pending {
         self.worker.client_hello(hello_result(opening, admitted));
         self.with(|record| {
             record.sni = match opening {
-                Opening::Hello(ServerName::Name(name)) => Some(name.as_str().into()),
+                Opening::Hello(ServerName::Name(name)) => Some(name.shared()),
                 Opening::Hello(ServerName::Address(ip)) => Some(ip.to_string().into()),
                 Opening::Hello(ServerName::Missing)
                 | Opening::NotTls
@@ -188,7 +188,7 @@ impl Pending {
         record.kind = kind;
         record.bytes_up += bytes_up;
         record.bytes_down += bytes_down;
-        record.duration = self.began.elapsed();
+        record.duration = self.began.elapsed().into();
         Some(record)
     }
 
@@ -251,7 +251,7 @@ impl Pending {
         }
         self.count();
         if let Some(mut record) = self.record.take() {
-            record.duration = self.began.elapsed();
+            record.duration = self.began.elapsed().into();
             self.worker.emit(*record);
         }
     }

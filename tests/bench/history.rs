@@ -171,9 +171,9 @@ impl Made {
             status: if allowed { 200 } else { 403 },
             bytes_up: random >> 48,
             bytes_down: random >> 44,
-            decide: Duration::from_nanos(200 + dice),
-            dial: allowed.then(|| Duration::from_micros(80 + dice)),
-            duration: Duration::from_micros(900 + tail),
+            decide: Duration::from_nanos(200 + dice).into(),
+            dial: allowed.then(|| Duration::from_micros(80 + dice).into()),
+            duration: Duration::from_micros(900 + tail).into(),
             hint: None,
         }
     }

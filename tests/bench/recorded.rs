@@ -45,9 +45,9 @@ pub(crate) fn record() -> Record {
         status: 200,
         bytes_up: 2_000,
         bytes_down: 150_000,
-        decide: Duration::from_nanos(300),
-        dial: Some(Duration::from_millis(12)),
-        duration: Duration::from_millis(480),
+        decide: Duration::from_nanos(300).into(),
+        dial: Some(Duration::from_millis(12).into()),
+        duration: Duration::from_millis(480).into(),
         hint: None,
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
                             let _id = worker.next_id();
                             drop(handle.snapshot().decide(&facts));
                             let (protocol, took) = (Some(Protocol::Connect), Duration::from_nanos(300));
-                            worker.count(0, protocol, &Verdict::Allow, Some(&facts.destination), None, took);
+                            worker.count(0, protocol, &Verdict::Allow, Some(&facts.destination), None, took.into());
                             control.map(|line| line.fetch_add(1, Ordering::Relaxed));
                         }
                     })

@@ -99,7 +99,7 @@ fn as_many_rows_as_lines_with_every_column_and_over_a_restart() {
         verdict: Verdict::Allow,
         address: "[2001:db8::1]:80".parse().ok(),
         sni: Some("x.test".into()),
-        dial: Some(Duration::from_micros(81)),
+        dial: Some(Duration::from_micros(81).into()),
         bytes_down: 1 << 60,
         ..denied(1, "[2001:db8::1]:80")
     };

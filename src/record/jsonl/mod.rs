@@ -27,9 +27,9 @@ use super::chain::{Chain, LineHash};
 use super::retry::{Retry, mend_of};
 use super::tail::Tail;
 
-/// Lines are written when they are this many bytes, or a batch ends: large enough that the call is cheap, small enough
-/// that a burst does not grow the buffer.
-const WRITE_AT: usize = 256 * 1024;
+/// Lines are written when they are this many bytes, or a batch ends: a hundred lines, so that the call is cheap beside
+/// them, and no more than what is in the cache still.
+const WRITE_AT: usize = 64 * 1024;
 /// A crash of the machine loses at most this much.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// A file that failed counts as mended when its disk has this much room: some two thousand lines, so that it does not
