@@ -265,10 +265,11 @@ METHOD = """## What it means
   **down, up, both**: TLS records through open tunnels; what goes up is counted when it is sent, after a warm-up.
 - **CPU** is user and system time of the proxy's whole process tree (/proc/PID/stat). It is the steadiest of the figures, and
   tells what a machine can carry; a rate also measures the load generator and the origin, which run beside the proxy.
-- **Ratios** are taken within each round, in which every proxy has its turn at every metric; given are medians. Proxies that
-  are not being measured are stopped meanwhile.
+- **Ratios** are taken within each round, in which every proxy has its turn at every metric, in an order that is another
+  each time, outgate next to the floor; given are medians. Proxies that are not being measured are stopped meanwhile.
 - **Memory** is of the process tree. RSS counts a page for each process that has it, PSS shares it out; neither has what the
-  kernel keeps for sockets and pipes. Idle tunnels are those of a fresh process.
+  kernel keeps for sockets and pipes. Idle tunnels are those of a fresh process, 16 s after they were opened:
+  outgate has recorded each of them as open by then.
 - **Reload**: 1,000 requests a second are due, and latency counts from when each was due. Half-way the policy is replaced by
   one with another name. A refused request is an error.
 - outgate records every request as JSON Lines, checks addresses, and reads the name in each ClientHello. The others check a
