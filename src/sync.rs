@@ -33,6 +33,16 @@ pub(crate) const fn bound(full: usize, small: usize) -> usize {
     if cfg!(all(test, feature = "model")) { small } else { full }
 }
 
+/// Lets the calling thread, from now on, have less of the processors than requests that are being served: for work that
+/// nobody waits for.
+pub(crate) fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        // On Linux this is the thread's own niceness. Without it the thread only takes more of its share.
+        let _as_before = rustix::process::setpriority_process(None, 10);
+    }
+}
+
 #[cfg(test)]
 #[cfg(feature = "model")]
 mod model;

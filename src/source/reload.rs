@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::{PolicySource, Watch};
 use crate::store::{Reload, ReloadOutcome, Reloads, Store};
+use crate::sync;
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_millis(100);
@@ -33,7 +34,8 @@ const SETTLED: Duration = Duration::from_millis(300);
 pub fn start(source: PolicySource, watch: Watch, store: Arc<Store>) -> std::io::Result<Reloads> {
     let (reloads, requests) = Reloads::new();
     thread::Builder::new().name("policy".into()).spawn(move || {
-        yield_to_requests();
+        // Compiling a million names must not take a core from requests.
+        sync::give_way();
         Loader { source, seen: watch.clone(), since: Instant::now(), loaded: watch, store }.run(&requests);
     })?;
     Ok(reloads)
@@ -106,15 +108,6 @@ impl Loader {
                 Err(mistakes)
             }
         }
-    }
-}
-
-/// Compiling a million names must not take a core from requests that are being served.
-fn yield_to_requests() {
-    #[cfg(target_os = "linux")]
-    {
-        // On Linux this is the calling thread's own niceness. Without it loading only takes more of its share.
-        let _as_before = rustix::process::setpriority_process(None, 10);
     }
 }
 

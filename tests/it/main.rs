@@ -58,6 +58,8 @@ mod scripted_names;
 mod selftest;
 mod socks5;
 mod source_text;
+#[cfg(target_os = "linux")]
+mod threads;
 mod tls_listener;
 mod top;
 mod tunnels;

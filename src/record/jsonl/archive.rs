@@ -1,5 +1,5 @@
 //! What becomes of rotated files: compressed, and removed when they are too old. A thread of its own, so that the writer
-//! waits for neither; it works a twentieth of the time, since nobody waits for it.
+//! waits for neither; it works a fiftieth of the time and gives way to others, since nobody waits for it.
 //!
 //! Guaranteed: lines are in a file of their own name at any moment, whenever the process ends. A compressed file gets its
 //! name only when it is whole and on the disk, and only then the other goes; where both are there, the compressed one is
@@ -24,13 +24,14 @@ use super::files::{begun, compressed, create, numbered, remove, rotated, unfinis
 use super::identity;
 use crate::record::lock;
 use crate::record::retry::{Retry, mend_of};
-use crate::sync::Mutex;
+use crate::sync::{self, Mutex};
 
-/// What is compressed between two looks at whether to stop: half a millisecond's work.
-const PIECE: usize = 256 * 1024;
-/// How many times as long it then rests. A file of 64 MiB takes two seconds; when they come faster, some are replaced
+/// What is compressed between two looks at whether to stop: less than half a millisecond's work, and as long may a worker
+/// wait for its processor.
+const PIECE: usize = 64 * 1024;
+/// How many times as long it then rests. A file of 64 MiB takes half a minute; when they come faster, some are replaced
 /// before their turn comes, and the work for those would have been for nothing.
-const REST: u32 = 19;
+const REST: u32 = 49;
 /// A sixth of the time that the usual level takes, for a file that is a third larger: lines repeat so much that a tenth
 /// of them is left, and at full load a file is due every other second.
 const LEVEL: Compression = Compression::fast();
@@ -66,6 +67,7 @@ impl Archive {
         let (wake, woken) = mpsc::sync_channel(1);
         let work = Arc::clone(&shared);
         let run = move || {
+            sync::give_way();
             let mut retry = Retry::new(Instant::now());
             while woken.recv().is_ok() && !work.stop.load(Ordering::Relaxed) {
                 work.tidy(SystemTime::now(), &mut retry);

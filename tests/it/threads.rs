@@ -1,0 +1,24 @@
+//! What the threads of a proxy may have of the processors.
+
+use std::fs;
+
+use crate::harness::{Proxy, allow, until};
+
+/// The niceness of the thread of this name, which stands behind 16 fields more than its name in parentheses (proc(5)).
+fn niceness(proxy: &Proxy, name: &str) -> i32 {
+    let mut threads = fs::read_dir(format!("/proc/{}/task", proxy.pid())).unwrap().map(|thread| thread.unwrap().path());
+    let thread = threads.find(|thread| fs::read_to_string(thread.join("comm")).unwrap().trim() == name).unwrap();
+    let stat = fs::read_to_string(thread.join("stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_nobody_waits_for_gives_way_to_requests() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let own = niceness(&proxy, "outgate");
+    for name in ["archive", "policy"] {
+        // It may not have begun yet.
+        until(&format!("{name} gives way"), || (niceness(&proxy, name) > own).then_some(()));
+    }
+    assert_eq!(["worker-0", "record"].map(|name| niceness(&proxy, name)), [own, own]);
+}
