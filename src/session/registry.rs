@@ -434,7 +434,8 @@ mod tests {
         let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
         let open = tunnel(&registry, &recorder, &policy());
         let entry = Rc::clone(&open.entry);
-        assert!(!entry.report(4), "most tunnels are over before");
+        assert!(!entry.report(4));
+        assert_eq!(lines(&recorder), [], "most tunnels are over before");
         open.moved(10, 200);
         entry.count_bytes();
         assert_eq!(recorder.totals().bytes_down, 200, "the metrics know its bytes while it is open");

@@ -7,7 +7,9 @@ use crate::harness::{Proxy, allow, until};
 /// The niceness of the thread of this name, which stands behind 16 fields more than its name in parentheses (proc(5)).
 fn niceness(proxy: &Proxy, name: &str) -> i32 {
     let mut threads = fs::read_dir(format!("/proc/{}/task", proxy.pid())).unwrap().map(|thread| thread.unwrap().path());
-    let thread = threads.find(|thread| fs::read_to_string(thread.join("comm")).unwrap().trim() == name).unwrap();
+    // Another may end meanwhile, and has no name then.
+    let is_it = |comm: String| comm.trim() == name;
+    let thread = threads.find(|thread| fs::read_to_string(thread.join("comm")).is_ok_and(is_it)).unwrap();
     let stat = fs::read_to_string(thread.join("stat")).unwrap();
     stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
 }
