@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::door::{Door, GateLimits, REVOKED_WITHIN};
 use super::forward::Plan;
 use super::head::{self, BodyError, BodyReader, BodyWriter, HeadScan, ResponseFraming, Version};
+use super::spare;
 use super::timer::Timer;
 use super::wire::Wire;
 use crate::dial::Peer;
@@ -112,6 +113,8 @@ pub(super) async fn run(
             let whole = upload.is_done();
             // Bytes behind the answer were not asked for: no later request may be answered by them.
             let origin_stays = reusable && whole && origin.ahead().is_empty();
+            origin.rest();
+            spare::give(download.pump.out.into_owned());
             Ended::Answered { client_stays: download.client_stays && whole, origin_stays }
         }
     })
@@ -448,7 +451,7 @@ impl<'a> Download<'a> {
         self.head_began = None;
         // Room for the head as we write it, and for what came with it: one allocation instead of one per doubling.
         let room = origin.ahead().len() + ROOM;
-        self.pump.out.to_mut().reserve(room);
+        spare::make_room(self.pump.out.to_mut(), room);
         let via = &self.door.via;
         if head.status == 101 {
             if !(self.plan.websocket && head.upgrade_websocket) {

@@ -15,6 +15,7 @@ use super::door::{Door, Next};
 use super::exchange::{self, Ended, Failed};
 use super::head::{self, BodyFraming, OriginHop, RequestHead, Upgrade, Version};
 use super::reply::{Delivery, Form};
+use super::spare;
 use super::timer::Timer;
 use super::tunnelled;
 use super::wire::Wire;
@@ -78,7 +79,7 @@ impl Plan {
             head::write_request_to_proxy(head, &hop, parent.credentials().map(Credentials::reveal), &mut out);
             ParentHead(out)
         });
-        self.head.reserve(USUAL_HEAD);
+        spare::make_room(&mut self.head, USUAL_HEAD);
         head::write_request(head, &hop, &mut self.head);
     }
 
@@ -99,6 +100,12 @@ impl Plan {
     pub(super) fn delivery(&self) -> Delivery {
         let keep_alive = self.keep_alive && self.framing == BodyFraming::None;
         Delivery { form: self.form, keep_alive, head_only: self.method.as_str() == "HEAD" }
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        spare::give(std::mem::take(&mut self.head));
     }
 }
 

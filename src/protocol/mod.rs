@@ -24,6 +24,7 @@ mod own;
 pub mod pac;
 pub mod reply;
 pub mod socks5;
+mod spare;
 mod timer;
 mod tunnelled;
 pub mod visible;

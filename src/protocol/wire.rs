@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use super::spare;
 use crate::tunnel::with_scratch;
 
 /// After an answer that ends a connection, what the client still sends is read and thrown away up to this much, so that
@@ -56,13 +57,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.buffer.drain(..self.consumed);
             self.consumed = 0;
         }
+        spare::make_room(&mut self.buffer, bytes.len());
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Frees the buffer if nothing is in it; for connections that may now be silent for long.
+    /// Gives the buffer up if nothing is in it; for connections that may now be silent for long.
     pub(super) fn rest(&mut self) {
         if self.ahead().is_empty() {
-            self.buffer = Vec::new();
+            spare::give(std::mem::take(&mut self.buffer));
             self.consumed = 0;
         }
     }
