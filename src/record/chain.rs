@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use super::mac::{hmac, read_key};
+use super::mac::MacKey;
 
 /// Between two lines of the log that say where a chain stands: what could be cut off unseen, if nothing else was.
 const HEAD_EVERY: Duration = Duration::from_secs(3600);
@@ -26,7 +26,7 @@ pub struct Chain(Option<ChainKey>);
 #[derive(Clone)]
 struct ChainKey {
     id: KeyId,
-    key: Vec<u8>,
+    key: MacKey,
 }
 
 /// Says which key, and nothing about it.
@@ -49,11 +49,11 @@ impl Chain {
     /// # Errors
     /// The file cannot be read or holds less than 16 bytes.
     pub fn open(file: Option<&Path>) -> io::Result<Self> {
-        let key = file.map(|file| read_key("chain-key", file)).transpose()?;
+        let key = file.map(|file| MacKey::read("chain-key", file)).transpose()?;
         Ok(Self(key.map(|key| {
             let mut id = [0; 4];
             // No line begins like this.
-            fill(&mut id, hmac(&key, b"outgate chain-key"));
+            fill(&mut id, key.hash(b"outgate chain-key"));
             ChainKey { id, key }
         })))
     }
@@ -63,7 +63,7 @@ impl Chain {
         let mut half = [0; 16];
         match &self.0 {
             None => fill(&mut half, Sha256::digest(line)),
-            Some(ChainKey { key, .. }) => fill(&mut half, hmac(key, line)),
+            Some(ChainKey { key, .. }) => fill(&mut half, key.hash(line)),
         }
         LineHash { key: self.key(), half }
     }

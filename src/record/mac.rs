@@ -1,40 +1,62 @@
 //! Keyed hashes (HMAC-SHA256, RFC 2104), and the files that hold their keys.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 
-/// A shorter key could be tried out.
+/// A shorter key could be guessed by trying.
 const MIN_KEY: usize = 16;
-/// The block of SHA-256, in bytes.
-const BLOCK: usize = 64;
+/// Bytes of a random key: as many as the hash has (RFC 2104 §3).
+const RANDOM_KEY: usize = 32;
 
-/// Reads the key in `file`, which the configuration calls `name`. Blanks and line ends around it do not count.
-///
-/// # Errors
-/// The file cannot be read or holds less than 16 bytes.
-pub(super) fn read_key(name: &str, file: &Path) -> io::Result<Vec<u8>> {
-    let wrong =
-        |what: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{name} {}: {what}", file.display()));
-    let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-    let key = text.trim_ascii();
-    if key.len() < MIN_KEY {
-        return Err(wrong(format!("it must hold at least {MIN_KEY} characters")));
+/// The key of keyed hashes, already mixed into the state that each hash starts from.
+#[derive(Clone)]
+pub(super) struct MacKey(Hmac<Sha256>);
+
+impl MacKey {
+    /// Reads the key in `file`, which the configuration calls `name`. Blanks and line ends around the key are ignored.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds less than 16 bytes.
+    pub(super) fn read(name: &str, file: &Path) -> io::Result<Self> {
+        let wrong =
+            |what: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{name} {}: {what}", file.display()));
+        let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        let key = text.trim_ascii();
+        if key.len() < MIN_KEY {
+            return Err(wrong(format!("it must hold at least {MIN_KEY} characters")));
+        }
+        Self::new(key)
     }
-    Ok(key.to_vec())
+
+    /// A key that nobody knows.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub(super) fn random() -> io::Result<Self> {
+        let mut key = [0; RANDOM_KEY];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        Self::new(&key)
+    }
+
+    /// Any length is a key; the error is only what the crate's interface declares for hashes that limit it.
+    fn new(key: &[u8]) -> io::Result<Self> {
+        Hmac::new_from_slice(key).map(Self).map_err(io::Error::other)
+    }
+
+    /// The hash of `text` with this key.
+    pub(super) fn hash(&self, text: &[u8]) -> [u8; 32] {
+        self.0.clone().chain_update(text).finalize().into_bytes().into()
+    }
 }
 
-pub(super) fn hmac(key: &[u8], text: &[u8]) -> impl IntoIterator<Item = u8> + use<> {
-    let mut block = [0; BLOCK];
-    let place = block.iter_mut();
-    if key.len() > BLOCK {
-        place.zip(Sha256::digest(key)).for_each(|(to, byte)| *to = byte);
-    } else {
-        place.zip(key).for_each(|(to, byte)| *to = *byte);
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MacKey").finish_non_exhaustive()
     }
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize()
 }
 
 #[cfg(test)]
@@ -45,9 +67,15 @@ mod tests {
     fn the_hash_is_the_standard_one() {
         // RFC 4231, test cases 2 and 6.
         let hex = |key: &[u8], text: &[u8]| {
-            hmac(key, text).into_iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
+            let hash = MacKey::new(key).unwrap().hash(text);
+            hash.into_iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
         };
         assert_eq!(hex(b"Jefe", b"what do ya want for nothing?"), "5bdcc146bf60754e");
         assert_eq!(hex(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First"), "60e431591ee0b67f");
+    }
+
+    #[test]
+    fn debug_output_does_not_show_the_key() {
+        assert_eq!(format!("{:?}", MacKey::new(b"0123456789abcdef").unwrap()), "MacKey { .. }");
     }
 }

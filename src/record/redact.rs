@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::entry::Record;
-use super::mac::{hmac, read_key};
+use super::mac::MacKey;
 
 /// What is left out of records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Redact {
 pub(super) struct Redaction {
     client: bool,
     path: bool,
-    key: Vec<u8>,
+    key: MacKey,
 }
 
 /// Stands for a client: half of what would be enough against accident among as many addresses as there are.
@@ -44,12 +44,8 @@ impl Redaction {
     pub(super) fn open(redact: &Redact) -> io::Result<Self> {
         let Redact { client, path, key } = redact;
         let key = match key {
-            Some(file) => read_key("redact-key", file)?,
-            None => {
-                let mut key = vec![0; 32];
-                getrandom::fill(&mut key).map_err(io::Error::other)?;
-                key
-            }
+            Some(file) => MacKey::read("redact-key", file)?,
+            None => MacKey::random()?,
         };
         Ok(Self { client: *client, path: *path, key })
     }
@@ -69,7 +65,7 @@ impl Redaction {
     }
 
     fn client(&self, ip: IpAddr) -> ClientHash {
-        let mac = hmac(&self.key, ip.to_canonical().to_string().as_bytes());
+        let mac = self.key.hash(ip.to_canonical().to_string().as_bytes());
         let mut hash = [0; 8];
         hash.iter_mut().zip(mac).for_each(|(to, byte)| *to = byte);
         ClientHash(hash)
