@@ -46,6 +46,7 @@ mod malformed;
 mod metrics;
 mod observe;
 mod own_paths;
+mod pages;
 mod parent;
 mod privacy;
 mod prometheus;

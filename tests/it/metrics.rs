@@ -111,7 +111,7 @@ fn an_answer_has_a_bounded_size_however_many_destinations_are_denied() {
     let text = proxy.admin("GET", "/metrics").text().to_owned();
     let rows = text.lines().filter(|line| line.starts_with("outgate_denied_destinations_total{"));
     let (count, longest) = (rows.clone().count(), rows.map(str::len).max().unwrap());
-    // README.md: by name, half as many by domain, and `other` for each of thirteen reasons.
+    // docs/metrics.md: by name, half as many by domain, and `other` for each of thirteen reasons.
     assert!(count > ROWS / 2 && count <= ROWS + ROWS / 2 + 13, "{count} rows");
     assert!(longest <= 360, "{longest}");
 }

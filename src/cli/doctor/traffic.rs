@@ -1,7 +1,7 @@
 //! Which kinds of an agent's traffic pass a proxy on this machine, and which cannot.
 //!
 //! What is said of Cowork comes from its documentation and from other people's reports, most of it not tried by us; the
-//! README has the same table.
+//! docs/visibility.md has the same table.
 
 use serde::Serialize;
 
