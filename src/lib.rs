@@ -43,6 +43,9 @@ pub mod record;
 pub mod store;
 pub mod tls;
 
+pub mod history;
+pub mod sink;
+
 pub mod session;
 pub mod tunnel;
 

@@ -27,6 +27,7 @@
 //! unless [`Settings::jsonl`] or [`Settings::sqlite`] names a file. A disk that is full makes lines be dropped and counted,
 //! and requests fail only with [`Settings::required`].
 
+#[path = "../history/backfill.rs"]
 mod backfill;
 mod buffer;
 mod chain;
@@ -36,35 +37,49 @@ mod encode;
 mod entry;
 mod health;
 mod histogram;
+#[path = "../sink/sqlite/mod.rs"]
 mod history;
+#[path = "../sink/jsonl/mod.rs"]
 mod jsonl;
+#[path = "../history/kept.rs"]
 pub mod kept;
 mod line;
+#[path = "../sink/jsonl/lost.rs"]
 mod lost;
 mod mac;
 mod metrics;
 #[cfg(test)]
 #[cfg(feature = "model")]
+#[path = "../sink/model_tests.rs"]
 mod model_tests;
+#[path = "../history/past.rs"]
 mod past;
 mod probe;
 mod recorder;
 mod redact;
+#[path = "../history/report/mod.rs"]
 pub mod report;
+#[path = "../sink/retry.rs"]
 mod retry;
+#[path = "../sink/ring.rs"]
 mod ring;
 mod series;
 mod sightings;
 mod signal;
+#[path = "../sink/account.rs"]
 mod sinks;
 mod stored;
+#[path = "../sink/jsonl/tail.rs"]
 mod tail;
+#[path = "../sink/terminal.rs"]
 mod terminal;
 #[cfg(test)]
+#[path = "../sink/tests.rs"]
 mod tests;
 mod took;
 mod tools;
 mod worker;
+#[path = "../sink/writer.rs"]
 mod writer;
 
 pub use buffer::MAX_BUFFERED;

@@ -5,11 +5,12 @@ use crate::source_text::SourceFile;
 /// The rooms by rank (ARCHITECTURE.md, Rooms). A room knows only lower ranks; those of one rank do not know each other.
 /// A tunnel belongs to a session and a command to the process, so these pairs have ranks of their own; `sync` is what the
 /// standard library is to all of them.
-const RANKS: [&[&str]; 11] = [
+const RANKS: [&[&str]; 12] = [
     &["sync"],
     &["facts"],
     &["policy"],
     &["store", "record", "dial", "tls", "config"],
+    &["sink", "history"],
     &["session"],
     &["tunnel"],
     &["enforce"],

@@ -25,6 +25,7 @@ mod database;
 #[cfg(feature = "model")]
 mod model_tests;
 mod queue;
+#[path = "../../record/schema.rs"]
 pub(super) mod schema;
 pub(super) mod sums;
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! Deliberately not done: keeping lines in memory until the disk has room again. That would only move the loss.
 
 mod archive;
+#[path = "../../record/files.rs"]
 pub(super) mod files;
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};

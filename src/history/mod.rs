@@ -1,0 +1,1 @@
+//! What was kept, read back: reports, suggestions, and the check of the chain.

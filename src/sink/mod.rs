@@ -1,0 +1,1 @@
+//! Where records go: a file of lines, a database, the terminal, memory, and whoever follows.
