@@ -16,10 +16,10 @@
 //! let policy = Snapshot::new(Arc::new(compiled.policy));
 //!
 //! let facts = |to: &str| {
-//!     let Question { destination, protocol, method, path } = Question::parse(to).expect("a URL");
+//!     let Question { destination, protocol, method, upgrade, path } = Question::parse(to).expect("a URL");
 //!     let client = Client { addr: ([127, 0, 0, 1], 40000).into() };
 //!     let (tool, at) = (Tool::new("browser"), SystemTime::now());
-//!     RequestFacts { client, tool, protocol, destination, method, path, passed_through_us: false, at }
+//!     RequestFacts { client, tool, protocol, destination, method, upgrade, path, passed_through_us: false, at }
 //! };
 //! assert!(matches!(policy.decide(&facts("https://www.example.com/")), Decision::Allow(_)));
 //! let Decision::Deny(denial) = policy.decide(&facts("https://example.com/")) else { panic!("not covered") };

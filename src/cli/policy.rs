@@ -108,6 +108,7 @@ fn holds(policy: &Snapshot, case: &TestDocument) -> Result<(), String> {
         protocol: question.protocol,
         destination: question.destination,
         method: question.method,
+        upgrade: question.upgrade,
         path: question.path,
         passed_through_us: false,
         at: SystemTime::now(),

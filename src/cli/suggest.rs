@@ -308,6 +308,7 @@ mod tests {
                 protocol: Protocol::Connect,
                 destination: Destination::parse(to.as_bytes(), None).unwrap(),
                 method: None,
+                upgrade: None,
                 path: None,
                 passed_through_us: false,
                 at: SystemTime::UNIX_EPOCH,

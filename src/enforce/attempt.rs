@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use super::{Enforcer, Parent};
 use crate::dial::{self, DialError, Dialled as Connection, ParentFault, Peer, ResolveError};
-use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
+use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool, Upgrade};
 use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Route};
 use crate::session::{Busy, Cleared, Dialled, Pending, Permitted, Refusal, Refused, Session};
 
@@ -26,8 +26,10 @@ pub struct Asked {
     pub protocol: Protocol,
     /// For where.
     pub destination: Destination,
-    /// The method; none inside a tunnel.
+    /// The method as it was sent; none inside a tunnel.
     pub method: Option<Method>,
+    /// The protocol that it asks to switch to.
+    pub upgrade: Option<Upgrade>,
     /// The path without its query; none inside a tunnel.
     pub path: Option<Arc<str>>,
     /// Whether its `Via` names this proxy.
@@ -92,7 +94,7 @@ impl Attempt {
     }
 
     fn facts(&self, asked: Asked) -> RequestFacts {
-        let Asked { protocol, destination, method, path, passed_through_us } = asked;
+        let Asked { protocol, destination, method, upgrade, path, passed_through_us } = asked;
         let at = SystemTime::now();
         RequestFacts {
             client: self.client,
@@ -100,6 +102,7 @@ impl Attempt {
             protocol,
             destination,
             method,
+            upgrade,
             path,
             passed_through_us,
             at,
@@ -133,7 +136,7 @@ impl Attempt {
     fn reuse(&self, permit: &Permit, facts: &RequestFacts, idle: &mut Option<Idle>) -> Option<dial::Dialled> {
         let Idle { destination, connection } = idle.take()?;
         let leads_there = destination == *permit.destination() && connection.peer == self.enforcer.peer(facts);
-        let usable = leads_there && permit.reaches(&connection.reached, &self.enforcer.shared.own.load());
+        let usable = leads_there && permit.reaches(&connection.reached, &self.enforcer.shared.own.load()).is_ok();
         (usable && connection.is_quiet()).then_some(connection)
     }
 }
@@ -223,7 +226,7 @@ impl Enforcer {
     }
 
     fn peer(&self, facts: &RequestFacts) -> Peer {
-        let peer = |parent: &Parent| parent.peer(facts.protocol, &facts.destination, facts.method.as_ref());
+        let peer = |parent: &Parent| parent.peer(facts.protocol, &facts.destination, facts.upgrade);
         self.shared.parent.as_ref().map_or(Peer::Origin, peer)
     }
 }
@@ -232,7 +235,7 @@ impl Enforcer {
 fn is_tunnel(facts: &RequestFacts) -> bool {
     match facts.protocol {
         Protocol::Connect | Protocol::Socks5 => true,
-        Protocol::Http => facts.method.as_ref().is_some_and(|method| method.as_str() == Method::WEBSOCKET),
+        Protocol::Http => facts.upgrade.is_some(),
         Protocol::Own => false,
     }
 }

@@ -15,7 +15,7 @@ use crate::policy::{Decision, Denial, NoRoute, Route, Snapshot};
 pub struct Circumstances {
     /// By which tool; a name that no rule has stands for "any other".
     pub tool: Tool,
-    /// By which method instead of what the question implies.
+    /// By which method, as a rule names it, instead of what the question implies.
     pub method: Option<Method>,
     /// When.
     pub at: SystemTime,
@@ -97,14 +97,22 @@ pub async fn check(
 
 /// The facts of a request as a client would make it.
 fn facts(question: Question, circumstances: Circumstances) -> RequestFacts {
-    let Question { destination, protocol, method, path } = question;
+    let Question { destination, protocol, method, upgrade, path } = question;
+    let (method, upgrade) = match circumstances.method {
+        None => (method, upgrade),
+        Some(named) => {
+            let (method, upgrade) = Method::named(named.as_str());
+            (Some(method), upgrade)
+        }
+    };
     let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
     RequestFacts {
         client: Client { addr: nobody },
         tool: circumstances.tool,
         protocol,
         destination,
-        method: circumstances.method.or(method),
+        method,
+        upgrade,
         path,
         passed_through_us: false,
         at: circumstances.at,

@@ -21,8 +21,8 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 
 use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
-use crate::facts::{Client, Destination, Method, OwnAddresses, Protocol};
-use crate::policy::Snapshot;
+use crate::facts::{Client, Destination, OwnAddresses, Protocol, Upgrade};
+use crate::policy::{Denial, Snapshot};
 use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
 use crate::session::{ListenerId, Pending, Places, Registry, Roll, Shares, Standing, TunnelPlaces};
 use crate::store::{Handle, Store};
@@ -113,6 +113,15 @@ impl Enforcer {
         standing.holds(&self.snapshot(), &self.shared.own.load(), SystemTime::now())
     }
 
+    /// Judges the request that is left when the origin does not switch protocols, as [`Standing::without_upgrade`] does,
+    /// by the policy in force.
+    ///
+    /// # Errors
+    /// The denial.
+    pub fn without_upgrade(&self, standing: &Standing<'_>) -> Result<Option<Denial>, Denial> {
+        standing.without_upgrade(&self.snapshot(), &self.shared.own.load(), SystemTime::now())
+    }
+
     /// The asking client's own last denials, newest first; each that was answered before the call is among them.
     pub async fn recent_denials(&self, client: IpAddr, limit: usize) -> Vec<Arc<RecordLine>> {
         self.shared.recorder.caught_up().await;
@@ -125,9 +134,9 @@ impl Enforcer {
     }
 
     /// The parent proxy, if that is who would read a plain request for this destination.
-    pub fn forwards_to(&self, destination: &Destination, method: &Method) -> Option<&ParentProxy> {
+    pub fn forwards_to(&self, destination: &Destination, upgrade: Option<Upgrade>) -> Option<&ParentProxy> {
         let parent = self.shared.parent.as_ref()?;
-        let peer = parent.peer(Protocol::Http, destination, Some(method));
+        let peer = parent.peer(Protocol::Http, destination, upgrade);
         (peer == Peer::Parent).then_some(&parent.proxy)
     }
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::facts::{Destination, Tool};
+use crate::facts::{Destination, Method, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Policy, Source};
 use crate::record::{Outcome, Redact, Settings, Terminal};
@@ -183,6 +183,7 @@ fn asked_for(port: u16) -> Asked {
         protocol: Protocol::Http,
         destination: Destination::parse(format!("a.test:{port}").as_bytes(), None).unwrap(),
         method: Some(Method::new("GET")),
+        upgrade: None,
         path: Some("/".into()),
         passed_through_us: false,
     }
@@ -233,7 +234,7 @@ fn what_is_dialled_is_what_was_vetted_whatever_the_resolver_says_next() {
             match opened {
                 Err(_) => count(0),
                 Ok(session) => {
-                    let session = session.clear(FirstBytes::Request).unwrap();
+                    let session = session.clear(FirstBytes::Request { may_be_judged_again: true }).unwrap();
                     let again = runtime.block_on(enforcer.redial(session));
                     check(&world, &written, &answers[1], again.as_ref().err().map(|refused| &refused.why))?;
                     prop_assert_eq!(questions(), 2, "a new connection is vetted by a new answer");

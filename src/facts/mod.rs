@@ -21,4 +21,4 @@ pub use nat64::{Nat64Error, Nat64Prefix};
 pub use opening::{Opening, ServerName};
 pub use own::OwnAddresses;
 pub use question::{Question, QuestionError};
-pub use request::{Client, Method, Protocol, RequestFacts, Tool};
+pub use request::{Client, Method, Protocol, RequestFacts, Tool, Upgrade};

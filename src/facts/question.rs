@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Destination, HostError, Method, Port, Protocol};
+use super::{Destination, HostError, Method, Port, Protocol, Upgrade};
 
 /// A destination as a person names it, with what the way of naming it says about the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,10 @@ pub struct Question {
     pub destination: Destination,
     /// How a client would come with it: `http://` is forwarded, everything else is a tunnel.
     pub protocol: Protocol,
-    /// `GET` for `http://`, none for a tunnel.
+    /// `GET` for `http://` and `ws://`, none for a tunnel.
     pub method: Option<Method>,
+    /// A WebSocket for `ws://`.
+    pub upgrade: Option<Upgrade>,
     /// The path of an `http://` URL without its query.
     pub path: Option<Arc<str>>,
 }
@@ -46,11 +48,12 @@ impl Question {
         let default = if plain { Port::HTTP } else { Port::HTTPS };
         let destination = Destination::parse(authority.as_bytes(), Some(default))?;
         if !plain {
-            return Ok(Self { destination, protocol: Protocol::Connect, method: None, path: None });
+            return Ok(Self { destination, protocol: Protocol::Connect, method: None, upgrade: None, path: None });
         }
-        let method = if scheme.eq_ignore_ascii_case("ws") { Method::WEBSOCKET } else { "GET" };
+        let method = Some(Method::new("GET"));
+        let upgrade = scheme.eq_ignore_ascii_case("ws").then_some(Upgrade::WebSocket);
         let path = tail.split(['?', '#']).next().filter(|path| !path.is_empty()).unwrap_or("/");
-        Ok(Self { destination, protocol: Protocol::Http, method: Some(Method::new(method)), path: Some(path.into()) })
+        Ok(Self { destination, protocol: Protocol::Http, method, upgrade, path: Some(path.into()) })
     }
 }
 
@@ -60,19 +63,20 @@ mod tests {
 
     #[test]
     fn a_url_or_an_authority_names_a_destination() {
-        for (text, destination, method) in [
-            ("https://Example.test/a?b", "example.test:443", None),
-            ("example.test", "example.test:443", None),
-            ("example.test:8443", "example.test:8443", None),
-            ("wss://example.test", "example.test:443", None),
-            ("http://example.test/a", "example.test:80", Some("GET")),
-            ("http://example.test:8080?x", "example.test:8080", Some("GET")),
-            ("ws://example.test/", "example.test:80", Some("WEBSOCKET")),
-            ("https://[2001:db8::1]/", "[2001:db8::1]:443", None),
+        for (text, destination, method, upgrade) in [
+            ("https://Example.test/a?b", "example.test:443", None, None),
+            ("example.test", "example.test:443", None, None),
+            ("example.test:8443", "example.test:8443", None, None),
+            ("wss://example.test", "example.test:443", None, None),
+            ("http://example.test/a", "example.test:80", Some("GET"), None),
+            ("http://example.test:8080?x", "example.test:8080", Some("GET"), None),
+            ("ws://example.test/", "example.test:80", Some("GET"), Some(Upgrade::WebSocket)),
+            ("https://[2001:db8::1]/", "[2001:db8::1]:443", None, None),
         ] {
             let question = Question::parse(text).unwrap();
             assert_eq!(question.destination.to_string(), destination, "{text}");
             assert_eq!(question.method.as_ref().map(Method::as_str), method, "{text}");
+            assert_eq!(question.upgrade, upgrade, "{text}");
         }
         assert_eq!(Question::parse("http://example.test/a?b#c").unwrap().path.as_deref(), Some("/a"));
         assert_eq!(Question::parse("ftp://example.test/"), Err(QuestionError::Scheme));

@@ -18,14 +18,33 @@ pub struct RequestFacts {
     pub protocol: Protocol,
     /// For where.
     pub destination: Destination,
-    /// The method; none inside an opaque tunnel, where nobody can see it.
+    /// The method as it was sent; none inside an opaque tunnel, where nobody can see it.
     pub method: Option<Method>,
+    /// The protocol that the request asks to switch to. The method stays what was sent: the origin may answer as if no
+    /// upgrade had been asked for.
+    pub upgrade: Option<Upgrade>,
     /// The path without its query; none inside an opaque tunnel. Kept for the record.
     pub path: Option<Arc<str>>,
     /// Whether the request has already passed through this very proxy (its `Via` says so).
     pub passed_through_us: bool,
     /// When it is judged.
     pub at: SystemTime,
+}
+
+impl RequestFacts {
+    /// The same request without its upgrade.
+    #[must_use]
+    pub fn without_upgrade(&self) -> Self {
+        Self { upgrade: None, ..self.clone() }
+    }
+
+    /// The method as rules and records name it.
+    pub fn named_method(&self) -> Option<Method> {
+        match self.upgrade {
+            Some(upgrade) => Some(Method::new(upgrade.as_str())),
+            None => self.method.clone(),
+        }
+    }
 }
 
 /// Who asks.
@@ -89,26 +108,52 @@ impl Protocol {
     }
 }
 
-/// A method as a rule names it: an HTTP method in its own spelling (methods are case-sensitive, RFC 9110 §9.1), or
-/// `WEBSOCKET` for an upgrade to one.
+/// A request method in its own spelling: methods are case-sensitive (RFC 9110 §9.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Method(Cow<'static, str>);
 
 /// Those that nearly every request has: they need no memory of their own.
-const USUAL: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", Method::WEBSOCKET];
+const USUAL: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", Upgrade::WebSocket.as_str()];
 
 impl Method {
-    /// What rules and records call an upgrade to a WebSocket.
-    pub const WEBSOCKET: &str = "WEBSOCKET";
-
     /// A method by its token. The caller has checked that it is one (RFC 9110 §5.6.2).
     pub fn new(token: &str) -> Self {
         let usual = USUAL.into_iter().find(|usual| *usual == token);
         Self(usual.map_or_else(|| Cow::Owned(token.to_owned()), Cow::Borrowed))
     }
 
+    /// The method and the upgrade that a rule's `methods` mean by this name: `WEBSOCKET` is a GET that asks for one.
+    pub fn named(name: &str) -> (Self, Option<Upgrade>) {
+        match Upgrade::named(name) {
+            Some(upgrade) => (Self::new("GET"), Some(upgrade)),
+            None => (Self::new(name), None),
+        }
+    }
+
     /// The token.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A protocol that a request asks to switch to (RFC 9110 §7.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Upgrade {
+    /// A WebSocket (RFC 6455).
+    WebSocket,
+}
+
+impl Upgrade {
+    /// What rules and records call it, in the place of a method.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "WEBSOCKET",
+        }
+    }
+
+    /// The upgrade that a rule means by this name. A method token on the wire never means one.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::WebSocket].into_iter().find(|upgrade| upgrade.as_str() == name)
     }
 }

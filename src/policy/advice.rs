@@ -295,6 +295,7 @@ fn facts(destination: &Destination, tool: &Tool, at: SystemTime) -> RequestFacts
         protocol: Protocol::Connect,
         destination: destination.clone(),
         method: None,
+        upgrade: None,
         path: None,
         passed_through_us: false,
         at,

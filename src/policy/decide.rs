@@ -19,7 +19,7 @@ use super::decision::RuleIndex;
 use super::document::{Egress, Mode};
 use super::matcher::{Clause, Matcher};
 use super::permit::Matched;
-use super::rule::{Circumstances, Test};
+use super::rule::{Asked, Circumstances, Test};
 use super::{Basis, Decision, Denial, DenyReason, Permit, Policy, RuleRef, Snapshot, hint};
 use crate::facts::{DomainName, Host, Port, RequestFacts, embedded_ipv4};
 
@@ -115,7 +115,7 @@ impl Policy {
         if !matcher.has_port(clause, facts.destination.port()) {
             return Some(Test::Port);
         }
-        self.rule(clause.rule).missed(&facts.tool, facts.method.as_ref(), facts.at)
+        self.rule(clause.rule).missed(Asked::of(facts))
     }
 
     /// Whether a deny rule is against this name, in a request that is otherwise like this one.
@@ -132,7 +132,7 @@ impl Policy {
         let applies = |clause: &Clause| {
             let rule = self.rule(clause.rule);
             self.denies.has_port(*clause, port)
-                && asked.map_or_else(|| !rule.is_conditional(), |asked| rule.applies_under(asked))
+                && asked.map_or_else(|| !rule.is_conditional(), |asked| rule.missed(asked.asked()).is_none())
         };
         forms(ip).flat_map(|ip| self.denies.on_resolved(ip)).find(applies).map(|clause| clause.rule)
     }

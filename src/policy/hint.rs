@@ -12,7 +12,7 @@ use super::pattern::Scope;
 use super::ports::Ports;
 use super::rule::Test;
 use super::suffix::registrable;
-use crate::facts::{DomainName, Host, RequestFacts};
+use crate::facts::{DomainName, Host, RequestFacts, Upgrade};
 
 /// In bytes. A denial as a whole is under 500 bytes, and clients show it word for word.
 pub(super) const LONGEST: usize = 160;
@@ -44,7 +44,10 @@ pub(super) fn for_miss(policy: &Policy, facts: &RequestFacts, miss: Miss) -> Str
         },
         Test::Method => {
             let allowed = listed(rule.methods.iter().map(|method| shorten(method, LONGEST_WORD)).collect());
-            match facts.method.as_ref().map(|method| visible(method.as_str())) {
+            // A method token that only looks like the name of an upgrade would read as a contradiction.
+            let asked = facts.named_method();
+            let is_clear = |method: &&str| facts.upgrade.is_some() || Upgrade::named(method).is_none();
+            match asked.as_ref().map(|method| visible(method.as_str()).filter(is_clear)) {
                 Some(Some(asked)) => {
                     format!("`{host}` is allowed for {allowed}, not for {}", shorten(asked, LONGEST_WORD))
                 }

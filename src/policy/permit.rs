@@ -236,18 +236,23 @@ impl Permit {
         VettedAddrs::new(addrs).ok_or_else(|| self.no_address())
     }
 
-    /// Whether a connection that was opened by another permit for the same destination may be used by this one.
-    pub fn reaches(&self, reached: &Reached, own: &OwnAddresses) -> bool {
-        match reached {
-            Reached::Direct(ip) => self.vet(&[*ip], own).is_ok(),
+    /// Judges a connection that was opened by another permit for the same destination.
+    ///
+    /// # Errors
+    /// The denial; this permit may not use it.
+    pub fn reaches(&self, reached: &Reached, own: &OwnAddresses) -> Result<(), Denial> {
+        let vetted = match reached {
+            Reached::Direct(ip) => self.vet(&[*ip], own),
             Reached::Parent(permit) => match &permit.vetted {
                 Some(vetted) => {
                     let ips: SmallVec<[IpAddr; 4]> = vetted.as_slice().iter().map(SocketAddr::ip).collect();
-                    self.vet(&ips, own).is_ok()
+                    self.vet(&ips, own)
                 }
-                None => self.may_go_unresolved(),
+                None if self.may_go_unresolved() => return Ok(()),
+                None => Err(self.no_address()),
             },
-        }
+        };
+        vetted.map(drop)
     }
 
     fn may_go_unresolved(&self) -> bool {

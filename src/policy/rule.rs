@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use ipnet::IpNet;
 
 use super::document::{Effect, Tls};
-use crate::facts::{Method, RequestFacts, Tool};
+use crate::facts::{Method, RequestFacts, Tool, Upgrade};
 
 /// A rule without its patterns: those are in the matchers, which lead here.
 #[derive(Debug)]
@@ -42,12 +42,33 @@ pub(super) enum Test {
 pub(super) struct Circumstances {
     tool: Tool,
     method: Option<Method>,
+    upgrade: Option<Upgrade>,
     at: SystemTime,
 }
 
 impl Circumstances {
     pub(super) fn of(facts: &RequestFacts) -> Self {
-        Self { tool: facts.tool.clone(), method: facts.method.clone(), at: facts.at }
+        Self { tool: facts.tool.clone(), method: facts.method.clone(), upgrade: facts.upgrade, at: facts.at }
+    }
+
+    /// How the request looks to a rule.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked { tool: &self.tool, method: self.method.as_ref(), upgrade: self.upgrade, at: self.at }
+    }
+}
+
+/// What a rule may ask of a request beside its destination, borrowed from where it is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    tool: &'a Tool,
+    method: Option<&'a Method>,
+    upgrade: Option<Upgrade>,
+    at: SystemTime,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn of(facts: &'a RequestFacts) -> Self {
+        Self { tool: &facts.tool, method: facts.method.as_ref(), upgrade: facts.upgrade, at: facts.at }
     }
 }
 
@@ -85,33 +106,32 @@ impl Rule {
     }
 
     /// The first test, after that of the port, that a request fails.
-    pub(super) fn missed(&self, tool: &Tool, method: Option<&Method>, at: SystemTime) -> Option<Test> {
+    pub(super) fn missed(&self, asked: Asked<'_>) -> Option<Test> {
+        let Asked { tool, at, .. } = asked;
         if !self.tools.is_empty() && !self.tools.iter().any(|name| **name == *tool.as_str()) {
             return Some(Test::Tool);
         }
         if self.from.is_some_and(|from| at < from) || self.until.is_some_and(|until| at >= until) {
             return Some(Test::Period);
         }
-        if !self.methods.is_empty() && !self.matches_method(method) {
+        if !self.methods.is_empty() && !self.matches_method(asked) {
             return Some(Test::Method);
         }
         None
     }
 
-    /// As [`Rule::missed`], of a request that was judged before.
-    pub(super) fn applies_under(&self, asked: &Circumstances) -> bool {
-        self.missed(&asked.tool, asked.method.as_ref(), asked.at).is_none()
-    }
-
     /// A method that nobody can see might be any: that is enough to deny and not enough to allow. So is one in another
     /// spelling: methods are case-sensitive (RFC 9110 §9.1), and yet some origins take `post` for `POST`.
-    fn matches_method(&self, method: Option<&Method>) -> bool {
-        match method {
-            Some(method) if self.effect == Effect::Deny => {
-                self.methods.iter().any(|name| name.eq_ignore_ascii_case(method.as_str()))
-            }
-            Some(method) => self.methods.iter().any(|name| **name == *method.as_str()),
-            None => self.effect == Effect::Deny,
-        }
+    ///
+    /// A request for an upgrade is two things, because the origin chooses what it becomes: a deny rule applies if it names
+    /// either, and an allow rule has to name the upgrade. The name of an upgrade never means a method token.
+    fn matches_method(&self, asked: Asked<'_>) -> bool {
+        let Some(method) = asked.method else { return self.effect == Effect::Deny };
+        let method = method.as_str();
+        self.methods.iter().any(|name| match Upgrade::named(name) {
+            Some(upgrade) => asked.upgrade == Some(upgrade),
+            None if self.effect == Effect::Deny => name.eq_ignore_ascii_case(method),
+            None => asked.upgrade.is_none() && **name == *method,
+        })
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn open(attempt: Attempt, destination: &Destination, passed_through_u
         protocol: Protocol::Connect,
         destination: destination.clone(),
         method: None,
+        upgrade: None,
         path: None,
         passed_through_us,
     };

@@ -22,7 +22,9 @@ use super::spare;
 use super::timer::Timer;
 use super::wire::Wire;
 use crate::dial::Peer;
-use crate::session::{Cleared, Session};
+use crate::facts::Upgrade;
+use crate::policy::Denial;
+use crate::session::{Cleared, Session, Standing};
 use crate::tls::ClientStream;
 use crate::tunnel::with_scratch;
 
@@ -58,6 +60,8 @@ pub(super) enum Failed {
     OriginNonsense { answered: bool },
     /// The origin stopped answering.
     OriginLate { answered: bool },
+    /// The origin answered a request for an upgrade as if none had been asked for, and that request is denied.
+    Denied(Box<Denial>),
     /// The parent proxy wants other credentials.
     ParentCredentials,
     /// The policy that is in force by now does not permit it.
@@ -85,7 +89,7 @@ pub(super) async fn run(
         if let Poll::Ready(Err(error)) = sent {
             return Poll::Ready(Err(Failed::Body { error, answered: download.answered() }));
         }
-        match download.poll(context, client, &mut origin) {
+        match download.poll(context, client, &mut origin, &standing) {
             Poll::Ready(Ok(done)) => return Poll::Ready(Ok(done)),
             Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
             Poll::Pending => {}
@@ -106,7 +110,11 @@ pub(super) async fn run(
     if let Some(status) = download.status {
         pending.status(status);
     }
+    if let Some(denial) = &download.observed {
+        pending.observed(denial);
+    }
     let done = result?;
+    pending.count();
     Ok(match done {
         Done::Switched => Ended::Switched { early_down: origin.into_parts().1 },
         Done::Answered { reusable } => {
@@ -339,6 +347,10 @@ struct Download<'a> {
     head_began: Option<Instant>,
     status: Option<u16>,
     client_stays: bool,
+    /// Whether the request was judged as what it is without its upgrade.
+    is_plain: bool,
+    /// What observe mode let pass then.
+    observed: Option<Denial>,
 }
 
 enum DownloadState {
@@ -376,6 +388,8 @@ impl<'a> Download<'a> {
             head_began: None,
             status: None,
             client_stays: plan.keep_alive,
+            is_plain: plan.upgrade.is_none(),
+            observed: None,
         }
     }
 
@@ -389,6 +403,7 @@ impl<'a> Download<'a> {
         context: &mut Context<'_>,
         client: &mut Wire<ClientStream>,
         origin: &mut Wire<&mut TcpStream>,
+        standing: &Standing<'_>,
     ) -> Poll<Result<Done, Failed>> {
         loop {
             // A head and the body bytes that came with it go out together: one system call, and one packet for most.
@@ -400,7 +415,7 @@ impl<'a> Download<'a> {
                 DownloadState::Flushing { reusable } => return Poll::Ready(Ok(Done::Answered { reusable: *reusable })),
                 DownloadState::Switching => return Poll::Ready(Ok(Done::Switched)),
                 DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.door.limits.head) {
-                    Ok(Some(length)) => self.head(origin, length)?,
+                    Ok(Some(length)) => self.head(origin, length, standing)?,
                     Ok(None) => {
                         // Most heads come whole, and nobody looks at the clock for them.
                         if !origin.ahead().is_empty() {
@@ -435,7 +450,12 @@ impl<'a> Download<'a> {
     }
 
     /// One whole head of the origin: interim ones pass by themselves, the final one begins the body.
-    fn head(&mut self, origin: &mut Wire<&mut TcpStream>, length: usize) -> Result<(), Failed> {
+    fn head(
+        &mut self,
+        origin: &mut Wire<&mut TcpStream>,
+        length: usize,
+        standing: &Standing<'_>,
+    ) -> Result<(), Failed> {
         let nonsense = Failed::OriginNonsense { answered: false };
         let bytes = origin.ahead().get(..length).unwrap_or_default();
         let read = head::read_scanned_response(bytes, self.plan.method.as_str(), &self.door.limits.head);
@@ -449,12 +469,23 @@ impl<'a> Download<'a> {
             });
         }
         self.head_began = None;
+        // The permit is for the upgrade: without one, this is the answer to an ordinary request.
+        let mut is_withheld = false;
+        if head.status != 101
+            && !self.is_plain
+            && let Err(denial) = self.judge_as_plain(standing)
+        {
+            if head.status >= 200 {
+                return Err(Failed::Denied(Box::new(denial)));
+            }
+            is_withheld = true;
+        }
         // Room for the head as we write it, and for what came with it: one allocation instead of one per doubling.
         let room = origin.ahead().len() + ROOM;
         spare::make_room(self.pump.out.to_mut(), room);
         let via = &self.door.via;
         if head.status == 101 {
-            if !(self.plan.websocket && head.upgrade_websocket) {
+            if !(self.plan.upgrade == Some(Upgrade::WebSocket) && head.upgrade_websocket) {
                 return Err(nonsense);
             }
             head::write_response(head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
@@ -466,7 +497,7 @@ impl<'a> Download<'a> {
                 return Err(nonsense);
             }
             // HTTP/1.0 clients know no interim answers (RFC 9110 §15.2).
-            if self.plan.client_version == Version::Http11 {
+            if self.plan.client_version == Version::Http11 && !is_withheld {
                 head::write_response(head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
             }
             self.state = DownloadState::Head(HeadScan::response());
@@ -492,6 +523,12 @@ impl<'a> Download<'a> {
         }
         drop(read);
         origin.consume(length);
+        Ok(())
+    }
+
+    fn judge_as_plain(&mut self, standing: &Standing<'_>) -> Result<(), Denial> {
+        self.observed = self.door.enforcer.without_upgrade(standing)?;
+        self.is_plain = true;
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use super::tunnelled;
 use super::wire::Wire;
 use crate::dial::{ParentFault, Peer};
 use crate::enforce::{Asked, Attempt, Idle, WayOut};
-use crate::facts::{Credentials, Destination, Method, Protocol};
+use crate::facts::{self, Credentials, Destination, Method, Protocol};
 use crate::record::Outcome;
 use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Refused, Session};
 use crate::tls::ClientStream;
@@ -41,7 +41,8 @@ pub(super) struct Plan {
     pub(super) framing: BodyFraming,
     pub(super) client_version: Version,
     pub(super) keep_alive: bool,
-    pub(super) websocket: bool,
+    /// What the origin may switch to.
+    pub(super) upgrade: Option<facts::Upgrade>,
 }
 
 /// A head with the parent proxy's credentials in it: shown to nobody, sent to nobody else.
@@ -64,17 +65,16 @@ impl Plan {
             framing: head.framing,
             client_version: head.version,
             keep_alive: head.keep_alive,
-            websocket: head.upgrade == Some(Upgrade::WebSocket),
+            upgrade: match head.upgrade {
+                Some(Upgrade::WebSocket) => Some(facts::Upgrade::WebSocket),
+                Some(Upgrade::Other) | None => None,
+            },
         }
-    }
-
-    fn judged_method(&self) -> Method {
-        if self.websocket { Method::new(Method::WEBSOCKET) } else { self.method.clone() }
     }
 
     fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, door: &Door) {
         let hop = OriginHop { via: &door.via, keep_alive: true, expect: true };
-        self.parent_head = door.enforcer.forwards_to(destination, &self.judged_method()).map(|parent| {
+        self.parent_head = door.enforcer.forwards_to(destination, self.upgrade).map(|parent| {
             let mut out = Vec::with_capacity(USUAL_HEAD);
             head::write_request_to_proxy(head, &hop, parent.credentials().map(Credentials::reveal), &mut out);
             ParentHead(out)
@@ -94,6 +94,11 @@ impl Plan {
     /// Whether it may be sent a second time when a reused connection turns out to be dead (RFC 9110 §9.2.1, §9.2.2).
     fn is_repeatable(&self) -> bool {
         self.framing == BodyFraming::None && matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+
+    /// What is known of its first bytes, sent over a connection that was used before or not.
+    fn first_bytes(&self, reusing: bool) -> FirstBytes {
+        FirstBytes::Request { may_be_judged_again: self.upgrade.is_some() || (reusing && self.is_repeatable()) }
     }
 
     /// How to refuse it. An unread body would be taken for the next request, so then the connection closes.
@@ -131,7 +136,8 @@ pub(super) fn open(
     let asked = Asked {
         protocol: Protocol::Http,
         destination: destination.clone(),
-        method: Some(plan.judged_method()),
+        method: Some(plan.method.clone()),
+        upgrade: plan.upgrade,
         path: Some(head.path().into()),
         passed_through_us,
     };
@@ -159,7 +165,7 @@ pub(super) fn serve<'a>(
             .reach()
             .await
             .map_err(|refused| (refused, plan.delivery()))
-            .and_then(|session| session.clear(FirstBytes::Request).map_err(|refused| (refused, late())))
+            .and_then(|session| session.clear(plan.first_bytes(reusing)).map_err(|refused| (refused, late())))
         {
             Ok(session) => session,
             Err((refused, delivery)) => return answer::refuse(client, &refused, delivery).await,
@@ -189,12 +195,12 @@ fn pass<'a>(
             // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
             // request is safe: once more, over a connection of its own, by the same permit.
             let redialled = Box::pin(door.enforcer.redial(session)).await;
-            session = redialled.and_then(|session| session.clear(FirstBytes::Request)).map_err(Stopped::Refused)?;
+            session = redialled.and_then(|session| session.clear(plan.first_bytes(false))).map_err(Stopped::Refused)?;
             result = Box::pin(exchange::run(door, client, &mut session, plan, timer)).await;
         }
         match result {
             Ok(ended) => Ok((session, ended)),
-            Err(failed) => Err(stop(door, session, &failed)),
+            Err(failed) => Err(stop(door, session, failed)),
         }
     }
 }
@@ -222,7 +228,7 @@ fn finish(
 }
 
 /// The answer could not be passed on. If none has begun, the client gets one of ours.
-fn stop(door: &Door, session: Session<Cleared>, failed: &Failed) -> Stopped {
+fn stop(door: &Door, session: Session<Cleared>, failed: Failed) -> Stopped {
     let why = match failed {
         Failed::Body { error, answered: false } => {
             Refusal::Malformed(Malformed { status: 400, token: "malformed_request", detail: error.to_string().into() })
@@ -235,6 +241,7 @@ fn stop(door: &Door, session: Session<Cleared>, failed: &Failed) -> Stopped {
         Failed::OriginSilent | Failed::OriginGone { answered: false } => Refusal::Failed(OriginFault::Terminated),
         Failed::OriginNonsense { answered: false } => Refusal::Failed(OriginFault::Nonsense),
         Failed::OriginLate { answered: false } => Refusal::Failed(OriginFault::Stalled),
+        Failed::Denied(denial) => Refusal::Denied(denial),
         Failed::ParentCredentials => {
             door.enforcer.complain(ParentFault::Credentials);
             Refusal::Unreachable(ParentFault::Credentials.into())

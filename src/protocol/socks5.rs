@@ -162,7 +162,14 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
         Err(why) => return refuse(wire, attempt, why, Some(Reply::GeneralFailure)).await,
     };
     wire.consume(length);
-    let asked = Asked { protocol: Protocol::Socks5, destination, method: None, path: None, passed_through_us: false };
+    let asked = Asked {
+        protocol: Protocol::Socks5,
+        destination,
+        method: None,
+        upgrade: None,
+        path: None,
+        passed_through_us: false,
+    };
     let reached = match attempt.open(asked, &mut None) {
         Ok(way) => way.reach().await,
         Err(refused) => Err(refused),

@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 
 use crate::dial;
 use crate::facts::{Destination, Opening, OwnAddresses, RequestFacts};
-use crate::policy::{Decision, Permit, Reached, Snapshot, Tls};
+use crate::policy::{Decision, Denial, Permit, Reached, Snapshot, Tls};
 use crate::record::Outcome;
 
 pub use pending::{ListenerId, Pending};
@@ -70,15 +70,35 @@ impl Standing<'_> {
             return true;
         }
         let facts = RequestFacts { at: now, ..self.facts.clone() };
-        judge_again(policy, &facts, self.reached, own).is_some()
+        judge_again(policy, &facts, self.reached, own).is_ok()
+    }
+
+    /// Judges the request that is left when the origin does not switch protocols. What comes back is the denial that
+    /// observe mode let pass, if it did.
+    ///
+    /// # Errors
+    /// The denial; nothing of the answer may reach the client.
+    pub fn without_upgrade(
+        &self,
+        policy: &Snapshot,
+        own: &OwnAddresses,
+        now: SystemTime,
+    ) -> Result<Option<Denial>, Denial> {
+        let facts = RequestFacts { at: now, ..self.facts.without_upgrade() };
+        Ok(judge_again(policy, &facts, self.reached, own)?.observed().cloned())
     }
 }
 
-/// The permit by this policy for what an earlier one has opened, if it gives one.
-fn judge_again(policy: &Snapshot, facts: &RequestFacts, reached: &Reached, own: &OwnAddresses) -> Option<Permit> {
+/// The permit by this policy for what an earlier one has opened.
+fn judge_again(
+    policy: &Snapshot,
+    facts: &RequestFacts,
+    reached: &Reached,
+    own: &OwnAddresses,
+) -> Result<Permit, Denial> {
     match policy.decide(facts) {
-        Decision::Allow(permit) if permit.reaches(reached, own) => Some(permit),
-        Decision::Allow(_) | Decision::Deny(_) => None,
+        Decision::Allow(permit) => permit.reaches(reached, own).map(|()| permit),
+        Decision::Deny(denial) => Err(denial),
     }
 }
 
@@ -99,7 +119,11 @@ pub struct Cleared {
 #[derive(Debug)]
 pub enum FirstBytes {
     /// A request that this proxy forwards by itself: every byte of it is ours already.
-    Request,
+    Request {
+        /// Whether it may be judged once more before its answer: over another connection, or as what it is without the
+        /// upgrade that it asks for. It is counted afterwards.
+        may_be_judged_again: bool,
+    },
     /// The beginning of a tunnel.
     Tunnel(Opening),
 }
@@ -134,7 +158,9 @@ impl Session<Dialled> {
         if let Err(denial) = permit.still_holds(facts, SystemTime::now) {
             return Err(self.request.pending.refuse(denial.into()));
         }
-        pending.count();
+        if !matches!(first, FirstBytes::Request { may_be_judged_again: true }) {
+            pending.count();
+        }
         let Self { request, state: Dialled { origin } } = self;
         Ok(Session { request, state: Cleared { origin, first } })
     }

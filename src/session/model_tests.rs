@@ -128,6 +128,7 @@ fn facts() -> RequestFacts {
         protocol: Protocol::Connect,
         destination: Destination::parse(b"ok.test:443", None).unwrap(),
         method: None,
+        upgrade: None,
         path: None,
         passed_through_us: false,
         at: SystemTime::now(),
@@ -191,7 +192,11 @@ impl Worker {
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
         let reached = Reached::Direct([192, 0, 2, 1].into());
-        self.registry.enter(Permitted { pending, permit, facts }, FirstBytes::Request, reached)
+        self.registry.enter(
+            Permitted { pending, permit, facts },
+            FirstBytes::Request { may_be_judged_again: false },
+            reached,
+        )
     }
 
     fn sweep(&mut self) {

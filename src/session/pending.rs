@@ -80,7 +80,7 @@ impl Pending {
             // Nobody sees a method inside a tunnel, but the tunnel was asked for by one.
             record.method = match facts.protocol {
                 Protocol::Connect => Some(Method::new("CONNECT")),
-                Protocol::Http | Protocol::Own | Protocol::Socks5 => facts.method.clone(),
+                Protocol::Http | Protocol::Own | Protocol::Socks5 => facts.named_method(),
             };
             record.destination = Some(facts.destination.clone());
             record.path.clone_from(&facts.path);
@@ -141,8 +141,16 @@ impl Pending {
                 | Opening::Late
                 | Opening::Cut => None,
             };
-            // What the rules said before stands: the first thing that would have been denied is the one to mend.
-            if let (Ok(Some(denial)), Verdict::Allow) = (admitted, &record.verdict) {
+        });
+        if let Ok(Some(denial)) = admitted {
+            self.observed(denial);
+        }
+    }
+
+    /// Notes a denial that observe mode let pass. An earlier one stays: it is the first to fix.
+    pub fn observed(&mut self, denial: &Denial) {
+        self.with(|record| {
+            if let Verdict::Allow = &record.verdict {
                 record.verdict = Verdict::Observe(denial.reason());
                 record.hint = denial.hint().map(Into::into);
             }

@@ -250,7 +250,7 @@ impl Entry {
     fn is_still_permitted(&self, sweep: &Sweep<'_>) -> bool {
         let mut facts = self.facts.borrow_mut();
         facts.at = sweep.now;
-        let Some(permit) = judge_again(sweep.policy, &facts, &self.reached, sweep.own) else {
+        let Ok(permit) = judge_again(sweep.policy, &facts, &self.reached, sweep.own) else {
             return false;
         };
         if let FirstBytes::Tunnel(opening) = &self.first
@@ -402,6 +402,7 @@ mod tests {
             protocol: Protocol::Connect,
             destination: Destination::parse(b"ok.test:443", None).unwrap(),
             method: None,
+            upgrade: None,
             path: None,
             passed_through_us: false,
             at: SystemTime::now(),
@@ -413,7 +414,7 @@ mod tests {
         pending.permitted(&permit, Duration::ZERO);
         registry.enter(
             Permitted { pending, permit, facts },
-            FirstBytes::Request,
+            FirstBytes::Request { may_be_judged_again: false },
             Reached::Direct([192, 0, 2, 1].into()),
         )
     }

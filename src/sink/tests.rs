@@ -600,6 +600,7 @@ fn what_is_kept_of_a_request_names_its_policy_and_does_not_keep_it() {
         protocol: Protocol::Connect,
         destination: Destination::parse(b"a.test:443", None).unwrap(),
         method: None,
+        upgrade: None,
         path: None,
         passed_through_us: false,
         at: SystemTime::now(),

@@ -186,6 +186,7 @@ fn facts(to: &str) -> RequestFacts {
         protocol: Protocol::Connect,
         destination: Destination::parse(to.as_bytes(), None).expect("a destination"),
         method: None,
+        upgrade: None,
         path: None,
         passed_through_us: false,
         at: SystemTime::now(),

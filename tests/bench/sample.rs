@@ -52,10 +52,10 @@ pub(crate) fn strangers() -> Vec<RequestFacts> {
 /// A tunnel to this host, now.
 pub(crate) fn facts(host: &str) -> RequestFacts {
     let asked = Question::parse(&format!("https://{host}/")).expect("a URL");
-    let Question { destination, protocol, method, path } = asked;
+    let Question { destination, protocol, method, upgrade, path } = asked;
     let client = Client { addr: ([127, 0, 0, 1], 40_000).into() };
     let (tool, at) = (Tool::new("browser"), SystemTime::now());
-    RequestFacts { client, tool, protocol, destination, method, path, passed_through_us: false, at }
+    RequestFacts { client, tool, protocol, destination, method, upgrade, path, passed_through_us: false, at }
 }
 
 /// The same policy, shared.

@@ -226,3 +226,85 @@ fn an_origin_that_refuses_the_websocket_is_heard() {
     assert_eq!(answer.header("x-deny-reason"), None, "it is not ours");
     proxy.account(&[&format!("http ok.test:{}/ allow - completed 403", origin.port())]);
 }
+
+/// A request for a WebSocket.
+fn upgrade(host: &str, port: u16) -> String {
+    let fields = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhl"];
+    get(&format!("http://{host}:{port}/x"), &fields)
+}
+
+fn with_methods(effect: &str, host: &str, methods: &[&str]) -> String {
+    format!("[[rule]]\nid = \"{host}\"\neffect = \"{effect}\"\nto = [\"{host}:*\"]\nmethods = {methods:?}\n")
+}
+
+#[test]
+fn a_deny_rule_for_the_method_is_not_evaded_by_asking_for_a_websocket() {
+    let origin = Origin::saying("secret");
+    let port = origin.port();
+    let rules = rule("all", &["*.test:*"])
+        + &with_methods("deny", "ok.test", &["GET"])
+        + &with_methods("deny", "also.test", &["WEBSOCKET"])
+        + &with_methods("deny", "no.test", &["POST"]);
+    let proxy = Proxy::with(policy("r1", &rules));
+    for host in ["ok.test", "also.test"] {
+        let mut client = proxy.client();
+        client.send(upgrade(host, port));
+        assert_denied(&client.answer(), "host_denied");
+    }
+    assert_eq!(origin.connections(), 0, "nothing is sent, and nothing is connected");
+    let mut client = proxy.client();
+    client.send(upgrade("no.test", port));
+    assert_eq!(client.answer().text(), "secret", "a rule for another method denies neither");
+    assert_eq!(proxy.get(&format!("http://also.test:{port}/x")).text(), "secret");
+    let records = proxy.account(&[
+        &format!("http ok.test:{port}/x deny host_denied denied 403"),
+        &format!("http also.test:{port}/x deny host_denied denied 403"),
+        &format!("http no.test:{port}/x allow - completed 200"),
+        &format!("http also.test:{port}/x allow - completed 200"),
+    ]);
+    let methods: Vec<_> = records.iter().map(|record| record["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["WEBSOCKET", "WEBSOCKET", "WEBSOCKET", "GET"]);
+}
+
+#[test]
+fn what_is_allowed_as_a_websocket_alone_is_no_way_to_read_pages() {
+    let origin = Origin::http(|seen| match seen.line().contains("/hint") {
+        true => [b"HTTP/1.1 103 Early Hints\r\nX-Secret: hint\r\n\r\n".as_slice(), &ok("secret")].concat(),
+        false => ok("secret"),
+    });
+    let port = origin.port();
+    let rules = with_methods("allow", "ok.test", &["WEBSOCKET"])
+        + &with_methods("allow", "also.test", &["GET", "WEBSOCKET"])
+        + &with_methods("allow", "no.test", &["GET"]);
+    let proxy = Proxy::with(policy("r1", &rules));
+    for path in ["/x", "/hint"] {
+        let mut client = proxy.client();
+        client.send(upgrade("ok.test", port).replace("/x", path));
+        let answers = client.answers_to("GET");
+        let [answer] = answers.all.as_slice() else { panic!("{answers:#?}") };
+        assert_denied(answer, "method_not_allowed");
+        assert!(!answer.to_string().contains("ecret"), "{answer}");
+        assert!(answer.text().contains("is allowed for WEBSOCKET, not for GET"), "{answer}");
+    }
+    assert_eq!(origin.lines(), ["GET /x HTTP/1.1", "GET /hint HTTP/1.1"]);
+    let mut client = proxy.client();
+    client.send(upgrade("also.test", port));
+    assert_eq!(client.answer().text(), "secret");
+    let mut client = proxy.client();
+    client.send(upgrade("no.test", port));
+    assert_denied(&client.answer(), "method_not_allowed");
+    // A method token of that name asks for no upgrade, and carries a body.
+    let literal = format!("WEBSOCKET http://ok.test:{port}/y HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nsecret");
+    assert_denied(proxy.raw(literal).only(), "method_not_allowed");
+    assert_eq!(origin.lines().len(), 3);
+    let denied = |host: &str, path: &str| format!("http {host}:{port}{path} deny method_not_allowed denied 403");
+    let records = proxy.account(&[
+        &denied("ok.test", "/x"),
+        &denied("ok.test", "/hint"),
+        &format!("http also.test:{port}/x allow - completed 200"),
+        &denied("no.test", "/x"),
+        &denied("ok.test", "/y"),
+    ]);
+    assert!(records[0]["bytes_up"].as_u64().unwrap() > 0, "the request had been sent: {}", records[0]);
+    assert_eq!(records[0]["bytes_down"], 0);
+}

@@ -107,7 +107,7 @@ fn tools_periods_and_methods_must_match() {
             (later(19, tunnel("period.test")), "allow period"),
             (later(20, tunnel("period.test")), "deny outside_period period"),
             (plain("GET", "read.test"), "allow read"),
-            (plain("WEBSOCKET", "read.test"), "allow read"),
+            (websocket("read.test"), "allow read"),
             (plain("get", "read.test"), "deny method_not_allowed read"),
             (plain("POST", "read.test"), "deny method_not_allowed read"),
             (tunnel("read.test"), "deny method_not_allowed read"),
@@ -140,6 +140,42 @@ fn a_deny_rule_applies_only_where_all_of_it_matches_but_a_tunnel_might_hide_any_
             (tunnel("port.test:80"), "allow all"),
             (later(4, tunnel("period.test")), "deny host_denied period"),
             (later(5, tunnel("period.test")), "allow all"),
+        ],
+    );
+}
+
+#[test]
+fn an_upgrade_is_denied_by_either_of_its_names_and_allowed_by_its_own_alone() {
+    let methods = |names: &[&str], rule: RuleDocument| RuleDocument { methods: texts(names), ..rule };
+    let policy = with_rules(vec![
+        rule("all", &["*.all.test"]),
+        methods(&["GET"], deny_rule("no-get", &["get.all.test"])),
+        methods(&["WEBSOCKET"], deny_rule("no-ws", &["ws.all.test"])),
+        methods(&["POST"], deny_rule("no-post", &["post.all.test"])),
+        methods(&["WEBSOCKET"], rule("ws", &["ws.test"])),
+        methods(&["GET", "HEAD"], rule("get", &["get.test"])),
+        methods(&["GET", "WEBSOCKET"], rule("both", &["both.test"])),
+    ]);
+    assert_table(
+        &policy,
+        &[
+            (websocket("any.all.test"), "allow all"),
+            (websocket("get.all.test"), "deny host_denied no-get"),
+            (websocket("ws.all.test"), "deny host_denied no-ws"),
+            (websocket("post.all.test"), "allow all"),
+            (plain("GET", "get.all.test"), "deny host_denied no-get"),
+            (plain("GET", "ws.all.test"), "allow all"),
+            (websocket("ws.test"), "allow ws"),
+            (plain("GET", "ws.test"), "deny method_not_allowed ws"),
+            (websocket("get.test"), "deny method_not_allowed get"),
+            (websocket("both.test"), "allow both"),
+            (plain("GET", "both.test"), "allow both"),
+            // A method token is a method, whatever it looks like.
+            (plain("WEBSOCKET", "any.all.test"), "allow all"),
+            (plain("WEBSOCKET", "ws.all.test"), "allow all"),
+            (plain("WEBSOCKET", "ws.test"), "deny method_not_allowed ws"),
+            (plain("websocket", "ws.test"), "deny method_not_allowed ws"),
+            (plain("WEBSOCKET", "both.test"), "deny method_not_allowed both"),
         ],
     );
 }

@@ -61,7 +61,8 @@ fn tools_times_and_methods_are_explained() {
     let period =
         RuleDocument { from: Some(spanned(at(10))), until: Some(spanned(at(20))), ..rule("period", &["period.test"]) };
     let read = RuleDocument { methods: texts(&["GET", "HEAD"]), ..rule("read", &["read.test"]) };
-    let policy = with_rules(vec![tool, period, read]);
+    let live = RuleDocument { methods: texts(&["WEBSOCKET"]), ..rule("live", &["live.test"]) };
+    let policy = with_rules(vec![tool, period, read, live]);
     for (facts, expected) in [
         (tunnel("tool.test"), "`tool.test` is allowed to other tools, not to `cli`"),
         (by("b\u{f6}se", tunnel("tool.test")), "`tool.test` is allowed to other tools, not to this one"),
@@ -69,6 +70,9 @@ fn tools_times_and_methods_are_explained() {
         (tunnel("period.test"), "`period.test` is allowed only from 2026-11-20T12:00:10Z on"),
         (later(20, tunnel("period.test")), "`period.test` was allowed only until 2026-11-20T12:00:20Z"),
         (plain("POST", "read.test"), "`read.test` is allowed for GET and HEAD, not for POST"),
+        (websocket("read.test"), "`read.test` is allowed for GET and HEAD, not for WEBSOCKET"),
+        (plain("GET", "live.test"), "`live.test` is allowed for WEBSOCKET, not for GET"),
+        (plain("WEBSOCKET", "live.test"), "`live.test` is allowed for WEBSOCKET only"),
         (
             tunnel("read.test"),
             "`read.test` is allowed for GET and HEAD only, and a method inside a tunnel cannot be seen",

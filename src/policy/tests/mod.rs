@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::facts::{Client, Destination, Method, OwnAddresses, Port, Protocol, RequestFacts, Tool};
+use crate::facts::{Client, Destination, Method, OwnAddresses, Port, Protocol, RequestFacts, Tool, Upgrade};
 
 /// A policy that allows nothing, to change in the test.
 fn document() -> PolicyDocument {
@@ -108,6 +108,7 @@ fn tunnel(to: &str) -> RequestFacts {
         protocol: Protocol::Connect,
         destination: Destination::parse(to.as_bytes(), Some(Port::HTTPS)).unwrap(),
         method: None,
+        upgrade: None,
         path: None,
         passed_through_us: false,
         at: at(0),
@@ -123,6 +124,11 @@ fn plain(method: &str, to: &str) -> RequestFacts {
         path: Some("/".into()),
         ..tunnel("placeholder.test")
     }
+}
+
+/// A GET that asks for a WebSocket; port 80 unless `to` has one.
+fn websocket(to: &str) -> RequestFacts {
+    RequestFacts { upgrade: Some(Upgrade::WebSocket), ..plain("GET", to) }
 }
 
 fn by(tool: &str, facts: RequestFacts) -> RequestFacts {

@@ -79,8 +79,18 @@ fn stage(rule: &RuleDocument, facts: &RequestFacts) -> Option<u8> {
         let in_period = rule.from.as_ref().is_none_or(|from| facts.at >= from.value)
             && rule.until.as_ref().is_none_or(|until| facts.at < until.value);
         let by_method = match &facts.method {
-            Some(method) => is(&rule.methods, method.as_str()),
-            None => rule.methods.is_empty() || rule.effect == Effect::Deny,
+            _ if rule.methods.is_empty() => true,
+            Some(method) => {
+                let named = |name: &str| rule.methods.iter().any(|written| written.value == name);
+                let by_token = method.as_str() != "WEBSOCKET" && named(method.as_str());
+                let by_upgrade = facts.upgrade.is_some() && named("WEBSOCKET");
+                match rule.effect {
+                    Effect::Deny => by_token || by_upgrade,
+                    Effect::Allow if facts.upgrade.is_some() => by_upgrade,
+                    Effect::Allow => by_token,
+                }
+            }
+            None => rule.effect == Effect::Deny,
         };
         let passed = [on_port, by_tool, in_period, by_method].into_iter().take_while(|passed| *passed).count();
         u8::try_from(passed).ok()
@@ -184,7 +194,7 @@ fn any_rule() -> impl Strategy<Value = RuleDocument> {
         1 => (0_u64..3, 3_u64..5).prop_map(|(from, until)| (Some(spanned(at(from))), Some(spanned(at(until))))),
     ];
     let effect = prop_oneof![2 => Just(Effect::Allow), 1 => Just(Effect::Deny)];
-    (effect, patterns(), ports, some_of(&["cli", "web"]), some_of(&["GET", "POST"]), period).prop_map(
+    (effect, patterns(), ports, some_of(&["cli", "web"]), some_of(&["GET", "POST", "WEBSOCKET"]), period).prop_map(
         |(effect, to, ports, tools, methods, (from, until))| RuleDocument {
             effect,
             to,
@@ -239,11 +249,18 @@ fn any_facts() -> impl Strategy<Value = RequestFacts> {
         1 => address().prop_map(|ip| if ip.contains(':') { format!("[{ip}]") } else { ip }),
     ];
     let port = prop_oneof![Just(443), Just(80), Just(22), Just(9)];
-    let method = prop_oneof![Just(None), Just(Some("GET")), Just(Some("POST"))];
+    let method = prop_oneof![
+        3 => Just((None, None)),
+        3 => Just((Some("GET"), None)),
+        3 => Just((Some("POST"), None)),
+        3 => Just((Some("GET"), Some(Upgrade::WebSocket))),
+        1 => Just((Some("WEBSOCKET"), None)),
+    ];
     let tool = prop_oneof![Just("cli"), Just("web"), Just("other")];
     (host, port, method, tool, 0_u64..6, proptest::bool::weighted(0.05)).prop_map(
-        |(host, port, method, tool, seconds, passed_through_us)| RequestFacts {
+        |(host, port, (method, upgrade), tool, seconds, passed_through_us)| RequestFacts {
             method: method.map(Method::new),
+            upgrade,
             passed_through_us,
             ..by(tool, later(seconds, tunnel(&format!("{host}:{port}"))))
         },

@@ -89,6 +89,7 @@ fn tunnel(destination: Destination) -> RequestFacts {
         protocol: Protocol::Connect,
         destination,
         method: None,
+        upgrade: None,
         path: None,
         passed_through_us: false,
         at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_176_000),
