@@ -19,31 +19,31 @@ use crate::source::PolicySource;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// URLs or host:port; `-` reads them from stdin, one a line
+    /// URLs or host:port; `-` reads them from standard input, one per line
     #[arg(required = true, value_name = "DESTINATION")]
     to: Vec<String>,
     /// Who asks (not supported in this version)
     #[arg(long = "as", value_name = "IDENTITY")]
     who: Option<String>,
-    /// By which tool: a listener's name
+    /// Which tool asks: the name of a listener
     #[arg(long, value_name = "TOOL")]
     tool: Option<String>,
-    /// By which method
+    /// Which HTTP method is used
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
-    /// When, as RFC 3339: 2026-11-23T14:00:00Z [default: now]
+    /// The time of the request, as in RFC 3339: 2026-11-23T14:00:00Z [default: now]
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     /// The policy file, instead of the configuration's
     #[arg(long, value_name = "FILE", conflicts_with = "admin")]
     policy: Option<PathBuf>,
-    /// Ask the running proxy behind this admin address
+    /// Ask the running proxy that has this admin address
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
     /// The admin token's file, with --admin [default: the configuration's]
     #[arg(long, value_name = "FILE", requires = "admin")]
     token_file: Option<PathBuf>,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }

@@ -14,7 +14,7 @@ pub(super) struct Chosen {
     /// The file of records (JSON Lines or SQLite), instead of the configuration's
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
-    /// From when on: 7d, 12h, 2026-11-23 or a time [default: all that is kept]
+    /// The earliest record to read: 7d, 12h, 2026-11-23 or a time [default: all records]
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod kept;
 mod pac;
 mod policy;
+mod reference;
 mod report;
 mod run;
 mod running;
@@ -50,25 +51,28 @@ const LONG: &str = "A forward proxy that enforces, explains and counts an organi
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the proxy (what happens without a command, too)
+    /// Run the proxy; this is the default command
     Run(run::Args),
-    /// Say whether destinations would be allowed, and why: exit 0 all allowed, 1 any denied, 2 error
+    /// Say whether destinations would be allowed, and why; exits with 1 if any is denied
     Check(check::Args),
     /// Validate and test policies, and print their JSON Schema
     Policy {
         #[command(subcommand)]
         command: policy::Command,
     },
-    /// Say what is wrong with this machine's set-up, each with its mend: exit 1 if something is
+    /// Find problems in this machine's setup, each with a fix; exits with 1 if there is one
     Doctor(doctor::Args),
-    /// Add up recorded requests and denials, or check the records' chain: exit 1 if one is missing or was changed
+    /// Add up recorded requests and denials, or verify the chain of records
     Report(report::Args),
-    /// Print the least policy that would have allowed what was recorded
+    /// Print the smallest policy that would have allowed the recorded requests
     Suggest(suggest::Args),
-    /// Show live what is being denied, by which policy, and which tunnels are open
+    /// Show denials, the policy in force and open tunnels, live in a terminal
     Top(top::Args),
     /// Print the proxy auto-configuration script
     Pac,
+    /// Write the reference pages of the documentation
+    #[command(hide = true)]
+    Reference(reference::Args),
     #[command(external_subcommand)]
     Other(Vec<String>),
 }
@@ -94,6 +98,7 @@ pub fn main() -> ExitCode {
         Some(Command::Suggest(args)) => suggest::run(config, args),
         Some(Command::Top(args)) => top::run(config, &args),
         Some(Command::Pac) => pac::run(config),
+        Some(Command::Reference(args)) => reference::run(&args),
         Some(Command::Other(words)) => unknown(words.first().map_or("", String::as_str)),
     }
 }

@@ -15,13 +15,13 @@ use crate::source::{Compiled, PolicySource};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Find every mistake at once: `file:line:column: what; what to write instead`
+    /// Report every mistake of a policy as `file:line:column`, with what to write instead
     Validate {
         /// Policy files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Run the `[[test]]` cases of a policy: exit 1 if one does not hold
+    /// Run the `[[test]]` cases of a policy; exits with 1 if one fails
     Test {
         /// The policy file
         #[arg(value_name = "FILE")]

@@ -21,22 +21,22 @@ use crate::record::report::{By, Count, Report, Summed};
 pub(super) struct Args {
     #[command(flatten)]
     chosen: Chosen,
-    /// What there is a row for each of
+    /// What each row is for
     #[arg(long, value_enum, default_value = "destination")]
     by: By,
-    /// How it is written
+    /// The output format
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// At most so many rows; what is left out stays in the total
+    /// The most rows to print; the total still includes the others
     #[arg(long, value_name = "ROWS")]
     limit: Option<usize>,
-    /// Check the chain of all records instead: exit 1 if one is missing or was changed
+    /// Verify the chain of all records instead; exits with 1 if a record is missing or was changed
     #[arg(long, conflicts_with_all = ["since", "limit"])]
     verify: bool,
-    /// A key of the chain, beside the configuration's; once for each that was in use
+    /// A key of the chain, in addition to the configuration's; repeat it for each key that was in use
     #[arg(long, value_name = "FILE", requires = "verify")]
     chain_key: Vec<PathBuf>,
-    /// Where the chain stood by the log, which the records must still agree with
+    /// A head of the chain from the log, which the records must still contain
     #[arg(long, value_name = "SEQ:HASH", requires = "verify")]
     head: Vec<String>,
 }

@@ -18,16 +18,16 @@ pub(super) struct Args {
     /// The policy file, instead of the configuration's
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Where to listen, instead of the configuration's listeners
+    /// The address to listen on, instead of the configuration's listeners
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Where the admin listener is, or `off`
+    /// The address of the admin listener, or `off`
     #[arg(long, value_name = "ADDRESS|off")]
     admin: Option<String>,
-    /// Record what the policy would deny for want of a rule, and let it pass
+    /// Let requests pass that no rule covers, and record them as `observe`
     #[arg(long)]
     observe: bool,
-    /// How decisions and messages are written to stderr [default: text on a terminal, json elsewhere]
+    /// How decisions and messages are written to stderr [default: text on a terminal, JSON elsewhere]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
 }

@@ -35,7 +35,8 @@ pub(super) const LISTEN: Key = Key::new("listen", Shape::Tables(&LISTENER), "Whe
 pub(super) const POLICY: Key = Key::new("policy", Shape::Table(&POLICY_SOURCE), "Where the policy comes from.");
 pub(super) const ADMIN: Key = Key::new("admin", Shape::Table(&ADMIN_LISTENER), "Metrics, health and the dashboard.");
 pub(super) const RECORD: Key = Key::new("record", Shape::Table(&RECORDS), "What is kept of requests.");
-pub(super) const LIMITS: Key = Key::new("limits", Shape::Table(&LIMIT), "How long and how much.");
+pub(super) const LIMITS: Key =
+    Key::new("limits", Shape::Table(&LIMIT), "How long outgate waits, and how much it holds.");
 pub(super) const DNS: Key = Key::new("dns", Shape::Table(&RESOLVER), "How names are resolved.");
 pub(super) const PARENT: Key = Key::new("parent", Shape::Table(&PARENT_PROXY), "Another proxy on the way out.");
 
@@ -45,29 +46,40 @@ pub(super) static CONFIG: Section = Section {
     keys: &[LISTEN, POLICY, ADMIN, RECORD, LIMITS, DNS, PARENT],
 };
 
-pub(super) const NAME: Key =
-    Key::new("name", Shape::Text(MAX_NAME), "The tool's label, in rules, records and metrics.").default("\"default\"");
-pub(super) const ADDRESS: Key = Key::new("address", Shape::Text(MAX_ADDRESS), "An IP address and a port.")
-    .default("\"127.0.0.1:3128\"")
-    .also(&["bind", "host", "listen", "port"]);
+pub(super) const NAME: Key = Key::new(
+    "name",
+    Shape::Text(MAX_NAME),
+    "The name of the tool in rules, records and metrics: letters, digits and `-_.:`.",
+)
+.default("\"default\"");
+pub(super) const ADDRESS: Key =
+    Key::new("address", Shape::Text(MAX_ADDRESS), "The address to listen on: an IP address and a port.")
+        .default("\"127.0.0.1:3128\"")
+        .also(&["bind", "host", "listen", "port"]);
 pub(super) const PROTOCOLS_KEY: Key =
-    Key::new("protocols", Shape::Choices(&words(&PROTOCOLS)), "What is spoken there, told apart by the first byte.")
+    Key::new("protocols", Shape::Choices(&words(&PROTOCOLS)), "The protocols: `http` is CONNECT and plain HTTP, `socks5` is CONNECT by name or address (RFC 1928). One port can serve both.")
         .default("[\"http\", \"socks5\"]");
 pub(super) const TLS: Key = Key::new("tls", Shape::Table(&TLS_FILES), "Clients connect by TLS, with this certificate.");
 pub(super) const IDENTITY: Key =
-    Key::new("identity", Shape::Texts, "Where `who` comes from. Not supported in this version but for none.")
+    Key::new("identity", Shape::Texts, "How clients are identified. This version supports an empty list only.")
         .default("[]");
 pub(super) const PROXY_PROTOCOL: Key =
-    Key::new("proxy-protocol", Shape::Flag, "PROXY protocol. Not supported in this version but for false.")
-        .default("false");
+    Key::new("proxy-protocol", Shape::Flag, "The PROXY protocol. This version supports `false` only.").default("false");
 pub(super) const TRANSPARENT: Key =
-    Key::new("transparent", Shape::Flag, "Redirected connections. Not supported in this version but for false.")
+    Key::new("transparent", Shape::Flag, "Redirected connections. This version supports `false` only.")
         .default("false");
-pub(super) const OPEN: Key =
-    Key::new("open", Shape::Flag, "Whether it may listen beyond loopback although nobody there is asked who they are.")
-        .default("false");
-pub(super) const DENIALS: Key =
-    Key::new("denials", Shape::Flag, "Whether clients may ask for their own last denials.").default("true");
+pub(super) const OPEN: Key = Key::new(
+    "open",
+    Shape::Flag,
+    "Whether it may listen beyond loopback, although clients there are not asked who they are.",
+)
+.default("false");
+pub(super) const DENIALS: Key = Key::new(
+    "denials",
+    Shape::Flag,
+    "Whether clients may ask for their own last denials at `/.well-known/outgate/denials`.",
+)
+.default("true");
 
 static LISTENER: Section = Section {
     what: "a listener",
@@ -86,9 +98,10 @@ static LISTENER: Section = Section {
     ],
 };
 
-pub(super) const CERT: Key = Key::new("cert", Shape::Text(MAX_PATH), "A PEM file, the server's own certificate first.")
-    .needed()
-    .also(&["certificate"]);
+pub(super) const CERT: Key =
+    Key::new("cert", Shape::Text(MAX_PATH), "A PEM file of certificates, the listener's own first.")
+        .needed()
+        .also(&["certificate"]);
 pub(super) const KEY: Key = Key::new("key", Shape::Text(MAX_PATH), "A PEM file with the private key.").needed();
 
 static TLS_FILES: Section = Section {
@@ -97,13 +110,13 @@ static TLS_FILES: Section = Section {
     keys: &[CERT, KEY, Key::later("client-ca", "remove it: clients are not asked for certificates")],
 };
 
-pub(super) const SOURCE: Key = Key::new("source", Shape::Texts, "The policy's file, in a list.")
+pub(super) const SOURCE: Key = Key::new("source", Shape::Texts, "The policy file, as a list of one.")
     .default("the built-in starter policy")
     .also(&["file", "files", "path"]);
 pub(super) const POLL: Key = Key::new(
     "poll",
     Shape::Duration(Duration::from_secs(1), DAY),
-    "How often files are asked whether they changed, beside being watched.",
+    "How often the files are read again, in addition to being watched.",
 )
 .default("\"60s\"");
 
@@ -118,10 +131,10 @@ static POLICY_SOURCE: Section = Section {
 };
 
 pub(super) const ADMIN_ADDRESS: Key =
-    Key::new("address", Shape::Text(MAX_ADDRESS), "An IP address and a port, or \"off\".")
-        .default("\"127.0.0.1:3129\"");
-pub(super) const TOKEN_FILE: Key = Key::new("token-file", Shape::Text(MAX_PATH), "The file that holds the token.")
-    .default("a random token at each start");
+    Key::new("address", Shape::Text(MAX_ADDRESS), "An IP address and a port, or `off`.").default("\"127.0.0.1:3129\"");
+pub(super) const TOKEN_FILE: Key =
+    Key::new("token-file", Shape::Text(MAX_PATH), "The file that holds the token: one line of at least 16 characters.")
+        .default("a random token at each start");
 pub(super) const PROTECT_METRICS: Key =
     Key::new("protect-metrics", Shape::Flag, "Whether `/metrics` needs the token as well.").default("false");
 pub(super) const ADMIN_OPEN: Key =
@@ -133,22 +146,31 @@ static ADMIN_LISTENER: Section = Section {
     keys: &[ADMIN_ADDRESS, TOKEN_FILE, PROTECT_METRICS, ADMIN_OPEN],
 };
 
-pub(super) const JSONL: Key = Key::new("jsonl", Shape::Text(MAX_PATH), "The file of records, one JSON object a line.");
+pub(super) const JSONL: Key = Key::new("jsonl", Shape::Text(MAX_PATH), "The file of records, one JSON object a line.")
+    .default("none: nothing is written");
 pub(super) const MAX_SIZE: Key =
-    Key::new("max-size", Shape::Size(64 * KIB, 64 * GIB), "The size that the file is rotated at.")
+    Key::new("max-size", Shape::Size(64 * KIB, 64 * GIB), "The size at which the file is rotated.")
         .default("\"64 MiB\"");
 pub(super) const FILES: Key =
-    Key::new("files", Shape::Count(1, 1000), "How many files there are, the current one among them.").default("3");
+    Key::new("files", Shape::Count(1, 1000), "How many files there are, including the current one.").default("3");
 pub(super) const SQLITE: Key =
-    Key::new("sqlite", Shape::Text(MAX_PATH), "A SQLite database of records, for `report` and `suggest`.");
-pub(super) const SQLITE_MAX_SIZE: Key =
-    Key::new("sqlite-max-size", Shape::Size(MIB, 1024 * GIB), "The size of the database; the oldest records go first.")
-        .default("\"2 GiB\"");
+    Key::new("sqlite", Shape::Text(MAX_PATH), "The SQLite database of records, which `report` and `suggest` read.")
+        .default("none");
+pub(super) const SQLITE_MAX_SIZE: Key = Key::new(
+    "sqlite-max-size",
+    Shape::Size(MIB, 1024 * GIB),
+    "The size of the database; beyond it, the oldest records are deleted.",
+)
+.default("\"2 GiB\"");
 pub(super) const KEEP: Key =
     Key::new("keep", Shape::Duration(HOUR, YEARS), "For how long records are kept.").default("\"90d\"");
 pub(super) const REDACTED: [(&str, Redacted); 2] = [("client", Redacted::Client), ("path", Redacted::Path)];
-pub(super) const REDACT: Key =
-    Key::new("redact", Shape::Choices(&words(&REDACTED)), "What records leave out: a client becomes a keyed hash.");
+pub(super) const REDACT: Key = Key::new(
+    "redact",
+    Shape::Choices(&words(&REDACTED)),
+    "What records leave out: `client` puts a keyed hash in the place of the address, `path` leaves paths empty.",
+)
+.default("none");
 pub(super) const REDACT_KEY: Key = Key::new(
     "redact-key",
     Shape::Text(MAX_PATH),
@@ -161,13 +183,17 @@ pub(super) const MAX_DESTINATIONS: Key = Key::new(
     "How many denied destinations are counted by name; the rest count under `other`.",
 )
 .default("2000");
-pub(super) const REQUIRED: Key =
-    Key::new("required", Shape::Flag, "Whether requests are refused while they cannot be recorded.").default("false");
+pub(super) const REQUIRED: Key = Key::new(
+    "required",
+    Shape::Flag,
+    "Whether requests are refused (503) while they cannot be recorded; needs `jsonl` or `sqlite`.",
+)
+.default("false");
 pub(super) const CHAIN_KEY: Key = Key::new(
     "chain-key",
     Shape::Text(MAX_PATH),
-    "The file that holds the key of the chain of records, so that nobody without it can change one unseen.",
-);
+    "The file that holds the key of the chain of records: nobody can change a record unseen without it. At least 16 characters, readable by outgate's user alone.",
+).default("none: anybody can compute the chain");
 
 static RECORDS: Section = Section {
     what: "`[record]`",
@@ -196,41 +222,81 @@ const fn most(name: &'static str, default: &'static str, shape: Shape, doc: &'st
     Key::new(name, shape, doc).default(default)
 }
 
-pub(super) const HEAD_TIMEOUT: Key =
-    wait("head-timeout", "\"10s\"", HOUR, "For a request's head, and for a TLS or SOCKS greeting.");
-pub(super) const HELLO_TIMEOUT: Key = wait("hello-timeout", "\"10s\"", HOUR, "For the ClientHello after a 200.");
-pub(super) const BODY_TIMEOUT: Key = wait("body-timeout", "\"60s\"", DAY, "Between bytes of a body.");
+pub(super) const HEAD_TIMEOUT: Key = wait(
+    "head-timeout",
+    "\"10s\"",
+    HOUR,
+    "For a request's head, an origin's head, a TLS handshake of a client, and the first message of SOCKS.",
+)
+.because("Clients send them at once; this allows for a very bad line.");
+pub(super) const HELLO_TIMEOUT: Key = wait("hello-timeout", "\"10s\"", HOUR, "For the ClientHello after a 200.")
+    .because("No client waits before it begins.");
+pub(super) const BODY_TIMEOUT: Key = wait("body-timeout", "\"60s\"", DAY, "Between two pieces of a body.")
+    .because("A laptop may change networks meanwhile.");
 pub(super) const KEEP_ALIVE_TIMEOUT: Key =
-    wait("keep-alive-timeout", "\"75s\"", DAY, "Between requests on one connection.");
-pub(super) const CONNECT_TIMEOUT: Key = wait("connect-timeout", "\"10s\"", HOUR, "For reaching an origin.");
-pub(super) const IDLE_TIMEOUT: Key = wait("idle-timeout", "\"1h\"", YEARS, "For a tunnel without a byte.");
+    wait("keep-alive-timeout", "\"75s\"", DAY, "Between two requests on one connection.")
+        .because("Longer than the 60 s of most clients and origins.");
+pub(super) const CONNECT_TIMEOUT: Key =
+    wait("connect-timeout", "\"10s\"", HOUR, "For reaching an origin, all its addresses together.")
+        .because("People give up at about this.");
+pub(super) const IDLE_TIMEOUT: Key = wait("idle-timeout", "\"1h\"", YEARS, "For a tunnel in which no byte moves.")
+    .because("Claude's own stream watchdogs fire at 180 and 300 s, and must be first.");
 pub(super) const DRAIN_TIMEOUT: Key =
-    wait("drain-timeout", "\"30s\"", DAY, "For what is still open when the process is asked to end.");
-pub(super) const DNS_TIMEOUT: Key = wait("dns-timeout", "\"10s\"", HOUR, "For the look-up of one name.");
+    wait("drain-timeout", "\"30s\"", DAY, "For what is still open when the process is asked to end.")
+        .because("Service managers wait about as long.");
+pub(super) const DNS_TIMEOUT: Key =
+    wait("dns-timeout", "\"10s\"", HOUR, "For the lookup of one name, retries included.")
+        .because("The system's resolver leaves a first server after 5 s.");
 pub(super) const MAX_HEAD: Key =
-    most("max-head", "\"64 KiB\"", Shape::Size(4 * KIB, MIB), "The size of a request's head.");
+    most("max-head", "\"64 KiB\"", Shape::Size(4 * KIB, MIB), "The size of a request's head.")
+        .because("Heads with large cookies reach 16 KiB.");
 pub(super) const MAX_HELLO: Key =
-    most("max-hello", "\"64 KiB\"", Shape::Size(4 * KIB, MIB), "The size of a ClientHello.");
-pub(super) const MAX_FIELDS: Key = most("max-fields", "100", Shape::Count(16, 1000), "The number of fields of a head.");
-pub(super) const MAX_TUNNELS: Key = most("max-tunnels", "10000", Shape::Count(1, MAX_SOCKETS), "Tunnels at once.");
+    most("max-hello", "\"64 KiB\"", Shape::Size(4 * KIB, MIB), "The size of a ClientHello.")
+        .because("Large ones have 2 to 4 KiB.");
+pub(super) const MAX_FIELDS: Key = most("max-fields", "100", Shape::Count(16, 1000), "The number of fields in a head.")
+    .because("Browsers send about 20.");
+pub(super) const MAX_TUNNELS: Key = most(
+    "max-tunnels",
+    "10000",
+    Shape::Count(1, MAX_SOCKETS),
+    "Tunnels at once, including WebSockets and tunnels that are being opened.",
+)
+.because("Each needs two sockets.");
 pub(super) const MAX_TUNNELS_PER_CLIENT: Key = most(
     "max-tunnels-per-client",
     "10000",
     Shape::Count(1, MAX_SOCKETS),
-    "Tunnels at once of one client: an IPv4 address or an IPv6 /64.",
-);
-pub(super) const MAX_CONNECTIONS: Key =
-    most("max-connections", "twice max-tunnels", Shape::Count(1, 2 * MAX_SOCKETS), "Client connections at once.");
-pub(super) const MAX_DIALS: Key =
-    most("max-dials", "4096", Shape::Count(1, MAX_SOCKETS), "Ways out being looked up and connected at once.");
-pub(super) const MAX_LOOKUPS: Key =
-    most("max-lookups", "1024", Shape::Count(1, MAX_SOCKETS), "Names being looked up at once.");
+    "Tunnels at once from one client: an IPv4 address or an IPv6 /64.",
+)
+.because("On one machine there is often one client only.");
+pub(super) const MAX_CONNECTIONS: Key = most(
+    "max-connections",
+    "twice max-tunnels",
+    Shape::Count(1, 2 * MAX_SOCKETS),
+    "Client connections at once, not counting tunnels.",
+)
+.because("There must be room to refuse a request politely.");
+pub(super) const MAX_DIALS: Key = most(
+    "max-dials",
+    "4096",
+    Shape::Count(1, MAX_SOCKETS),
+    "Destinations that are being looked up and connected to at once.",
+)
+.because("Ten thousand tunnels a second to origins that are 100 ms away have a thousand.");
+pub(super) const MAX_LOOKUPS: Key = most(
+    "max-lookups",
+    "1024",
+    Shape::Count(1, MAX_SOCKETS),
+    "Names that are being looked up at once; equal names count once.",
+)
+.because("An agent's browser asks for some dozens.");
 pub(super) const MAX_HANDSHAKES: Key =
-    most("max-handshakes", "1024", Shape::Count(1, MAX_SOCKETS), "TLS handshakes of clients at once.");
+    most("max-handshakes", "1024", Shape::Count(1, MAX_SOCKETS), "TLS handshakes of clients at once.")
+        .because("Each may hold 64 KiB before the client has shown that it speaks TLS.");
 
 static LIMIT: Section = Section {
     what: "`[limits]`",
-    doc: "How long and how much.",
+    doc: "How long outgate waits, and how much it holds.",
     keys: &[
         HEAD_TIMEOUT,
         HELLO_TIMEOUT,
@@ -252,15 +318,19 @@ static LIMIT: Section = Section {
     ],
 };
 
-pub(super) const SERVERS: Key =
-    Key::new("servers", Shape::Texts, "Name servers as IP addresses; none: the system's resolver.").default("[]");
+pub(super) const SERVERS: Key = Key::new(
+    "servers",
+    Shape::Texts,
+    "Name servers, as IP addresses with an optional port; an empty list means the system's resolver.",
+)
+.default("[]");
 pub(super) const HOSTS: Key =
-    Key::new("hosts", Shape::Map, "Names that are answered from here, each with a list of addresses.").default("{}");
+    Key::new("hosts", Shape::Map, "Names that outgate resolves itself, each with a list of addresses: `{ \"intranet.test\" = [\"127.0.0.10\"] }`. They are checked like any answer.").default("{}");
 
 pub(super) const NAT64: Key = Key::new(
     "nat64",
     Shape::Texts,
-    "Prefixes that this network's NAT64 translates to IPv4; the address inside is judged as well.",
+    "Prefixes that this network's NAT64 translates to IPv4 (`[\"2001:db8:64::/96\"]`); the IPv4 address inside is judged as well. The well-known prefix needs no entry.",
 )
 .default("[]");
 
@@ -268,13 +338,17 @@ static RESOLVER: Section = Section { what: "`[dns]`", doc: "How names are resolv
 pub(super) const URL: Key = Key::new(
     "url",
     Shape::Text(MAX_URL),
-    "Where it is: `http://host:port`, with `user:password@` if it wants a login.",
+    "The parent's address: `http://host:port`, with `user:password@` if it needs a login.",
 )
 .needed()
 .also(&["address", "proxy", "host", "server"]);
-pub(super) const EXCEPT: Key =
-    Key::new("except", Shape::Texts, "Names, wildcards, and blocks of address literals that are reached directly.")
-        .also(&["no-proxy", "noproxy", "bypass", "exceptions"]);
+pub(super) const EXCEPT: Key = Key::new(
+    "except",
+    Shape::Texts,
+    "Names, wildcards and blocks of address literals, without ports, that are reached directly.",
+)
+.also(&["no-proxy", "noproxy", "bypass", "exceptions"])
+.default("none");
 
 static PARENT_PROXY: Section =
     Section { what: "`[parent]`", doc: "Another proxy on the way out.", keys: &[URL, EXCEPT] };

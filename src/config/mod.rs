@@ -19,7 +19,7 @@ pub use address::parse_address;
 pub use limits::Limits;
 
 use crate::facts::{Credentials, Destination, DomainName, Nat64Prefix};
-use crate::policy::text::reference;
+use crate::policy::text::{Section, reference};
 use crate::policy::{ParentScope, Problem};
 
 /// Where policy files are asked again whether they changed, for file systems that do not tell.
@@ -231,3 +231,8 @@ fn loopback(port: u16) -> SocketAddr {
 
 #[cfg(test)]
 mod tests;
+
+/// The keys of the configuration.
+pub fn section() -> &'static Section {
+    &keys::CONFIG
+}

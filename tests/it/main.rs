@@ -52,6 +52,7 @@ mod privacy;
 mod prometheus;
 mod promises;
 mod records;
+mod reference;
 mod reload;
 mod report_api;
 mod revoke;

@@ -34,7 +34,7 @@ use listeners::Expected;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }

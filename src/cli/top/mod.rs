@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// The admin token's file [default: the variable OUTGATE_ADMIN_TOKEN, or the configuration's file]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Print what there is once, as plain text, and end; so it does where stdout is no terminal
+    /// Print one view as plain text and exit; the default where standard output is not a terminal
     #[arg(long)]
     once: bool,
 }

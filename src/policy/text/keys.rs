@@ -30,6 +30,8 @@ pub struct Key {
     pub also: &'static [&'static str],
     /// What holds where it is absent, as one would write it.
     pub default: &'static str,
+    /// Why that default, for the reference; mostly empty.
+    pub why: &'static str,
 }
 
 /// Whether this version acts on a key.
@@ -90,7 +92,7 @@ impl Section {
 impl Key {
     /// A key that may be absent.
     pub const fn new(name: &'static str, shape: Shape, doc: &'static str) -> Self {
-        Self { name, shape, doc, needed: false, support: Support::Now, also: &[], default: "" }
+        Self { name, shape, doc, needed: false, support: Support::Now, also: &[], default: "", why: "" }
     }
 
     /// A key that this version refuses, with what to do meanwhile.
@@ -114,6 +116,12 @@ impl Key {
     #[must_use]
     pub const fn default(self, written: &'static str) -> Self {
         Self { default: written, ..self }
+    }
+
+    /// The same key with the reason for its default.
+    #[must_use]
+    pub const fn because(self, why: &'static str) -> Self {
+        Self { why, ..self }
     }
 }
 

@@ -34,7 +34,7 @@ const EFFECT_WORDS: [&str; 2] = words(&EFFECTS);
 
 pub(super) const VERSION: Key = Key::new("version", Shape::Count(1, 1), "The version of this schema.").needed();
 pub(super) const NAME: Key =
-    Key::new("name", Shape::Text(MAX_NAME), "Who the policy is of. Shown to people in denials.")
+    Key::new("name", Shape::Text(MAX_NAME), "The organisation's name. Shown to people in denials.")
         .default("this organisation")
         .also(&["organisation", "organization", "title"]);
 pub(super) const REVISION: Key =
@@ -51,7 +51,7 @@ pub(super) const EGRESS_KEY: Key = Key::new(
 pub(super) const MODE: Key = Key::new(
     "mode",
     Shape::Choice(&words(&MODES)),
-    "Whether denials are enforced, or only recorded so that a list can be tried out.",
+    "Whether denials are enforced, or only recorded so that you can try a policy out.",
 )
 .default("\"enforce\"");
 pub(super) const CONTACT: Key =
@@ -71,7 +71,7 @@ pub(super) const DENY: Key =
 pub(super) const PACKAGE_MANAGERS: Key = Key::new(
     "package-managers",
     Shape::Texts,
-    "What `egress = \"package-managers\"` allows beside `allow` and the rules.",
+    "What `egress = \"package-managers\"` allows in addition to `allow` and the rules.",
 )
 .default("[]");
 pub(super) const INTERNAL: Key = Key::new(
@@ -140,7 +140,7 @@ pub(super) const ADDRESSES: Key = Key::new(
 pub(super) const TLS_KEY: Key = Key::new(
     "tls",
     Shape::Choice(&words(&TLS)),
-    "Whether a tunnel must begin with a TLS greeting that names the host.",
+    "Whether a tunnel must begin with a TLS ClientHello that names the host.",
 )
 .default("\"required\"");
 pub(super) const PARENT: Key = Key::new(
@@ -187,7 +187,7 @@ static RULE: Section = Section {
 };
 
 pub(super) const LIST_EFFECT: Key =
-    Key::new("effect", Shape::Choice(&EFFECT_WORDS), "What happens to the names in the file.").needed();
+    Key::new("effect", Shape::Choice(&EFFECT_WORDS), "What the list does with the names in the file.").needed();
 pub(super) const FILE: Key = Key::new("file", Shape::Text(MAX_PATH), "The file, relative to the policy's own folder.")
     .needed()
     .also(&["path", "source"]);
@@ -205,7 +205,7 @@ pub(super) const COVERS_KEY: Key = Key::new(
 .needed();
 pub(super) const LINES: Key = Key::new("lines", Shape::Count(0, u32::MAX as u64), "How many names the file must hold.");
 pub(super) const SHA256: Key =
-    Key::new("sha256", Shape::Text(64), "What the file must hash to, as 64 hexadecimal digits.");
+    Key::new("sha256", Shape::Text(64), "The SHA-256 of the file, as 64 hexadecimal digits.");
 
 static LIST: Section = Section {
     what: "a list",
@@ -217,9 +217,9 @@ pub(super) const TEST_TO: Key =
     Key::new("to", Shape::Text(MAX_DESTINATION), "A URL, or host:port.").needed().also(&["url", "host", "destination"]);
 pub(super) const TOOL: Key =
     Key::new("tool", Shape::Text(MAX_ID), "The tool that asks.").default("one that no rule names").also(&["tools"]);
-pub(super) const EXPECT: Key = Key::new("expect", Shape::Choice(&EFFECT_WORDS), "What must come out.").needed();
+pub(super) const EXPECT: Key = Key::new("expect", Shape::Choice(&EFFECT_WORDS), "The expected decision.").needed();
 pub(super) const TEST_REASON: Key =
-    Key::new("reason", Shape::Text(MAX_ID), "The deny reason that must come out, as `host_not_allowed`.");
+    Key::new("reason", Shape::Text(MAX_ID), "The expected deny reason, such as `host_not_allowed`.");
 
 static TEST: Section = Section {
     what: "a test",

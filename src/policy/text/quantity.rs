@@ -47,6 +47,16 @@ impl fmt::Display for Written {
     }
 }
 
+/// A duration as one would write it in a file: `10s`.
+pub fn written_duration(duration: Duration) -> String {
+    Written::duration(duration).to_string()
+}
+
+/// A number of bytes as one would write it in a file: `64 KiB`.
+pub fn written_size(bytes: u64) -> String {
+    Written::size(bytes).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,11 @@ pub fn json_schema() -> String {
     json.out
 }
 
+/// The keys of a policy.
+pub fn policy_section() -> &'static Section {
+    &POLICY
+}
+
 /// A section's keys as lines of `key`, default and meaning, for help texts and manuals.
 pub fn reference(section: &Section) -> Vec<(String, &'static str, &'static str)> {
     let mut lines = Vec::new();

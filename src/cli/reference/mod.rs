@@ -1,0 +1,38 @@
+//! `outgate reference`: writes the reference pages in `docs/reference`.
+//!
+//! Guaranteed: each page is made from the table that the program itself works by, so a page cannot describe another
+//! version. A test compares the pages in the repository with what this command writes.
+
+mod commands;
+mod keys;
+mod markdown;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args as ClapArgs;
+
+use super::fail;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// The folder to write the pages to
+    #[arg(value_name = "FOLDER", default_value = "docs/reference")]
+    folder: PathBuf,
+}
+
+/// A page: its file, and what writes it.
+type Page = (&'static str, fn() -> String);
+
+const PAGES: [Page; 3] =
+    [("commands.md", commands::page), ("configuration.md", keys::configuration), ("policy.md", keys::policy)];
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    for (file, write) in PAGES {
+        let path = args.folder.join(file);
+        if let Err(error) = std::fs::write(&path, write()) {
+            return fail(&format!("cannot write {}: {error}", path.display()));
+        }
+    }
+    ExitCode::SUCCESS
+}
