@@ -8,12 +8,13 @@ use std::time::SystemTime;
 
 use clap::Args as ClapArgs;
 
+use super::out::json_line;
 use super::running::{self, Running};
 use super::{FAILED, configuration, fail, print, say};
 use crate::app;
 use crate::dial::{DnsSettings, Resolver, machine_addresses};
 use crate::enforce::{self, Checked, Circumstances};
-use crate::facts::{Method, OwnAddresses, Question, Tool};
+use crate::facts::{Method, OwnAddresses, Question, Tool, escaped};
 use crate::policy::Snapshot;
 use crate::source::PolicySource;
 
@@ -66,7 +67,7 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
         worst = worst.max(match outcome {
             Ok(checked) => u8::from(checked.get("decision").is_none_or(|decision| decision == "deny")),
             Err(error) => {
-                say(&format!("outgate: {to}: {error}"));
+                say(&format!("outgate: {}: {error}", escaped(to)));
                 FAILED
             }
         });
@@ -145,16 +146,17 @@ fn destinations(given: &[String]) -> Result<Vec<String>, String> {
 /// One answer, for people or for programs.
 fn line(checked: &serde_json::Value, json: bool) -> String {
     if json {
-        return checked.to_string();
+        return json_line(checked);
     }
-    let text = |key: &str| checked.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+    // A proxy that was asked over the network may say anything: each part stays in its place and in this line.
+    let text = |key: &str| escaped(checked.get(key).and_then(serde_json::Value::as_str).unwrap_or_default());
     let mut line = format!("{:<8}{}", text("decision"), text("destination"));
     for (before, part, behind) in
         [("  ", text("reason"), ""), ("  rule ", text("rule"), ""), ("  (", text("hint"), ")")]
     {
         if !part.is_empty() {
             line.push_str(before);
-            line.push_str(part);
+            line.push_str(&part);
             line.push_str(behind);
         }
     }

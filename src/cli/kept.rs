@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::{configuration, say};
+use crate::facts::escaped;
 use crate::record::kept::{Beside, Kept, Request, Wanted, since};
 
 /// Which records.
@@ -58,7 +59,8 @@ fn warn_of(beside: &Beside) {
     for (reason, count) in &beside.missing {
         say(&match reason.as_str() {
             "restart" => format!("outgate: cut off by a crash, and not counted: {count}"),
-            _ => format!("outgate: missing ({reason}), and not counted: {count}"),
+            // The reason is from the file, and stays in this line whatever it says.
+            _ => format!("outgate: missing ({}), and not counted: {count}", escaped(reason)),
         });
     }
     if beside.unreadable > 0 {

@@ -7,6 +7,7 @@ mod banner;
 mod check;
 mod doctor;
 mod kept;
+mod out;
 mod pac;
 mod policy;
 mod reference;
@@ -16,12 +17,12 @@ mod running;
 mod suggest;
 mod top;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::out::{fail, print, say};
 use crate::config::Config;
 use crate::policy::text::{SourceText, decode};
 
@@ -113,24 +114,6 @@ fn unknown(word: &str) -> ExitCode {
 /// Whether colours may be used where they can be.
 fn is_colour_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// Says why, on stderr.
-fn fail(what: &str) -> ExitCode {
-    say(&format!("outgate: {what}"));
-    ExitCode::from(FAILED)
-}
-
-/// A line to stderr. Whoever has closed it has chosen not to be told.
-fn say(line: &str) {
-    let _closed = writeln!(std::io::stderr().lock(), "{line}");
-}
-
-/// Text to stdout, with a line's end where it has none. A reader that has left (`outgate … | head`) is no error.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    let _left = write!(out, "{text}{end}").and_then(|()| out.flush());
 }
 
 /// The configuration that a file describes, or the built-in one; and what is doubtful in it.

@@ -8,11 +8,12 @@ use std::time::SystemTime;
 
 use clap::builder::PossibleValue;
 use clap::{Args as ClapArgs, ValueEnum};
-use serde_json::json;
 
 use super::kept::{Chosen, requests, sources};
+use super::out::{json_line, print_as_is};
 use super::{configuration, fail, is_colour_wanted, print};
 use crate::admin::report::{ROWS, name, page};
+use crate::facts::escaped;
 use crate::record::Chain;
 use crate::record::kept::{Head, Known, Verified};
 use crate::record::report::{By, Count, Report, Summed};
@@ -69,7 +70,7 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
     }
     match report(config, args) {
         Ok(text) => {
-            print(&text);
+            print_as_is(&text);
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error),
@@ -86,7 +87,7 @@ fn report(config: Option<&Path>, args: Args) -> Result<String, String> {
     let summed = report.finish(args.limit.unwrap_or(most));
     Ok(match args.format {
         Format::Table => table(&summed, args.by.token(), colour()),
-        Format::Json => serde_json::to_string(&summed.document()).unwrap_or_default(),
+        Format::Json => json_line(&summed.document()),
         Format::Csv => summed.csv(),
         Format::Html | Format::Ocsf => page(&summed, args.by.token(), SystemTime::now()),
     })
@@ -125,7 +126,7 @@ fn verify(config: Option<&Path>, args: Args) -> ExitCode {
     };
     let whole = verified.iter().all(Verified::is_whole);
     print(&match format {
-        Format::Json => json!({ "whole": whole, "sources": verified }).to_string(),
+        Format::Json => json_line(&serde_json::json!({ "whole": whole, "sources": verified })),
         Format::Table => verified.iter().map(told).collect(),
         Format::Csv | Format::Html | Format::Ocsf => return fail("--verify is written as table or json"),
     });
@@ -166,7 +167,7 @@ fn told(verified: &Verified) -> String {
     };
     for finding in findings {
         let mark = if finding.fault { "" } else { "note: " };
-        let _ = writeln!(text, "  {mark}{}: {}", finding.place, finding.what);
+        let _ = writeln!(text, "  {mark}{}: {}", escaped(&finding.place), escaped(&finding.what));
     }
     if !head.is_empty() {
         let _ = writeln!(text, "  head {head}");

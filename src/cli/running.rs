@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::admin::Token;
 use crate::config::{AdminConfig, parse_address};
+use crate::facts::escaped;
 
 /// The proxy is on this machine; what takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -73,7 +74,7 @@ impl Running {
             return Ok(document);
         }
         let detail = document.get("detail").and_then(serde_json::Value::as_str).unwrap_or("it gave no reason");
-        Err(format!("the proxy at {} says: {detail}", self.address))
+        Err(format!("the proxy at {} says: {}", self.address, escaped(detail)))
     }
 
     /// The metrics, as Prometheus gets them.

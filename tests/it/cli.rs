@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Finished, Outgate, Proxy, allow, policy, rule};
+use crate::harness::{Ending, Finished, Origin, Outgate, Proxy, allow, answer, policy, rule};
 
 const POLICY: &str =
     "version = 1\nname = \"test\"\nrevision = \"r1\"\nallow = [\"ok.test\", \"*.corp.test\", \"192.0.2.1:9\"]\n";
@@ -192,6 +192,72 @@ fn the_schema_is_json_and_knows_the_keys() {
     for key in ["version", "allow", "deny", "rule", "list", "internal-addresses", "mode", "egress"] {
         assert!(schema["properties"].get(key).is_some(), "no {key} in the schema");
     }
+}
+
+/// What drives a terminal, ends a line, or turns the direction of writing.
+const EVIL: &str = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}moc\nallow   evil.test:443\r";
+
+fn assert_inert(finished: &Finished) {
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    let hidden = |letter: &char| letter.is_control() && *letter != '\n' || *letter == '\u{202e}';
+    assert_eq!(said.chars().find(hidden), None, "{said:?}");
+    let forged = said.lines().find(|line| line.starts_with("allow   evil.test"));
+    assert_eq!(forged, None, "{said}");
+}
+
+#[test]
+fn what_an_admin_listener_says_is_text_on_the_terminal_and_the_same_json() {
+    for (status, key) in [("200 OK", "hint"), ("200 OK", "decision"), ("200 OK", "rule"), ("400 Bad Request", "detail")]
+    {
+        let body = serde_json::json!({ "decision": "deny", "destination": "a.test:443", key: EVIL });
+        let sent = body.to_string();
+        let fake = Origin::script(move |conn| {
+            let _head = conn.request_head();
+            let _gone = conn.try_send(answer(status, &[], sent.as_bytes()));
+            (Vec::new(), Ending::Closed)
+        });
+        let admin = format!("127.0.0.1:{}", fake.port());
+        let outgate = Outgate::new().file("t", "0123456789abcdef0123\n");
+        let ask = ["check", "--admin", &admin, "--token-file", "t", "a.test:443"];
+        let finished = outgate.run(&ask);
+        let shown = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(shown.contains("\\u{1b}]0;owned\\u{7}\\u{9b}31m\\u{202e}moc\\u{a}allow"), "{key}: {finished:?}");
+        assert_inert(&finished);
+        let finished = outgate.run(&[&ask[..], &["--json"]].concat());
+        assert_inert(&finished);
+        if status == "200 OK" {
+            assert_eq!(serde_json::from_str::<Value>(&finished.stdout).unwrap(), body);
+        }
+    }
+}
+
+#[test]
+fn what_a_file_says_is_text_on_the_terminal() {
+    let cut = &EVIL[..EVIL.find('\n').unwrap()];
+    let outgate = Outgate::new()
+        .file(
+            "key.toml",
+            format!("version = 1\n\"{cut}\" = 1\nallow = [\"{cut}\"]\n")
+                .replace('\u{1b}', "\\u001b")
+                .replace('\u{7}', "\\u0007"),
+        )
+        .file("syntax.toml", format!("version = 1\n{EVIL}\n"))
+        .file("syntax.json", format!("{{\"version\": 1, {EVIL}}}"))
+        .file("list.toml", "version = 1\n[[list]]\nfile = \"l\"\neffect = \"deny\"\ncovers = \"exact\"\n")
+        .file("l", EVIL)
+        .file("outgate.toml", format!("{EVIL} = 1\n"));
+    for name in ["key.toml", "syntax.toml", "syntax.json", "list.toml"] {
+        for arguments in [&["policy", "validate", name][..], &["policy", "test", name], &["run", "--policy", name]] {
+            let finished = outgate.run(arguments);
+            assert_code(&finished, 2);
+            assert_inert(&finished);
+        }
+    }
+    let finished = outgate.run(&["doctor", "--config", "outgate.toml"]);
+    assert_code(&finished, 1);
+    assert_inert(&finished);
+    assert_inert(&outgate.run_with(&["check", "--policy", "key.toml", "-"], EVIL));
+    assert_inert(&outgate.run_with(&["check", "-"], EVIL));
 }
 
 #[test]

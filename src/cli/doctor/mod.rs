@@ -13,7 +13,7 @@ mod listeners;
 mod macos;
 mod traffic;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -21,6 +21,7 @@ use std::time::SystemTime;
 use clap::Args as ClapArgs;
 use rustix::process::{Resource, getrlimit};
 
+use super::out::{json_line, print_as_is};
 use super::running::Running;
 use super::{configuration, is_colour_wanted};
 use crate::admin::Token;
@@ -62,13 +63,12 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
     findings.extend(system.into_iter().flat_map(|system| system.findings));
     let rows = traffic::rows(shell.leads_here, system_leads_here);
     let report = if args.json {
-        format!("{}\n", finding::json(&findings, &rows))
+        json_line(&finding::json(&findings, &rows))
     } else {
         let colour = std::io::stdout().is_terminal() && is_colour_wanted();
         finding::table(&findings, &rows, colour)
     };
-    // A reader that has left wants no more of it; the exit code still says what was found.
-    let _left = std::io::stdout().write_all(report.as_bytes());
+    print_as_is(&report);
     if findings.iter().any(Finding::is_failure) { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 

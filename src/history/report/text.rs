@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Count, ReportRow, Summed};
+use crate::facts::escaped;
 
 /// The JSON document of a report (CONTRACT §2).
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -32,9 +33,10 @@ impl Summed {
     }
 }
 
-/// One field. What a spreadsheet would take for a formula is made text.
+/// One field, its invisible characters spelled out. What a spreadsheet would take for a formula is made text.
 fn field(key: &str) -> String {
-    let inert = if key.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{key}") } else { key.to_owned() };
+    let key = escaped(key);
+    let inert = if key.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{key}") } else { key };
     if inert.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", inert.replace('"', "\"\"")) } else { inert }
 }
 

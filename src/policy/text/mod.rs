@@ -25,8 +25,8 @@ mod toml;
 
 pub use self::keys::{Key, Section, Shape, Support, words};
 pub use self::node::{Entry, Format, Node, Value};
+pub(crate) use self::place::quote;
 pub use self::place::{SourceText, decode};
-pub(crate) use self::place::{is_visible, quote};
 pub use self::policy::read_policy;
 pub use self::quantity::{parse_duration, parse_size, written_duration, written_size};
 pub use self::reader::{Fields, Problems};

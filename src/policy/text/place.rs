@@ -1,6 +1,7 @@
 //! A document's text, and where in it something stands, as people and editors count.
 
 use super::Span;
+use crate::facts::is_visible;
 use crate::policy::{Place, Problem};
 
 /// The longest piece of a document that a message repeats. What was written wrongly is recognised by its beginning.
@@ -104,15 +105,6 @@ pub(crate) fn quote(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-/// Whether a character shows as itself: no control and nothing that reorders or hides its neighbours (Unicode's
-/// bidirectional controls, zero-width characters, line separators, tags). Names and contacts reach terminals and answers.
-pub(crate) fn is_visible(letter: char) -> bool {
-    !letter.is_control()
-        && !matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

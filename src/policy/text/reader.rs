@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use super::keys::{Key, Section, Shape, Support};
 use super::moment::{MomentError, parse_moment};
-use super::place::{is_visible, quote};
+use super::place::quote;
 use super::quantity::{Written, parse_duration, parse_size};
 use super::suggest::{nearest, unknown_key};
 use super::{Entry, Node, Span, Spanned, Value};
+use crate::facts::is_visible;
 use crate::policy::{Place, Problem};
 
 /// How many problems are kept. Nobody mends more at once, and a generated file of a million wrong lines must not make a
@@ -124,7 +125,7 @@ impl<'a> Fields<'a> {
         } else if text.len() > most {
             let what = format!("`{name}` has {} bytes, the most is {most}", text.len());
             problems.at(node.span, what, "shorten it");
-        } else if let Some(hidden) = text.chars().find(|letter| !is_visible(*letter)) {
+        } else if let Some(hidden) = text.chars().find(|letter| !is_fit_to_show(*letter)) {
             let what = format!("`{name}` holds the invisible character U+{:04X}", u32::from(hidden));
             problems.at(node.span, what, "remove it: it would not be seen where the text is shown");
         } else {
@@ -335,6 +336,13 @@ impl<'a> Fields<'a> {
             }
         }
     }
+}
+
+/// Whether a policy's own texts may hold this character. Blanks of other widths are seen as blanks, and some languages
+/// need them; what ends a line is none of them.
+fn is_fit_to_show(letter: char) -> bool {
+    let ends_a_line = letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+    is_visible(letter) || letter.is_whitespace() && !ends_a_line
 }
 
 /// Notes that a key's value is of the wrong kind.
