@@ -1,24 +1,24 @@
 //! The design, held by reading the source: who may know whom, and what may stand where.
 
+use std::fs;
+use std::path::Path;
+
 use crate::source_text::SourceFile;
 
-/// The rooms by rank (ARCHITECTURE.md, Rooms). A room knows only lower ranks; those of one rank do not know each other.
-/// A tunnel belongs to a session and a command to the process, so these pairs have ranks of their own; `sync` is what the
-/// standard library is to all of them.
-const RANKS: [&[&str]; 12] = [
-    &["sync"],
-    &["facts"],
-    &["policy"],
-    &["store", "record", "dial", "tls", "config"],
-    &["sink", "history"],
-    &["session"],
-    &["tunnel"],
-    &["enforce"],
-    &["protocol"],
-    &["listen", "source", "admin"],
-    &["app"],
-    &["cli"],
-];
+/// The map in `docs/architecture.md`: each room with its rank. A room imports only lower ranks, and rooms of one rank never
+/// import each other.
+fn map() -> Vec<(u32, String)> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md")).unwrap();
+    let (_, table) = page.split_once("<!-- map -->").unwrap();
+    let (table, _) = table.split_once("<!-- end of the map -->").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    rows.map(|row| {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let rank = cells.next().unwrap().parse().unwrap();
+        (rank, cells.next().unwrap().trim_matches('`').to_owned())
+    })
+    .collect()
+}
 
 /// Files in which `unsafe` may stand, each with its reason.
 const UNSAFE_FILES: [&str; 0] = [];
@@ -27,8 +27,9 @@ const UNSAFE_FILES: [&str; 0] = [];
 /// already: it is on no request's way.
 const CONNECTING_FILES: [&str; 1] = ["cli/running.rs"];
 
-fn rank(room: &str) -> Option<usize> {
-    RANKS.iter().position(|rooms| rooms.contains(&room))
+/// The rank of a room on the map; none for a room that is not on it.
+fn rank(map: &[(u32, String)], room: &str) -> Option<u32> {
+    map.iter().find(|(_, name)| name == room).map(|(rank, _)| *rank)
 }
 
 /// Lines of files outside `allowed` in which one of these words stands.
@@ -47,18 +48,19 @@ fn is_in(file: &SourceFile, rooms: &[&str]) -> bool {
 
 #[test]
 fn every_room_has_a_rank_and_knows_only_lower_ones() {
+    let map = map();
     let mut wrong = Vec::new();
     for file in SourceFile::all() {
         let room = file.room();
         if ["lib", "main"].contains(&room) {
             continue;
         }
-        let Some(own) = rank(room) else {
+        let Some(own) = rank(&map, room) else {
             wrong.push(format!("{} has no rank", file.path));
             continue;
         };
         for import in file.imports() {
-            match rank(&import) {
+            match rank(&map, &import) {
                 _ if import == room => {}
                 Some(other) if other < own => {}
                 Some(_) => wrong.push(format!("{} knows {import}", file.path)),
@@ -70,7 +72,9 @@ fn every_room_has_a_rank_and_knows_only_lower_ones() {
 }
 
 #[test]
-fn the_library_declares_its_rooms_in_the_order_of_their_ranks() {
+fn the_library_declares_its_rooms_in_the_order_of_the_map() {
+    let map = map();
+    assert!(map.is_sorted_by_key(|(rank, _)| *rank), "{map:?}");
     let files = SourceFile::all();
     let library = files.iter().find(|file| file.path == "lib.rs").unwrap();
     let declared: Vec<_> = library
@@ -79,12 +83,10 @@ fn the_library_declares_its_rooms_in_the_order_of_their_ranks() {
         .filter_map(|line| line.trim().strip_suffix(';')?.trim_start_matches("pub ").strip_prefix("mod "))
         .collect();
     let ranks: Vec<_> =
-        declared.iter().map(|room| rank(room).unwrap_or_else(|| panic!("{room} has no rank"))).collect();
+        declared.iter().map(|room| rank(&map, room).unwrap_or_else(|| panic!("{room} has no rank"))).collect();
     assert!(ranks.is_sorted(), "{declared:?}");
-    for rooms in RANKS {
-        for room in rooms {
-            assert!(declared.contains(room), "{room} is not declared");
-        }
+    for (_, room) in &map {
+        assert!(declared.contains(&room.as_str()), "{room} is not declared");
     }
 }
 
