@@ -158,7 +158,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         recorder: Arc::clone(&recorder),
         resolver,
         parent: parent(config, &via),
-        own: ArcSwap::from_pointee(own),
+        own: Arc::new(ArcSwap::from_pointee(own)),
         roll,
         limits: enforce::Limits {
             connect: config.limits.connect_timeout,

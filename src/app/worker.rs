@@ -14,7 +14,7 @@ use crate::enforce::{Enforcer, Shared};
 use crate::facts::Tool;
 use crate::listen::{AcceptLimits, Acceptor, Connections, Crew, Inbox};
 use crate::protocol::{Door, Drain, GateLimits, OwnPaths, Speaks};
-use crate::session::{Cut, ListenerId, RollCall, Sweep};
+use crate::session::{Cut, ListenerId, RollCall};
 use crate::tls::TlsAcceptor;
 
 /// Between two sweeps when nothing has changed: silence is measured in seconds.
@@ -109,29 +109,19 @@ async fn work(plan: Plan) -> std::io::Result<()> {
 /// Judges the open tunnels again whenever the answer may have changed, and ends the silent ones.
 async fn sweep(enforcer: &Rc<Enforcer>) {
     let mut changes = enforcer.shared().store.subscribe();
-    let mut changed_at = SystemTime::now();
     loop {
-        let tick = Instant::now() + TICK;
-        let now = SystemTime::now();
-        let period = enforcer.snapshot().next_change_after(changed_at);
+        let (tick, now) = (Instant::now() + TICK, SystemTime::now());
+        let period = enforcer.snapshot().next_change_after(now);
         let due =
             period.and_then(|at| at.duration_since(now).ok()).map_or(tick, |wait| tick.min(Instant::now() + wait));
-        let swapped = tokio::select! {
-            changed = changes.changed() => changed.is_ok(),
-            () = sleep_until(due) => false,
-        };
-        let now = SystemTime::now();
-        let snapshot = enforcer.snapshot();
-        let lapsed = period.is_some_and(|at| at <= now);
-        let shared = enforcer.shared();
-        let own = shared.own.load();
-        if swapped || lapsed {
-            changed_at = now;
+        tokio::select! {
+            // The sender lives as long as the store.
+            _ = changes.changed() => {}
+            () = sleep_until(due) => {}
         }
-        let idle = shared.limits.idle;
-        let revoked = enforcer.registry().sweep(&Sweep { policy: &snapshot, changed_at, own: &own, now, idle });
+        let revoked = enforcer.registry().sweep(enforcer.shared().limits.idle);
         if revoked > 0 {
-            info!(revoked, revision = snapshot.revision(), "tunnels ended that the policy now denies");
+            info!(revoked, revision = enforcer.snapshot().revision(), "tunnels ended that the policy now denies");
         }
     }
 }

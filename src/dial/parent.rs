@@ -91,31 +91,31 @@ impl fmt::Debug for ParentProxy {
     }
 }
 
-/// Connects to the parent within `timeout`, its answer to a `CONNECT` included.
+/// Connects to the parent within `timeout`, its answer to a `CONNECT` included. `leave` is asked once the connection is there,
+/// before the parent is told anything: the permit may have been taken away meanwhile.
 ///
 /// With [`Peer::Origin`] the parent is asked for a tunnel, and what comes back is as good as a connection to the origin.
 /// With [`Peer::Parent`] it is connected to and not asked for anything yet: it takes requests in absolute-form.
 ///
 /// # Errors
-/// How the parent failed, or that this machine has no socket left.
-pub async fn connect_by_parent(
+/// How the parent failed, that this machine has no socket left, or what `leave` says.
+pub async fn connect_by_parent<E: From<DialError>>(
     parent: &ParentProxy,
     at: &VettedAddrs,
-    permit: ParentPermit,
+    leave: impl FnOnce() -> Result<ParentPermit, E>,
     peer: Peer,
     timeout: Duration,
-) -> Result<Dialled, DialError> {
+) -> Result<Dialled, E> {
     let reach = async {
         let mut dialled = connect_any(at.as_slice(), timeout).await.map_err(of_parent)?;
+        let permit = leave()?;
         if peer == Peer::Origin {
             let request = parent.connect_request(permit.destination());
             ask(&mut dialled.stream, request.as_bytes()).await.map_err(DialError::Parent)?;
         }
-        Ok(dialled)
+        Ok(Dialled { reached: Reached::Parent(Box::new(permit)), peer, ..dialled })
     };
-    let dialled: Dialled =
-        time::timeout(timeout, reach).await.unwrap_or(Err(DialError::Parent(ParentFault::Timeout)))?;
-    Ok(Dialled { reached: Reached::Parent(Box::new(permit)), peer, ..dialled })
+    time::timeout(timeout, reach).await.unwrap_or(Err(DialError::Parent(ParentFault::Timeout).into()))
 }
 
 /// The same failure, told of the parent instead of the destination.

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use super::{Enforcer, Parent};
 use crate::dial::{self, DialError, Dialled as Connection, ParentFault, Peer, ResolveError};
 use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool, Upgrade};
-use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Route};
+use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Reached, Route};
 use crate::session::{Busy, Cleared, Dialled, Pending, Permitted, Refusal, Refused, Session};
 
 /// A request that has begun and has no answer yet. Dropped, it is recorded as `internal`.
@@ -136,7 +136,7 @@ impl Attempt {
     fn reuse(&self, permit: &Permit, facts: &RequestFacts, idle: &mut Option<Idle>) -> Option<dial::Dialled> {
         let Idle { destination, connection } = idle.take()?;
         let leads_there = destination == *permit.destination() && connection.peer == self.enforcer.peer(facts);
-        let usable = leads_there && permit.reaches(&connection.reached, &self.enforcer.shared.own.load()).is_ok();
+        let usable = leads_there && permit.reaches(&connection.reached, &self.enforcer.in_force.own()).is_ok();
         (usable && connection.is_quiet()).then_some(connection)
     }
 }
@@ -178,7 +178,7 @@ impl Enforcer {
             return Err(request.pending.refuse(Refusal::Busy(Busy::Dials)));
         };
         let began = Instant::now();
-        match self.reach(&request.permit, &request.facts).await {
+        match self.reach(&mut request).await {
             Ok(origin) => {
                 request.pending.connected(origin.address, Some(began.elapsed()));
                 Ok(Session::dialled(request, origin))
@@ -187,42 +187,53 @@ impl Enforcer {
         }
     }
 
-    /// Resolve, vet, connect: in this order, and nothing else in between.
-    async fn reach(&self, permit: &Permit, facts: &RequestFacts) -> Result<Connection, Refusal> {
-        let resolved = match self.resolver.resolve(permit.destination().host()).await {
+    /// Resolve, vet, connect: in this order. Whatever took time, the policy in force is asked afterwards, before the next
+    /// step can tell anybody anything.
+    async fn reach(&self, request: &mut Permitted) -> Result<Connection, Refusal> {
+        request.renew(&self.in_force, None)?;
+        let resolved = match self.resolver.resolve(request.permit.destination().host()).await {
             // Our own want says nothing of the name; whoever can cause it must not get round the vetting.
             Err(ResolveError::Busy) => return Err(ResolveError::Busy.into()),
             resolved => resolved,
         };
+        request.renew(&self.in_force, None)?;
         let scope = self.shared.parent.as_ref().map(|parent| &parent.scope);
         let resolved = resolved.as_ref().map(|addresses| addresses.as_slice());
         let limit = self.shared.limits.connect;
-        match permit.route(resolved, &self.shared.own.load(), scope) {
-            Ok(Route::Direct(addresses)) => Ok(dial::connect(&addresses, limit).await?),
-            Ok(Route::Parent(leave)) => Box::pin(self.reach_by_parent(permit, leave, self.peer(facts))).await,
-            Err(NoRoute::Denied(denial)) => Err(denial.into()),
-            Err(NoRoute::Unresolved(error)) => Err((*error).into()),
-        }
+        let connection = match request.permit.route(resolved, &self.in_force.own(), scope) {
+            Ok(Route::Direct(addresses)) => dial::connect(&addresses, limit).await?,
+            Ok(Route::Parent(leave)) => Box::pin(self.reach_by_parent(request, leave)).await?,
+            Err(NoRoute::Denied(denial)) => return Err(denial.into()),
+            Err(NoRoute::Unresolved(error)) => return Err((*error).into()),
+        };
+        request.renew(&self.in_force, Some(&connection.reached))?;
+        Ok(connection)
     }
 
-    async fn reach_by_parent(&self, permit: &Permit, leave: ParentPermit, peer: Peer) -> Result<Connection, Refusal> {
+    async fn reach_by_parent(&self, request: &mut Permitted, leave: ParentPermit) -> Result<Connection, Refusal> {
         let Some(parent) = &self.shared.parent else { return Err(Refusal::Internal) };
         let address = parent.proxy.address();
         let connected = match self.resolver.resolve(address.host()).await {
             Ok(addresses) => {
-                let at = permit.vet_parent(&addresses, address.port(), &self.shared.own.load())?;
+                let at = request.permit.vet_parent(&addresses, address.port(), &self.in_force.own())?;
+                let peer = self.peer(&request.facts);
+                let leave = || {
+                    let reached = Reached::Parent(Box::new(leave.clone()));
+                    request.renew(&self.in_force, Some(&reached))?;
+                    Ok(leave)
+                };
                 dial::connect_by_parent(&parent.proxy, &at, leave, peer, self.shared.limits.connect).await
             }
             Err(ResolveError::Busy) => return Err(ResolveError::Busy.into()),
-            Err(ResolveError::Timeout) => Err(ParentFault::Timeout.into()),
+            Err(ResolveError::Timeout) => Err(DialError::Parent(ParentFault::Timeout).into()),
             Err(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed) => {
-                Err(ParentFault::Unresolvable.into())
+                Err(DialError::Parent(ParentFault::Unresolvable).into())
             }
         };
-        if let Err(DialError::Parent(fault)) = connected {
-            self.complain(fault);
+        if let Err(Refusal::Unreachable(DialError::Parent(fault))) = &connected {
+            self.complain(*fault);
         }
-        Ok(connected?)
+        connected
     }
 
     fn peer(&self, facts: &RequestFacts) -> Peer {

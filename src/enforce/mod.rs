@@ -12,20 +12,19 @@ mod parent;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
 use crate::facts::{Client, Destination, OwnAddresses, Protocol, Upgrade};
-use crate::policy::{Denial, Snapshot};
+use crate::policy::Snapshot;
 use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
-use crate::session::{ListenerId, Pending, Places, Registry, Roll, Shares, Standing, TunnelPlaces};
-use crate::store::{Handle, Store};
+use crate::session::{InForce, ListenerId, Pending, Places, Registry, Roll, Shares, TunnelPlaces};
+use crate::store::Store;
 
 pub use attempt::{Asked, Attempt, Idle, WayOut};
 pub use check::{Checked, Circumstances, check};
@@ -34,7 +33,7 @@ pub use parent::Parent;
 /// One worker's enforcement point.
 #[derive(Debug)]
 pub struct Enforcer {
-    policy: RefCell<Handle>,
+    in_force: Rc<InForce>,
     recorder: Rc<WorkerRecorder>,
     shared: Arc<Shared>,
     registry: Rc<Registry>,
@@ -54,7 +53,7 @@ pub struct Shared {
     /// The parent proxy, if there is one on the way out.
     pub parent: Option<Parent>,
     /// Our own sockets.
-    pub own: ArcSwap<OwnAddresses>,
+    pub own: Arc<ArcSwap<OwnAddresses>>,
     /// The open tunnels of all workers.
     pub roll: Roll,
     /// How long and how much.
@@ -84,12 +83,12 @@ impl Enforcer {
     /// # Errors
     /// If the resolver library cannot be set up.
     pub fn new(shared: Arc<Shared>, index: usize) -> Result<Self, SetUpError> {
-        let policy = RefCell::new(shared.store.handle());
+        let in_force = Rc::new(InForce::new(shared.store.handle(), Arc::clone(&shared.own)));
         let recorder = Rc::new(shared.recorder.worker(index));
         let resolver = shared.resolver.for_worker()?;
         let complaints = parent::Complaints::default();
-        let registry = Rc::new(Registry::new(shared.shares.worker(index)));
-        Ok(Self { policy, recorder, shared, registry, resolver, complaints })
+        let registry = Rc::new(Registry::new(shared.shares.worker(index), Rc::clone(&in_force)));
+        Ok(Self { in_force, recorder, shared, registry, resolver, complaints })
     }
 
     /// Begins a request at its first byte. From here on it will have a record.
@@ -105,21 +104,12 @@ impl Enforcer {
 
     /// The policy in force, for the proxy's own paths.
     pub fn snapshot(&self) -> Snapshot {
-        self.policy.borrow_mut().snapshot()
+        self.in_force.snapshot()
     }
 
-    /// Whether the policy in force still permits what was opened before.
-    pub fn still_permits(&self, standing: &Standing<'_>) -> bool {
-        standing.holds(&self.snapshot(), &self.shared.own.load(), SystemTime::now())
-    }
-
-    /// Judges the request that is left when the origin does not switch protocols, as [`Standing::without_upgrade`] does,
-    /// by the policy in force.
-    ///
-    /// # Errors
-    /// The denial.
-    pub fn without_upgrade(&self, standing: &Standing<'_>) -> Result<Option<Denial>, Denial> {
-        standing.without_upgrade(&self.snapshot(), &self.shared.own.load(), SystemTime::now())
+    /// What everything that is under way is judged by.
+    pub fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 
     /// The asking client's own last denials, newest first; each that was answered before the call is among them.

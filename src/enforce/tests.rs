@@ -166,7 +166,7 @@ fn enforcer(
         parent: None,
         roll: Roll::new(1).0,
         shares: Shares::new(1),
-        own: ArcSwap::from_pointee(OwnAddresses::new(vec![SocketAddr::new(ip(OWN), world.port)], Vec::new())),
+        own: Arc::new(ArcSwap::from_pointee(OwnAddresses::new(vec![SocketAddr::new(ip(OWN), world.port)], Vec::new()))),
         limits: Limits {
             connect: Duration::from_secs(5),
             idle: Duration::from_secs(60),
@@ -234,7 +234,8 @@ fn what_is_dialled_is_what_was_vetted_whatever_the_resolver_says_next() {
             match opened {
                 Err(_) => count(0),
                 Ok(session) => {
-                    let session = session.clear(FirstBytes::Request { may_be_judged_again: true }).unwrap();
+                    let session =
+                        session.clear(FirstBytes::Request { may_be_judged_again: true }, enforcer.in_force()).unwrap();
                     let again = runtime.block_on(enforcer.redial(session));
                     check(&world, &written, &answers[1], again.as_ref().err().map(|refused| &refused.why))?;
                     prop_assert_eq!(questions(), 2, "a new connection is vetted by a new answer");

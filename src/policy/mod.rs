@@ -133,6 +133,13 @@ impl Policy {
         self.changes.get(self.changes.partition_point(|change| *change <= t)).copied()
     }
 
+    /// Whether some rule began or lapsed between a time and now, whichever of the two is earlier: clocks are set back. The
+    /// clock is asked only where it matters.
+    pub fn changes_since(&self, t: SystemTime, clock: impl FnOnce() -> SystemTime) -> bool {
+        let before = |t: SystemTime| self.changes.partition_point(|change| *change <= t);
+        !self.changes.is_empty() && before(t) != before(clock())
+    }
+
     fn rule(&self, index: RuleIndex) -> &Rule {
         #[expect(clippy::indexing_slicing, reason = "compile hands out indices of this very slice and no others")]
         &self.rules[index.0 as usize]

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use super::decision::RuleIndex;
 use super::rule::{Circumstances, Rule};
-use super::{Cited, Decision, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Tls, opening};
+use super::{Cited, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Tls, opening};
 use crate::facts::{AddressClass, Destination, Opening, OwnAddresses, Port, RequestFacts};
 
 /// Leave to reach one destination, by one revision of the policy.
@@ -294,27 +294,9 @@ impl Permit {
         if self.snapshot.mode() == Mode::Observe { Ok(Some(denial)) } else { Err(denial) }
     }
 
-    /// Whether it would still be given now, by the same revision: between asking and beginning a client may take its
-    /// time. `facts` are those that this permit was given for; the clock is asked only where it matters.
-    ///
-    /// # Errors
-    /// The denial, where a rule's period began or ended meanwhile.
-    pub fn still_holds(&self, facts: &RequestFacts, clock: impl FnOnce() -> SystemTime) -> Result<(), Denial> {
-        // Few policies have periods, and few of those change just then.
-        let Some(change) = self.snapshot.next_change_after(facts.at) else { return Ok(()) };
-        let now = clock();
-        if change > now {
-            return Ok(());
-        }
-        match self.snapshot.decide(&RequestFacts { at: now, ..facts.clone() }) {
-            Decision::Allow(_) => Ok(()),
-            Decision::Deny(denial) => Err(denial),
-        }
-    }
-
     /// Whether it was given by just this policy, and not by one before it.
-    pub fn is_by(&self, policy: &Snapshot) -> bool {
-        Arc::ptr_eq(self.snapshot.policy(), policy.policy())
+    pub fn is_by(&self, policy: &Arc<Policy>) -> bool {
+        Arc::ptr_eq(self.snapshot.policy(), policy)
     }
 
     /// The policy's handle, for judging something else by the same revision.

@@ -60,7 +60,7 @@ pub(super) enum Failed {
     OriginNonsense { answered: bool },
     /// The origin stopped answering.
     OriginLate { answered: bool },
-    /// The origin answered a request for an upgrade as if none had been asked for, and that request is denied.
+    /// The request is denied: the origin answered as if it had asked for no upgrade, or grants one that was taken away.
     Denied(Box<Denial>),
     /// The parent proxy wants other credentials.
     ParentCredentials,
@@ -77,26 +77,32 @@ pub(super) async fn run(
     timer: &mut Timer<'_>,
 ) -> Result<Ended, Failed> {
     let peer = session.peer();
-    let (origin, pending, standing) = session.parts();
+    let (origin, pending, mut standing) = session.parts();
     let mut origin = Wire::new(origin);
     let mut upload = Upload::new(plan, peer);
     let mut download = Download::new(plan, peer, door);
     let mut patience = Patience { limits: &door.limits, last: None, timer };
+    let mut is_cleared = true;
     let result = poll_fn(|context| {
+        // No byte of the request leaves under a permission that had been taken away before this turn. The first turn is that
+        // of `clear`, and the response to a request that left whole may take until the next look.
+        if !std::mem::take(&mut is_cleared) && !upload.is_done() && !standing.holds(door.enforcer.in_force()) {
+            return Poll::Ready(Err(Failed::Revoked));
+        }
         let before = (upload.pump.moved, download.pump.moved, download.received);
         // The upload goes first, so that a request is on its way before its answer is looked for.
         let sent = upload.poll(context, client, &mut origin);
         if let Poll::Ready(Err(error)) = sent {
             return Poll::Ready(Err(Failed::Body { error, answered: download.answered() }));
         }
-        match download.poll(context, client, &mut origin, &standing) {
+        match download.poll(context, client, &mut origin, &mut standing) {
             Poll::Ready(Ok(done)) => return Poll::Ready(Ok(done)),
             Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
             Poll::Pending => {}
         }
         let progress = before != (upload.pump.moved, download.pump.moved, download.received);
-        let permitted = || door.enforcer.still_permits(&standing);
         let answered = download.answered();
+        let permitted = || standing.holds(door.enforcer.in_force());
         Poll::Ready(Err(match ready!(patience.poll_over(context, progress, download.head_began, permitted)) {
             Over::Revoked => Failed::Revoked,
             // Whose turn was it? An upload that waits for the client's bytes is the client's fault.
@@ -150,7 +156,7 @@ impl Patience<'_, '_> {
         context: &mut Context<'_>,
         progress: bool,
         head_began: Option<Instant>,
-        permitted: impl Fn() -> bool,
+        mut permitted: impl FnMut() -> bool,
     ) -> Poll<Over> {
         let GateLimits { body_timeout: silence, head_timeout: head, .. } = *self.limits;
         // A head may begin at any time: never sleep past the moment at which it would have to be whole.
@@ -403,7 +409,7 @@ impl<'a> Download<'a> {
         context: &mut Context<'_>,
         client: &mut Wire<ClientStream>,
         origin: &mut Wire<&mut TcpStream>,
-        standing: &Standing<'_>,
+        standing: &mut Standing<'_>,
     ) -> Poll<Result<Done, Failed>> {
         loop {
             // A head and the body bytes that came with it go out together: one system call, and one packet for most.
@@ -454,7 +460,7 @@ impl<'a> Download<'a> {
         &mut self,
         origin: &mut Wire<&mut TcpStream>,
         length: usize,
-        standing: &Standing<'_>,
+        standing: &mut Standing<'_>,
     ) -> Result<(), Failed> {
         let nonsense = Failed::OriginNonsense { answered: false };
         let bytes = origin.ahead().get(..length).unwrap_or_default();
@@ -488,6 +494,8 @@ impl<'a> Download<'a> {
             if !(self.plan.upgrade == Some(Upgrade::WebSocket) && head.upgrade_websocket) {
                 return Err(nonsense);
             }
+            // From here on the client's bytes flow: by the policy in force.
+            standing.renew(self.door.enforcer.in_force()).map_err(|denial| Failed::Denied(Box::new(denial)))?;
             head::write_response(head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
             self.status = Some(101);
             self.state = DownloadState::Switching;
@@ -527,7 +535,7 @@ impl<'a> Download<'a> {
     }
 
     fn judge_as_plain(&mut self, standing: &Standing<'_>) -> Result<(), Denial> {
-        self.observed = self.door.enforcer.without_upgrade(standing)?;
+        self.observed = standing.without_upgrade(self.door.enforcer.in_force())?;
         self.is_plain = true;
         Ok(())
     }

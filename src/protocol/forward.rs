@@ -161,12 +161,9 @@ pub(super) fn serve<'a>(
     async move {
         let reusing = matches!(way, WayOut::Open(_));
         let late = || Delivery { keep_alive: false, ..plan.delivery() };
-        let session = match way
-            .reach()
-            .await
-            .map_err(|refused| (refused, plan.delivery()))
-            .and_then(|session| session.clear(plan.first_bytes(reusing)).map_err(|refused| (refused, late())))
-        {
+        let session = match way.reach().await.map_err(|refused| (refused, plan.delivery())).and_then(|session| {
+            session.clear(plan.first_bytes(reusing), door.enforcer.in_force()).map_err(|refused| (refused, late()))
+        }) {
             Ok(session) => session,
             Err((refused, delivery)) => return answer::refuse(client, &refused, delivery).await,
         };
@@ -195,7 +192,9 @@ fn pass<'a>(
             // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
             // request is safe: once more, over a connection of its own, by the same permit.
             let redialled = Box::pin(door.enforcer.redial(session)).await;
-            session = redialled.and_then(|session| session.clear(plan.first_bytes(false))).map_err(Stopped::Refused)?;
+            session = redialled
+                .and_then(|session| session.clear(plan.first_bytes(false), door.enforcer.in_force()))
+                .map_err(Stopped::Refused)?;
             result = Box::pin(exchange::run(door, client, &mut session, plan, timer)).await;
         }
         match result {

@@ -43,7 +43,7 @@ pub(super) fn establish(
             session.finish(Outcome::ClientClosed);
             return Next::Gone;
         }
-        let opening = match opening(door, &mut wire, &session).await {
+        let opening = match opening(door, &mut wire, &mut session).await {
             Ok(opening) => opening,
             Err(outcome) => {
                 session.finish(outcome);
@@ -51,7 +51,7 @@ pub(super) fn establish(
             }
         };
         let alert = alert(&opening);
-        match session.clear(FirstBytes::Tunnel(opening)) {
+        match session.clear(FirstBytes::Tunnel(opening), door.enforcer.in_force()) {
             Ok(session) => join(door, wire, session, Vec::new()),
             Err(_recorded) => {
                 let [a, b, c, d, e, f] = FATAL_ALERT;
@@ -71,7 +71,11 @@ pub(super) fn join(door: &Door, wire: Wire<ClientStream>, session: Session<Clear
 
 /// How the tunnel begins, or how it ended without a byte: browsers leave connections that they opened ahead and never
 /// needed, and where TLS is optional it may be silent for as long as any tunnel.
-async fn opening(door: &Door, wire: &mut Wire<ClientStream>, session: &Session<Dialled>) -> Result<Opening, Outcome> {
+async fn opening(
+    door: &Door,
+    wire: &mut Wire<ClientStream>,
+    session: &mut Session<Dialled>,
+) -> Result<Opening, Outcome> {
     let (began, idle) = (Instant::now(), door.enforcer.shared().limits.idle);
     let patience = door.limits.hello_timeout.min(idle);
     let mut deadline = began + patience;
@@ -100,7 +104,7 @@ async fn opening(door: &Door, wire: &mut Wire<ClientStream>, session: &Session<D
         };
         match filled {
             Err(_) if may_be_silent && began.elapsed() >= idle => return Err(Outcome::Timeout),
-            Err(_) if may_be_silent && !door.enforcer.still_permits(&session.standing()) => {
+            Err(_) if may_be_silent && !session.holds(door.enforcer.in_force()) => {
                 return Err(Outcome::Revoked);
             }
             Err(_) if may_be_silent => {}

@@ -8,6 +8,7 @@
 //!
 //! Deliberately not here: deciding, resolving, dialling (`enforce` does that in one place), and any byte of a protocol.
 
+mod in_force;
 #[cfg(test)]
 #[cfg(feature = "model")]
 mod model_tests;
@@ -24,14 +25,17 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpStream;
 
 use crate::dial;
-use crate::facts::{Destination, Opening, OwnAddresses, RequestFacts};
-use crate::policy::{Decision, Denial, Permit, Reached, Snapshot, Tls};
+use crate::facts::{Destination, Opening, RequestFacts};
+use crate::policy::{Denial, Permit, Reached, Tls};
 use crate::record::Outcome;
 
+use in_force::Renewal;
+
+pub use in_force::InForce;
 pub use pending::{ListenerId, Pending};
 pub use places::{Place, Places, TunnelPlace, TunnelPlaces};
 pub use refusal::{Busy, Malformed, OriginFault, Refusal, Refused};
-pub use registry::{Cut, Open, Registry, Sweep};
+pub use registry::{Cut, Open, Registry};
 pub use roll::{Listed, Roll, RollCall, Unanswered};
 pub use share::{Share, Shares};
 
@@ -54,51 +58,52 @@ pub struct Session<S> {
     state: S,
 }
 
+impl Permitted {
+    /// Judges it by the policy in force, whole, if that is not the one that permitted it. `reached` is where its connection
+    /// leads, once there is one.
+    ///
+    /// # Errors
+    /// The denial; no byte of it may leave.
+    pub fn renew(&mut self, in_force: &InForce, reached: Option<&Reached>) -> Result<(), Denial> {
+        let Self { pending, permit, facts } = self;
+        match in_force.renew(permit, facts, reached)? {
+            Renewal::Unchanged => {}
+            Renewal::Replaced => pending.permitted_again(permit),
+        }
+        Ok(())
+    }
+}
+
 /// What an open way out rests on, to be judged again while it lasts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Standing<'a> {
-    permit: &'a Permit,
-    facts: &'a RequestFacts,
+    permit: &'a mut Permit,
+    facts: &'a mut RequestFacts,
     reached: &'a Reached,
 }
 
 impl Standing<'_> {
-    /// Whether this policy permits it still, at this time. Costs next to nothing while nothing has changed.
-    pub fn holds(&self, policy: &Snapshot, own: &OwnAddresses, now: SystemTime) -> bool {
-        let lapsed = policy.next_change_after(self.facts.at).is_some_and(|at| at <= now);
-        if self.permit.is_by(policy) && !lapsed {
-            return true;
-        }
-        let facts = RequestFacts { at: now, ..self.facts.clone() };
-        judge_again(policy, &facts, self.reached, own).is_ok()
+    /// Judges it by the policy in force, if that is not the one that permitted it.
+    ///
+    /// # Errors
+    /// The denial.
+    pub fn renew(&mut self, in_force: &InForce) -> Result<(), Denial> {
+        in_force.renew(self.permit, self.facts, Some(self.reached)).map(drop)
+    }
+
+    /// Whether the policy in force permits it still.
+    pub fn holds(&mut self, in_force: &InForce) -> bool {
+        self.renew(in_force).is_ok()
     }
 
     /// Judges the request that is left when the origin does not switch protocols. What comes back is the denial that
     /// observe mode let pass, if it did.
     ///
     /// # Errors
-    /// The denial; nothing of the answer may reach the client.
-    pub fn without_upgrade(
-        &self,
-        policy: &Snapshot,
-        own: &OwnAddresses,
-        now: SystemTime,
-    ) -> Result<Option<Denial>, Denial> {
-        let facts = RequestFacts { at: now, ..self.facts.without_upgrade() };
-        Ok(judge_again(policy, &facts, self.reached, own)?.observed().cloned())
-    }
-}
-
-/// The permit by this policy for what an earlier one has opened.
-fn judge_again(
-    policy: &Snapshot,
-    facts: &RequestFacts,
-    reached: &Reached,
-    own: &OwnAddresses,
-) -> Result<Permit, Denial> {
-    match policy.decide(facts) {
-        Decision::Allow(permit) => permit.reaches(reached, own).map(|()| permit),
-        Decision::Deny(denial) => Err(denial),
+    /// The denial; nothing of the response may reach the client.
+    pub fn without_upgrade(&self, in_force: &InForce) -> Result<Option<Denial>, Denial> {
+        let facts = RequestFacts { at: SystemTime::now(), ..self.facts.without_upgrade() };
+        Ok(in_force.judge(&facts, Some(self.reached))?.observed().cloned())
     }
 }
 
@@ -141,12 +146,14 @@ impl Session<Dialled> {
         Self { request, state: Dialled { origin } }
     }
 
-    /// Judges the client's first bytes; only what it returns can carry any. A permit that has lapsed while they were
-    /// waited for carries none.
+    /// Judges the client's first bytes, by the policy in force; only what it returns can carry any.
     ///
     /// # Errors
     /// The refusal to answer with, already recorded.
-    pub fn clear(mut self, first: FirstBytes) -> Result<Session<Cleared>, Refused> {
+    pub fn clear(mut self, first: FirstBytes, in_force: &InForce) -> Result<Session<Cleared>, Refused> {
+        if let Err(denial) = self.request.renew(in_force, Some(&self.state.origin.reached)) {
+            return Err(self.request.pending.refuse(denial.into()));
+        }
         let Permitted { pending, permit, facts } = &mut *self.request;
         if let FirstBytes::Tunnel(opening) = &first {
             let admitted = permit.admit(facts, opening);
@@ -154,9 +161,6 @@ impl Session<Dialled> {
             if let Err(denial) = admitted {
                 return Err(self.request.pending.refuse(denial.into()));
             }
-        }
-        if let Err(denial) = permit.still_holds(facts, SystemTime::now) {
-            return Err(self.request.pending.refuse(denial.into()));
         }
         if !matches!(first, FirstBytes::Request { may_be_judged_again: true }) {
             pending.count();
@@ -175,10 +179,9 @@ impl Session<Dialled> {
         self.request.permit.tls() == Tls::Optional
     }
 
-    /// What it rests on.
-    pub fn standing(&self) -> Standing<'_> {
-        let Permitted { permit, facts, .. } = &*self.request;
-        Standing { permit, facts, reached: &self.state.origin.reached }
+    /// Whether the policy in force permits it still.
+    pub fn holds(&mut self, in_force: &InForce) -> bool {
+        self.request.renew(in_force, Some(&self.state.origin.reached)).is_ok()
     }
 
     /// Waits until the origin says something, or is gone.

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::facts::{Client, Destination, OwnAddresses, Protocol, Tool};
+use crate::facts::{Client, Destination, Protocol, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Decision, Policy, Reached, Source};
 use crate::record::{Recorder, Settings, Terminal};
-use crate::store::{Handle, Store};
+use crate::store::Store;
 use crate::sync::{explore, thread};
 
 /// How many are there at once; std's, because the model is not asked about this one.
@@ -172,17 +172,32 @@ fn whoever_begins_after_a_swap_is_judged_by_the_new_policy() {
 
 /// A worker as `app` runs it: one thread, that looks at the policy for each request and sweeps when it is told.
 struct Worker {
-    handle: Handle,
+    in_force: Rc<InForce>,
     registry: Rc<Registry>,
     recorder: Rc<Recorder>,
 }
 
 impl Worker {
-    fn permit(&mut self) -> Option<Permit> {
-        match self.handle.snapshot().decide(&facts()) {
-            Decision::Allow(permit) => Some(permit),
-            Decision::Deny(_) => None,
-        }
+    fn new(store: &Store) -> Self {
+        let recorder = Rc::new(Recorder::unattended(&Settings {
+            listeners: vec!["browser".into()],
+            workers: 1,
+            jsonl: None,
+            sqlite: None,
+            chain_key: None,
+            required: false,
+            redact: crate::record::Redact::default(),
+            max_destinations: 1,
+            terminal: Terminal::Off,
+            ring: 1,
+        }));
+        let in_force = Rc::new(InForce::new(store.handle(), Arc::default()));
+        let registry = Rc::new(Registry::new(Shares::new(1).worker(0), Rc::clone(&in_force)));
+        Self { in_force, registry, recorder }
+    }
+
+    fn permit(&self) -> Option<Permit> {
+        self.in_force.judge(&facts(), None).ok()
     }
 
     fn open(&self, permit: Permit) -> Open {
@@ -192,24 +207,12 @@ impl Worker {
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
         let reached = Reached::Direct([192, 0, 2, 1].into());
-        self.registry.enter(
-            Permitted { pending, permit, facts },
-            FirstBytes::Request { may_be_judged_again: false },
-            reached,
-        )
+        let first = FirstBytes::Request { may_be_judged_again: false };
+        self.registry.enter(Permitted { pending, permit, facts }, first, reached)
     }
 
-    fn sweep(&mut self) {
-        let policy = self.handle.snapshot();
-        let own = OwnAddresses::default();
-        let sweep = Sweep {
-            policy: &policy,
-            changed_at: SystemTime::UNIX_EPOCH,
-            own: &own,
-            now: SystemTime::now(),
-            idle: Duration::MAX,
-        };
-        self.registry.sweep(&sweep);
+    fn sweep(&self) {
+        self.registry.sweep(Duration::MAX);
     }
 }
 
@@ -226,38 +229,25 @@ fn a_tunnel_that_is_opened_while_the_policy_changes_is_swept_or_judged_by_the_ne
     for turn in [Turn::BeforeDeciding, Turn::WhileDialling, Turn::OnceOpen] {
         explore(3, move || {
             let store = Arc::new(Store::new(policy("r1", "\"ok.test\""), String::new()));
-            let recorder = Rc::new(Recorder::unattended(&Settings {
-                listeners: vec!["browser".into()],
-                workers: 1,
-                jsonl: None,
-                sqlite: None,
-                chain_key: None,
-                required: false,
-                redact: crate::record::Redact::default(),
-                max_destinations: 1,
-                terminal: Terminal::Off,
-                ring: 1,
-            }));
             let mut changes = store.subscribe();
-            let mut worker =
-                Worker { handle: store.handle(), registry: Rc::new(Registry::new(Shares::new(1).worker(0))), recorder };
+            let worker = Worker::new(&store);
             let loader = {
                 let store = Arc::clone(&store);
                 thread::spawn(move || store.swap(policy("r2", "")))
             };
             let mut swept_when_open = false;
-            let mut sweeper = |worker: &mut Worker, now: Turn| {
+            let mut sweeper = |worker: &Worker, now: Turn| {
                 if turn == now && changes.has_changed().unwrap() {
                     changes.mark_unchanged();
                     worker.sweep();
                     swept_when_open = now == Turn::OnceOpen;
                 }
             };
-            sweeper(&mut worker, Turn::BeforeDeciding);
+            sweeper(&worker, Turn::BeforeDeciding);
             let permit = worker.permit();
-            sweeper(&mut worker, Turn::WhileDialling);
+            sweeper(&worker, Turn::WhileDialling);
             let open = permit.map(|permit| worker.open(permit));
-            sweeper(&mut worker, Turn::OnceOpen);
+            sweeper(&worker, Turn::OnceOpen);
             loader.join().unwrap();
             if let Some(open) = open {
                 // Whoever was told before it stood sweeps at the next tick; who was not is told now.
@@ -273,4 +263,30 @@ fn a_tunnel_that_is_opened_while_the_policy_changes_is_swept_or_judged_by_the_ne
             assert!(worker.permit().is_none(), "the next request is judged by the new policy");
         });
     }
+}
+
+#[test]
+fn no_turn_of_a_tunnel_that_begins_after_the_swap_may_move_bytes() {
+    explore(3, || {
+        let store = Arc::new(Store::new(policy("r1", "\"ok.test\""), String::new()));
+        let done = Arc::new(crate::sync::Mutex::new(false));
+        let worker = Worker::new(&store);
+        let open = worker.open(worker.permit().unwrap());
+        let loader = {
+            let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+            thread::spawn(move || {
+                store.swap(policy("r2", ""));
+                *done.lock().unwrap() = true;
+            })
+        };
+        let context = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..2 {
+            let is_done = *done.lock().unwrap();
+            let cut = open.poll_cut(&context);
+            assert!(cut.is_ready() || !is_done, "swap had returned");
+        }
+        loader.join().unwrap();
+        assert_eq!(open.poll_cut(&context), std::task::Poll::Ready(Cut::Revoked));
+        open.finish(Outcome::Revoked, 0, 0);
+    });
 }

@@ -103,9 +103,17 @@ impl Pending {
     /// Notes that the policy permitted it, and how long that took.
     pub fn permitted(&mut self, permit: &Permit, took: Duration) {
         self.with(|record| {
-            record.verdict = permit.observed().map_or(Verdict::Allow, |denial| Verdict::Observe(denial.reason()));
+            record.verdict = verdict(permit);
             record.cited = permit.into();
             record.decide = took.into();
+        });
+    }
+
+    /// Notes that the policy in force permitted it again.
+    pub fn permitted_again(&mut self, permit: &Permit) {
+        self.with(|record| {
+            record.verdict = verdict(permit);
+            record.cited = permit.into();
         });
     }
 
@@ -275,6 +283,10 @@ impl Drop for Pending {
     fn drop(&mut self) {
         self.emit(Outcome::Internal);
     }
+}
+
+fn verdict(permit: &Permit) -> Verdict {
+    permit.observed().map_or(Verdict::Allow, |denial| Verdict::Observe(denial.reason()))
 }
 
 fn note_denial(record: &mut Record, denial: &Denial) {

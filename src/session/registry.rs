@@ -1,9 +1,8 @@
 //! The open tunnels of one worker, and the one sweep that ends those which must end.
 //!
-//! Guaranteed: after a swap of the policy, and when a rule's period begins or ends, every open tunnel is judged again by
-//! the policy in force, its address and its first bytes too; those that it denies are cut with `revoked`, the others
-//! notice nothing. So is one that was permitted before and began only afterwards, at the next sweep. A tunnel that has
-//! been silent for longer than the limit is cut with `timeout`. One that stays open hands in an `open` record
+//! Guaranteed: after the policy is replaced, and when a rule's period begins or ends, every open tunnel is judged again by
+//! the policy in force, its address and its first bytes too: before it moves another byte, and at the next sweep if it
+//! moves none. Those that it denies are cut with `revoked`, the others notice nothing. A tunnel that has been silent for longer than the limit is cut with `timeout`. One that stays open hands in an `open` record
 //! after five seconds and a `progress` record every minute, with its bytes so far, so that a crash hides nothing. Where
 //! hundreds of them fall due at once, the last come up to ten seconds later.
 //!
@@ -15,9 +14,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FirstBytes, Listed, Pending, Permitted, Share, judge_again};
-use crate::facts::{OwnAddresses, RequestFacts};
-use crate::policy::{Permit, Reached, Snapshot};
+use super::in_force::Renewal;
+use super::{FirstBytes, InForce, Listed, Pending, Permitted, Share};
+use crate::facts::RequestFacts;
+use crate::policy::{Permit, Reached};
 use crate::record::{Kind, Outcome, Record, RequestId};
 
 /// The age at which a tunnel is recorded as open. Most are over before: their `end` says it all.
@@ -39,6 +39,9 @@ pub struct Registry {
     epoch: Instant,
     empty: tokio::sync::Notify,
     share: Share,
+    in_force: Rc<InForce>,
+    /// Tunnels that found out by themselves, since the last sweep, that they are denied now.
+    revoked: Cell<usize>,
 }
 
 /// Why a tunnel is cut.
@@ -91,30 +94,17 @@ pub struct Open {
     entry: Rc<Entry>,
 }
 
-/// What a sweep judges by.
-#[derive(Debug)]
-pub struct Sweep<'a> {
-    /// The policy in force.
-    pub policy: &'a Snapshot,
-    /// When one of its rules' periods last began or ended, as far as anybody noticed.
-    pub changed_at: SystemTime,
-    /// Our own sockets.
-    pub own: &'a OwnAddresses,
-    /// The time to judge at.
-    pub now: SystemTime,
-    /// How long a tunnel may be silent.
-    pub idle: Duration,
-}
-
 impl Registry {
-    /// Of a worker with this share, none open.
-    pub fn new(share: Share) -> Self {
+    /// Of a worker with this share and under this policy, none open.
+    pub fn new(share: Share, in_force: Rc<InForce>) -> Self {
         Self {
             slots: RefCell::default(),
             free: RefCell::default(),
             epoch: Instant::now(),
             empty: tokio::sync::Notify::new(),
             share,
+            in_force,
+            revoked: Cell::default(),
         }
     }
 
@@ -159,12 +149,12 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Judges every open tunnel and cuts those that must end; hands in the interim records that are due. Returns how many
-    /// were revoked.
-    pub fn sweep(&self, sweep: &Sweep<'_>) -> usize {
-        let idle = u32::try_from(sweep.idle.as_secs()).unwrap_or(u32::MAX);
+    /// Judges every open tunnel and cuts those that must end, after `idle` of silence too; hands in the interim records that
+    /// are due. Returns how many were revoked since the last sweep.
+    pub fn sweep(&self, idle: Duration) -> usize {
+        let idle = u32::try_from(idle.as_secs()).unwrap_or(u32::MAX);
         let now = self.seconds();
-        let mut revoked = 0;
+        let mut revoked = self.revoked.take();
         // The entries are copied out first: waking a tunnel must not find the table borrowed.
         let entries: Vec<_> = self.slots.borrow().iter().flatten().map(Rc::clone).collect();
         let mut interim = (entries.len() / SPREAD).max(MIN_INTERIM);
@@ -176,7 +166,7 @@ impl Registry {
             if interim > 0 && entry.report(now) {
                 interim -= 1;
             }
-            if !entry.is_judged(sweep) && !entry.is_still_permitted(sweep) {
+            if !entry.is_permitted(&self.in_force) {
                 revoked += 1;
                 entry.cut(Cut::Revoked);
             } else if now.saturating_sub(entry.active.get()) >= idle {
@@ -240,25 +230,20 @@ impl Entry {
         self.pending.borrow().as_ref().and_then(|pending| pending.so_far(kind, up, down))
     }
 
-    /// Whether the answer that it is open by is today's. A tunnel that waited for its addresses or its hello while the
-    /// policy changed was in no sweep then.
-    fn is_judged(&self, sweep: &Sweep<'_>) -> bool {
-        self.permit.borrow().is_by(sweep.policy) && self.facts.borrow().at >= sweep.changed_at
-    }
-
-    /// Judges the tunnel by the policy in force; when it may stay, it stays by that policy, and the old one can go.
-    fn is_still_permitted(&self, sweep: &Sweep<'_>) -> bool {
-        let mut facts = self.facts.borrow_mut();
-        facts.at = sweep.now;
-        let Ok(permit) = judge_again(sweep.policy, &facts, &self.reached, sweep.own) else {
-            return false;
-        };
+    /// Whether the policy in force permits the tunnel, what it began with included. Then it stays by that policy, and the
+    /// one before can go. A tunnel that is not permitted has to be cut at once.
+    fn is_permitted(&self, in_force: &InForce) -> bool {
+        let (mut permit, mut facts) = (self.permit.borrow_mut(), self.facts.borrow_mut());
+        match in_force.renew(&mut permit, &mut facts, Some(&self.reached)) {
+            Ok(Renewal::Unchanged) => return true,
+            Ok(Renewal::Replaced) => {}
+            Err(_) => return false,
+        }
         if let FirstBytes::Tunnel(opening) = &self.first
             && permit.admit(&facts, opening).is_err()
         {
             return false;
         }
-        *self.permit.borrow_mut() = permit;
         if let Some(pending) = self.pending.borrow_mut().as_mut() {
             pending.detach_policy();
         }
@@ -304,8 +289,13 @@ impl Entry {
 }
 
 impl Open {
-    /// Ready once the tunnel must end.
+    /// Ready once the tunnel must end. To be asked before each turn that moves bytes: none moves under a permission that had
+    /// been taken away before that turn.
     pub fn poll_cut(&self, context: &Context<'_>) -> Poll<Cut> {
+        if self.entry.cut.get().is_none() && !self.entry.is_permitted(&self.registry.in_force) {
+            self.registry.revoked.set(self.registry.revoked.get() + 1);
+            self.entry.cut(Cut::Revoked);
+        }
         if let Some(cut) = self.entry.cut.get() {
             return Poll::Ready(cut);
         }
@@ -368,9 +358,10 @@ mod tests {
     use super::*;
     use crate::facts::{Client, Destination, Protocol, Tool};
     use crate::policy::text::{Format, read_policy};
-    use crate::policy::{Decision, Policy, Source};
+    use crate::policy::{Policy, Source};
     use crate::record::{RecentFilter, Recorder, Settings, Terminal};
     use crate::session::{ListenerId, Shares};
+    use crate::store::Store;
 
     fn recorder() -> Recorder {
         let settings = Settings {
@@ -388,13 +379,17 @@ mod tests {
         Recorder::start(settings).unwrap()
     }
 
-    fn policy() -> Snapshot {
+    fn policy() -> Policy {
         let document = read_policy("version = 1\nallow = [\"ok.test\"]\n", Format::Toml).unwrap();
-        let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "r1" }).unwrap();
-        Snapshot::new(Arc::new(compiled.policy))
+        Policy::compile(&document, Source { lists: &[], content_hash: "r1" }).unwrap().policy
     }
 
-    fn tunnel(registry: &Rc<Registry>, recorder: &Recorder, policy: &Snapshot) -> Open {
+    fn registry() -> Rc<Registry> {
+        let in_force = InForce::new(Store::new(policy(), String::new()).handle(), Arc::default());
+        Rc::new(Registry::new(Shares::new(1).worker(0), Rc::new(in_force)))
+    }
+
+    fn tunnel(registry: &Rc<Registry>, recorder: &Recorder) -> Open {
         let client = Client { addr: ([127, 0, 0, 1], 9).into() };
         let facts = RequestFacts {
             client,
@@ -407,7 +402,7 @@ mod tests {
             passed_through_us: false,
             at: SystemTime::now(),
         };
-        let Decision::Allow(permit) = policy.decide(&facts) else { panic!("allowed") };
+        let permit = registry.in_force.judge(&facts, None).unwrap();
         let listener = ListenerId { index: 0, tool: Tool::new("browser") };
         let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, client);
         pending.asked(&facts);
@@ -432,8 +427,8 @@ mod tests {
 
     #[test]
     fn a_tunnel_that_stays_open_says_so_and_how_it_goes_on() {
-        let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
-        let open = tunnel(&registry, &recorder, &policy());
+        let (recorder, registry) = (recorder(), registry());
+        let open = tunnel(&registry, &recorder);
         let entry = Rc::clone(&open.entry);
         assert!(!entry.report(4));
         assert_eq!(lines(&recorder), [], "most tunnels are over before");
@@ -453,8 +448,8 @@ mod tests {
 
     #[test]
     fn a_tunnel_that_is_dropped_keeps_the_bytes_that_it_moved() {
-        let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
-        let open = tunnel(&registry, &recorder, &policy());
+        let (recorder, registry) = (recorder(), registry());
+        let open = tunnel(&registry, &recorder);
         open.moved(7, 8);
         drop(open);
         assert_eq!(lines(&recorder), [("end", 7, 8)]);
@@ -463,12 +458,9 @@ mod tests {
 
     #[test]
     fn what_falls_due_at_once_is_handed_in_over_several_sweeps() {
-        let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
-        let policy = policy();
+        let (recorder, registry) = (recorder(), registry());
         let sweep = || {
-            let own = OwnAddresses::default();
-            let (changed_at, now) = (SystemTime::UNIX_EPOCH, SystemTime::now());
-            registry.sweep(&Sweep { policy: &policy, changed_at, own: &own, now, idle: Duration::MAX });
+            registry.sweep(Duration::MAX);
             lines(&recorder).len()
         };
         for (tunnels, handed_in) in [
@@ -477,7 +469,7 @@ mod tests {
             (SPREAD * 600, [600, 1200, 1800]),
         ] {
             let before = lines(&recorder).len();
-            let open: Vec<_> = (0..tunnels).map(|_| tunnel(&registry, &recorder, &policy)).collect();
+            let open: Vec<_> = (0..tunnels).map(|_| tunnel(&registry, &recorder)).collect();
             open.iter().for_each(|open| open.entry.next.set((0, Kind::Open)));
             assert_eq!([sweep(), sweep(), sweep()].map(|lines| lines - before), handed_in, "{tunnels}");
             open.into_iter().for_each(|open| open.finish(Outcome::Completed, 0, 0));
@@ -486,8 +478,8 @@ mod tests {
 
     #[test]
     fn what_is_not_over_has_no_outcome_yet() {
-        let (recorder, registry) = (recorder(), Rc::new(Registry::new(Shares::new(1).worker(0))));
-        let open = tunnel(&registry, &recorder, &policy());
+        let (recorder, registry) = (recorder(), registry());
+        let open = tunnel(&registry, &recorder);
         assert!(open.entry.report(5));
         recorder.flush();
         let line = recorder.recent(&RecentFilter::newest(1)).remove(0).to_json();

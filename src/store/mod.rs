@@ -129,6 +129,11 @@ impl Store {
 }
 
 impl Handle {
+    /// The policy in force now, to compare others with.
+    pub fn current(&mut self) -> &Arc<Policy> {
+        self.cache.load()
+    }
+
     /// The policy in force now, to be kept for one whole request.
     pub fn snapshot(&mut self) -> Snapshot {
         let current = self.cache.load();

@@ -386,44 +386,50 @@ fn observe_mode_lets_it_pass_and_records_what_would_have_been_denied() {
 }
 
 #[test]
-fn a_hello_is_judged_by_the_revision_of_its_own_request() {
+fn a_hello_is_judged_by_the_policy_in_force_when_it_comes() {
     let origin = listening();
     let port = origin.port();
     let authority = format!("{NAME}:{port}");
     let strict = |revision| policy(revision, &rule(""));
     let lenient = |revision| policy(revision, &rule("tls = \"optional\""));
-    let proxy = settings(strict("r1")).start();
+    let proxy = settings(lenient("r1")).start();
     let mut begun = proxy.tunnel(&authority);
-    proxy.set_policy(&lenient("r2"));
+    proxy.set_policy(&strict("r2"));
     begun.send(b"SSH-2.0-x\r\n");
-    assert_eq!(begun.rest(), (UNEXPECTED_MESSAGE.to_vec(), Ending::Closed), "what came later opens nothing");
+    assert_eq!(begun.rest(), (UNEXPECTED_MESSAGE.to_vec(), Ending::Closed));
     assert_eq!(origin.heard().0, b"");
-    assert_passed(&proxy, &origin, &authority, b"SSH-2.0-x\r\n");
+    let mut begun = proxy.tunnel(&authority);
+    proxy.set_policy(&lenient("r3"));
+    begun.send(b"SSH-2.0-x\r\n");
+    begun.half_close();
+    assert_eq!(origin.heard().0, b"SSH-2.0-x\r\n");
     let records = proxy.account(&[
         &format!("connect {authority} deny not_tls denied 403"),
         &format!("connect {authority} allow - completed 200"),
     ]);
-    assert_eq!((&records[0]["revision"], &records[1]["revision"]), (&"r1".into(), &"r2".into()));
+    assert_eq!((&records[0]["revision"], &records[1]["revision"]), (&"r2".into(), &"r3".into()));
 }
 
 #[test]
 fn a_tunnel_that_waits_for_its_hello_does_not_outlive_its_permission() {
-    let origin = Origin::echo();
+    let origin = listening();
     let port = origin.port();
     let proxy = settings(gated("")).start();
     let mut waiting = proxy.tunnel(&format!("{NAME}:{port}"));
     let mut spared = proxy.tunnel(&format!("127.0.0.1:{port}"));
     proxy.set_policy(&policy("r2", "[[rule]]\nid = \"ok\"\neffect = \"allow\"\nto = [\"127.0.0.1:*\"]\n"));
     waiting.send(hello(Some(NAME)));
-    waiting.rest();
+    assert_eq!(waiting.rest(), (ACCESS_DENIED.to_vec(), Ending::Closed));
+    assert_eq!(origin.heard(), (Vec::new(), Ending::Closed));
     spared.send(hello(None));
-    assert_eq!(spared.read(hello(None).len()), hello(None));
     spared.half_close();
+    assert_eq!(origin.heard(), (hello(None), Ending::Closed));
     spared.rest();
-    proxy.account(&[
-        &format!("connect {NAME}:{port} allow - revoked 200"),
+    let records = proxy.account(&[
+        &format!("connect {NAME}:{port} deny host_not_allowed denied 403"),
         &format!("connect 127.0.0.1:{port} allow - completed 200"),
     ]);
+    assert_eq!((&records[0]["revision"], &records[0]["bytes_up"]), (&"r2".into(), &0.into()));
 }
 
 #[test]

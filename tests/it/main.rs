@@ -39,6 +39,7 @@ mod forward_bodies;
 mod forward_faults;
 mod gate;
 mod history;
+mod in_force;
 mod layering;
 mod limits;
 mod malformed;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use crate::harness::{Proxy, Settings};
+use crate::harness::{PATIENCE, Proxy, Settings};
 
 /// What it says to every question for one name.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub enum Say {
     Ips(Vec<IpAddr>),
     /// One set of addresses at each question for IPv4, the last one again and again.
     InTurn(Vec<Vec<IpAddr>>),
+    /// These addresses, once the test opens the latch. Until then it answers nobody.
+    Held(Arc<Latch>, Vec<IpAddr>),
     /// That it is another name for this one, which the server then answers for as well.
     Cname(&'static str),
     /// An answer with this code and nothing in it.
@@ -36,6 +38,25 @@ pub enum Say {
     WrongQuestion(Vec<IpAddr>),
     /// Bytes that are no message, behind the right id.
     Garbage,
+}
+
+/// Holds an answer back until a test wants it to come.
+#[derive(Debug, Default)]
+pub struct Latch {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Latch {
+    pub fn open(&self) {
+        *self.is_open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+
+    fn wait(&self) {
+        let is_open = self.is_open.lock().unwrap();
+        drop(self.opened.wait_timeout_while(is_open, PATIENCE, |is_open| !*is_open).unwrap());
+    }
 }
 
 /// The server; it ends with the test's process.
@@ -129,6 +150,10 @@ impl Script {
             Say::Nothing => return None,
             Say::Garbage => return Some([&query[..2], &[0xff; 40]].concat()),
             Say::Ips(ips) => message.add(&name, kind, &ips),
+            Say::Held(latch, ips) => {
+                latch.wait();
+                message.add(&name, kind, &ips);
+            }
             Say::InTurn(sets) => {
                 let mut turns = self.turns.lock().unwrap();
                 let turn = turns.entry(name.clone()).or_default();

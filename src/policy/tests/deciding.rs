@@ -361,6 +361,13 @@ fn the_next_change_is_the_nearest_begin_or_lapse() {
     for (from, next) in [(0, Some(10)), (10, Some(20)), (19, Some(20)), (20, Some(30)), (30, None)] {
         assert_eq!(policy.next_change_after(at(from)), next.map(at), "{from}");
     }
+    for (then, now, expected) in
+        [(0, 9, false), (0, 10, true), (10, 19, false), (10, 20, true), (40, 50, false), (10, 9, true), (45, 5, true)]
+    {
+        assert_eq!(policy.changes_since(at(then), || at(now)), expected, "from {then} to {now}");
+    }
+    let steady = super::policy(&["a.test"], &[]);
+    assert!(!steady.changes_since(at(0), || panic!("the clock matters to no rule")));
     assert_eq!(permit(&policy, &later(25, tunnel("a.test"))).until(), Some(at(30)));
 }
 
