@@ -33,6 +33,8 @@
 
 mod sync;
 
+pub mod text;
+
 pub mod facts;
 
 pub mod policy;

@@ -3,7 +3,7 @@
 use super::say;
 use crate::app::{Listening, Running};
 use crate::policy::{Egress, Mode};
-use crate::protocol::visible::ascii;
+use crate::text::visible::ascii;
 
 /// Prints what is running and how to try it, to stderr, where the decisions will stand.
 pub(super) fn print(running: &Running) {

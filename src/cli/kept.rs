@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::{configuration, say};
-use crate::facts::escaped;
+use crate::text::visible::escaped;
 use crate::record::kept::{Beside, Kept, Request, Wanted, since};
 
 /// Which records.

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::FAILED;
-use crate::facts::{escaped, is_visible};
+use crate::text::visible::{escaped, is_visible};
 
 /// Says why a command failed, on stderr.
 pub(super) fn fail(what: &str) -> ExitCode {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::admin::Token;
 use crate::config::{AdminConfig, parse_address};
-use crate::facts::escaped;
+use crate::text::visible::escaped;
 
 /// The proxy is on this machine; what takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(15);

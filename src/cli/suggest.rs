@@ -135,7 +135,7 @@ impl Seen {
             for ((reason, destination), count) in &self.left_out {
                 let reason = if reason.is_empty() { "not understood" } else { reason };
                 let line = format!("#   {reason}  {destination}  {}", times(*count, "request"));
-                text.push_str(&crate::protocol::visible::escaped(&line));
+                text.push_str(&crate::text::visible::escaped(&line));
                 text.push('\n');
             }
         }

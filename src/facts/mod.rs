@@ -13,7 +13,6 @@ mod opening;
 mod own;
 mod question;
 mod request;
-mod visible;
 
 pub use address::{AddressClass, embedded_ipv4};
 pub use credentials::{Credentials, CredentialsError};
@@ -23,4 +22,3 @@ pub use opening::{Opening, ServerName};
 pub use own::OwnAddresses;
 pub use question::{Question, QuestionError};
 pub use request::{Client, Method, Protocol, RequestFacts, Tool, Upgrade};
-pub use visible::{escaped, is_visible};

@@ -1,7 +1,7 @@
 //! What is wrong with a policy, or looks wrong, and what to write instead.
 
 use super::Span;
-use crate::facts::is_visible;
+use crate::text::visible::is_visible;
 
 /// One mistake or one doubt. Whoever knows the files renders it as `file:line:column: what; mend`.
 #[derive(Clone, Debug, PartialEq, Eq)]

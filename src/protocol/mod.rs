@@ -27,7 +27,6 @@ pub mod socks5;
 mod spare;
 mod timer;
 mod tunnelled;
-pub mod visible;
 mod wire;
 
 pub use answer::BUSY;

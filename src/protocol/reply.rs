@@ -20,7 +20,7 @@ mod sentence;
 use std::borrow::Cow;
 use std::io::Write;
 
-use crate::protocol::visible::{MAX_NAME_CHARS, elided, reduced};
+use crate::text::visible::{MAX_NAME_CHARS, elided, reduced};
 
 pub use accept::Form;
 pub use error::ProxyError;

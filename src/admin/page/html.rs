@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::reasons::meaning;
-use crate::protocol::visible;
+use crate::text::figures::{self, grouped};
+use crate::text::visible;
 
 /// Names longer than this are elided on the page; the title has the whole. A table column holds about that much.
 const MAX_SHOWN: usize = 72;
@@ -59,15 +60,9 @@ impl Html {
         self.raw("</bdi>");
     }
 
-    /// Digits in groups of three, which a table of counts needs to be read at a glance.
+    /// A count, its digits in groups.
     pub(super) fn number(&mut self, number: u64) {
-        let digits = number.to_string();
-        for (place, digit) in digits.chars().enumerate() {
-            if place > 0 && (digits.len() - place).is_multiple_of(3) {
-                self.0.push('\u{202f}');
-            }
-            self.0.push(digit);
-        }
+        self.0.push_str(&grouped(number));
     }
 
     /// A time: the clock's part of it, the whole for who hovers and for the script, which shows it in local time.
@@ -90,13 +85,13 @@ impl Html {
         self.raw("<time datetime=\"");
         self.text(since);
         self.raw("\" data-age>");
-        self.text(&ago(age));
+        self.text(&figures::ago(age));
         self.raw("</time>");
     }
 
     /// An amount of bytes, in the largest unit of which there is one.
     pub(super) fn bytes(&mut self, bytes: u64) {
-        self.text(&amount(bytes));
+        self.text(&figures::bytes(bytes));
     }
 
     /// A head of columns: class and label of each.
@@ -141,52 +136,5 @@ impl Html {
 
     pub(super) fn finish(self) -> String {
         self.0
-    }
-}
-
-/// An age in its largest whole unit.
-fn ago(age: Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3600 => format!("{} min ago", seconds / 60),
-        3600..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86_400),
-    }
-}
-
-/// Bytes as people read them: `512 B`, `1.5 MiB`.
-fn amount(bytes: u64) -> String {
-    let mut unit = (0, "B");
-    for larger in [(10, "KiB"), (20, "MiB"), (30, "GiB"), (40, "TiB")] {
-        if bytes >> larger.0 > 0 {
-            unit = larger;
-        }
-    }
-    let (bits, name) = unit;
-    if bits == 0 {
-        return format!("{bytes} {name}");
-    }
-    let tenths = (bytes >> (bits - 10)).saturating_mul(10) >> 10;
-    format!("{}.{} {name}", tenths / 10, tenths % 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_shown_in_their_largest_unit() {
-        for (bytes, shown) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (1024 * 1024 - 1, "1023.9 KiB"),
-            (5 << 20, "5.0 MiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(amount(bytes), shown, "{bytes}");
-        }
     }
 }

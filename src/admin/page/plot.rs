@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::View;
 use super::html::Html;
+use crate::text::figures::grouped;
 
 /// What is known of requests over time.
 #[derive(Clone, Debug)]
@@ -144,12 +145,6 @@ fn sentence(words: &str, bucket: &str, buckets: &Buckets) -> String {
         let _ = write!(text, " Most denied in one {bucket}: {}, {when}.", grouped(most));
     }
     text
-}
-
-fn grouped(number: u64) -> String {
-    let mut html = Html::default();
-    html.number(number);
-    html.finish()
 }
 
 #[cfg(test)]

@@ -1,4 +1,3 @@
-use super::html::Html;
 use super::*;
 
 fn view() -> View {
@@ -345,15 +344,6 @@ fn what_was_before_the_first_count_is_marked_and_each_plot_has_its_words() {
     assert!(page.contains(
         "Counted since <time datetime=\"2026-11-23T13:40:00Z\">13:40:00 UTC</time>.<span id=\"time-reading\" hidden>"
     ));
-}
-
-#[test]
-fn counts_are_grouped_by_thousands() {
-    for (number, shown) in [(0, "0"), (999, "999"), (1000, "1\u{202f}000"), (1_234_567, "1\u{202f}234\u{202f}567")] {
-        let mut html = Html::default();
-        html.number(number);
-        assert_eq!(html.finish(), shown);
-    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use crate::protocol::visible::{elided, escaped, push_html};
 use crate::record::report::{Count, Summed};
+use crate::text::visible::{elided, escaped, push_html};
 
 /// Rows of the table, unless somebody asks for more: about three printed pages.
 pub const ROWS: usize = 150;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::traffic::Row;
-use crate::protocol::visible::escaped;
+use crate::text::visible::escaped;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

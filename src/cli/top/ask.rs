@@ -1,6 +1,5 @@
 //! What the proxy says of itself, asked for and made fit to be shown.
 
-use std::fmt;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -9,17 +8,13 @@ use serde::{Deserialize, Deserializer};
 
 use super::rates::Pair;
 use crate::cli::running::Running;
-use crate::protocol::visible::escaped;
+use crate::text::Inert;
 
 /// Between two questions.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Rows that are asked for: more than anybody scrolls, and few enough to ask for each second.
 const ROWS: usize = 500;
-
-/// Text from elsewhere with its invisible characters spelled out. There is no other way to hold such text here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Inert(String);
 
 /// Everything that is shown, as of one moment.
 #[derive(Clone, Debug)]
@@ -175,40 +170,10 @@ fn counted(metrics: &str) -> Pair<u64> {
     counted
 }
 
-impl Inert {
-    pub(super) fn new(text: &str) -> Self {
-        Self(escaped(text))
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The moment that it is, if it is one.
-    pub(super) fn time(&self) -> Option<Timestamp> {
-        self.0.parse().ok()
-    }
-}
-
+/// `null` is empty text.
 impl<'de> Deserialize<'de> for Inert {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Option::<String>::deserialize(deserializer)?.map(|text| Self::new(&text)).unwrap_or_default())
-    }
-}
-
-impl From<&Inert> for String {
-    fn from(inert: &Inert) -> Self {
-        inert.0.clone()
-    }
-}
-
-impl fmt::Display for Inert {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -217,10 +182,10 @@ fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inert>, D:
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.map(|text| {
         let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-        let first = escaped(lines.next().unwrap_or("no reason was given").trim());
+        let first = lines.next().unwrap_or("no reason was given").trim();
         match lines.count() {
-            0 => Inert(first),
-            more => Inert(format!("{first} (and {more} more lines)")),
+            0 => Inert::new(first),
+            more => Inert::new(&format!("{first} (and {more} more lines)")),
         }
     }))
 }

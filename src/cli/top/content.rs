@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::ask::{Inert, Policy, Record, Snapshot};
+use super::ask::{Policy, Record, Snapshot};
 use super::state::{Pane, Shown, State};
+use crate::text::Inert;
+use crate::text::figures::{self, bytes, counted, rate};
 
 /// A piece of text and how it is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +132,7 @@ pub(super) fn row(pane: Pane, snapshot: &Snapshot, at: usize) -> Vec<Piece> {
 
 fn record(record: &Record) -> Vec<Piece> {
     if record.kind.as_str() == "gap" {
-        let missing = format!("{} missing", counted_as(record.dropped, "record"));
+        let missing = format!("{} missing", counted(record.dropped, "record"));
         return vec![soft(clock(&record.time)), odd("gap"), odd(missing), plain(&record.reason), plain(""), plain("")];
     }
     let destination = match record.host.is_empty() {
@@ -155,8 +157,8 @@ fn record(record: &Record) -> Vec<Piece> {
 
 /// The lines above the panes.
 pub(super) fn header(shown: &Shown) -> Vec<Vec<Piece>> {
-    let Shown { snapshot, rate, .. } = shown;
-    let (policy, counted) = (&snapshot.policy, &snapshot.counted);
+    let Shown { snapshot, rate: now, .. } = shown;
+    let (policy, total) = (&snapshot.policy, &snapshot.counted);
     let mut lines = vec![named(policy), origin(policy, snapshot.now)];
     if let Some(error) = &policy.error {
         lines.push(vec![bad(format!("the last reload failed: {error}"))]);
@@ -164,17 +166,16 @@ pub(super) fn header(shown: &Shown) -> Vec<Vec<Piece>> {
     if let Some(tested) = policy.selftest.as_ref().filter(|tested| !tested.ok) {
         lines.push(vec![bad(format!("self-test failed {} ago: {}", age(snapshot.now, &tested.at), tested.detail))]);
     }
-    let (requests, denied) =
-        rate.map_or(("-".to_owned(), "-".to_owned()), |rate| (decimal(rate.requests), decimal(rate.denied)));
+    let (requests, denied) = now.map_or(("-".to_owned(), "-".to_owned()), |now| (rate(now.requests), rate(now.denied)));
     lines.push(vec![
         strong(format!("{requests} requests/s  ")),
-        if rate.is_some_and(|rate| rate.denied > 0.0) {
+        if now.is_some_and(|now| now.denied > 0.0) {
             bad(format!("{denied} denied/s"))
         } else {
             strong(format!("{denied} denied/s"))
         },
-        strong(format!("  {}", counted_as(snapshot.tunnels.total, "tunnel"))),
-        soft(format!("   in all {} requests, {} denied", counted.requests, counted.denied)),
+        strong(format!("  {}", counted(snapshot.tunnels.total, "tunnel"))),
+        soft(format!("   in all {} requests, {} denied", total.requests, total.denied)),
     ]);
     lines
 }
@@ -192,7 +193,7 @@ fn named(policy: &Policy) -> Vec<Piece> {
     }
     line.push(strong(format!("  {}", policy.name)));
     line.push(plain(format!("  {}", policy.revision)));
-    line.push(soft(format!("  {}", counted_as(policy.rules, "rule"))));
+    line.push(soft(format!("  {}", counted(policy.rules, "rule"))));
     line
 }
 
@@ -206,48 +207,22 @@ fn origin(policy: &Policy, now: Timestamp) -> Vec<Piece> {
     line
 }
 
-/// How long ago something was, in at most four characters for less than 27 years.
+/// How long ago something was.
 pub(super) fn age(now: Timestamp, then: &Inert) -> String {
-    let Some(then) = then.time() else { return "-".to_owned() };
-    let seconds = now.duration_since(then).as_secs().max(0);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
+    let Some(then) = time(then) else { return "-".to_owned() };
+    figures::age(now.duration_since(then).try_into().unwrap_or_default())
+}
+
+/// The moment that a text is, if it is one.
+fn time(text: &Inert) -> Option<Timestamp> {
+    text.as_str().parse().ok()
 }
 
 /// The time of day where the reader is.
 fn clock(time: &Inert) -> String {
-    let Some(time) = time.time() else { return "-".to_owned() };
+    let Some(time) = self::time(time) else { return "-".to_owned() };
     let local = TimeZone::system().to_datetime(time);
     format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second())
-}
-
-/// Bytes in at most eight characters.
-pub(super) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if count < 1024 {
-        return format!("{count} B");
-    }
-    let (mut tenths, mut unit) = (u128::from(count) * 10 / 1024, UNITS.iter());
-    let mut name = unit.next();
-    while tenths >= 10_240 {
-        tenths /= 1024;
-        name = unit.next();
-    }
-    let name = name.copied().unwrap_or_default();
-    if tenths >= 1000 { format!("{} {name}", tenths / 10) } else { format!("{}.{} {name}", tenths / 10, tenths % 10) }
-}
-
-fn counted_as(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// A rate with as many digits as mean something.
-pub(super) fn decimal(value: f64) -> String {
-    if value >= 99.95 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
 fn piece(text: impl Into<String>, tone: Tone) -> Piece {

@@ -9,7 +9,8 @@ use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 use super::content::{self, Column, Piece, Tone};
 use super::rates::{self, MINUTE, Pair};
 use super::state::{Pane, Shown, State};
-use crate::protocol::visible::elided;
+use crate::text::figures;
+use crate::text::visible::elided;
 
 /// Lines of a pane that is not chosen: its title and three rows.
 const GLANCE: u16 = 4;
@@ -121,7 +122,7 @@ fn plot(shown: &Shown, width: usize, look: Look) -> Vec<Line<'static>> {
         Line::from(vec![Span::styled(format!("{name:<9}"), look.of(Tone::Soft)), Span::styled(bars, look.of(tone))])
     };
     let mut requests = line("requests", Tone::Plain, |rate| rate.requests);
-    requests.push_span(Span::styled(format!(" {}/s", content::decimal(most)), look.of(Tone::Soft)));
+    requests.push_span(Span::styled(format!(" {}/s", figures::rate(most)), look.of(Tone::Soft)));
     vec![requests, line("denied", Tone::Bad, |rate| rate.denied)]
 }
 

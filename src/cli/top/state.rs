@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::ask::{Inert, News, Snapshot};
+use super::ask::{News, Snapshot};
 use super::rates::{MINUTE, Pair, Rates};
+use crate::text::Inert;
 
 /// One of the three tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Count, ReportRow, Summed};
-use crate::facts::escaped;
+use crate::text::visible::escaped;
 
 /// The JSON document of a report (CONTRACT §2).
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -1,7 +1,7 @@
 //! A document's text, and where in it something stands, as people and editors count.
 
 use super::Span;
-use crate::facts::is_visible;
+use crate::text::visible::is_visible;
 use crate::policy::{Place, Problem};
 
 /// The longest piece of a document that a message repeats. What was written wrongly is recognised by its beginning.

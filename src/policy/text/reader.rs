@@ -8,7 +8,7 @@ use super::place::quote;
 use super::quantity::{Written, parse_duration, parse_size};
 use super::suggest::{nearest, unknown_key};
 use super::{Entry, Node, Span, Spanned, Value};
-use crate::facts::is_visible;
+use crate::text::visible::is_visible;
 use crate::policy::{Place, Problem};
 
 /// How many problems are kept. Nobody mends more at once, and a generated file of a million wrong lines must not make a

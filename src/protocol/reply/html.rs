@@ -4,7 +4,7 @@
 //! its one style is named by its hash.
 
 use super::{Explanation, name, sentence};
-use crate::protocol::visible::push_html;
+use crate::text::visible::push_html;
 
 /// Nothing but the page's own style, known by its hash; a test keeps the two together.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-UKfLgxwdR7S32NfzLiJbZZD+9bK7UfyRUtipKB1aO80='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::{Explanation, name, sentence};
-use crate::protocol::visible::reduced;
+use crate::text::visible::reduced;
 
 /// The members in the order in which the contract shows them.
 #[derive(Serialize)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::Explanation;
-use crate::protocol::visible::{self, MAX_NAME_CHARS, elided, reduced, shortened};
+use crate::text::visible::{self, MAX_NAME_CHARS, elided, reduced, shortened};
 
 /// The sentence's limit in bytes: with the body's line break it stays under 500 whatever comes in (CONTRACT §5), because
 /// clients print it behind their own words.

@@ -57,13 +57,16 @@ function age(iso) {
   return `${Math.floor(seconds / 86400)} days ago`;
 }
 
+// As the server writes bytes: rounded down, in at most eight characters.
 function amount(bytes) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
   let unit = 0;
-  while (bytes >= 1024 && unit < 4) {
+  while (bytes >= 1024 && unit < units.length - 1) {
     bytes /= 1024;
     unit += 1;
   }
-  return `${unit ? (Math.floor(bytes * 10) / 10).toFixed(1) : bytes} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
+  const shown = unit === 0 || bytes >= 100 ? Math.floor(bytes) : (Math.floor(bytes * 10) / 10).toFixed(1);
+  return `${shown} ${units[unit]}`;
 }
 
 const time = (iso) => node("time", clock(iso), { datetime: inert(iso), title: inert(iso) });

@@ -9,9 +9,6 @@
 
 use std::borrow::Cow;
 
-pub use crate::facts::escaped;
-use crate::facts::is_visible;
-
 /// Names longer than this many characters are elided in the middle (CONTRACT §5): both ends of a host name matter, its
 /// registrable domain and what tells it from its neighbours.
 pub const MAX_NAME_CHARS: usize = 100;
@@ -48,6 +45,19 @@ fn reduced_by_letters(text: &str) -> String {
     }
     if out.ends_with(' ') {
         out.pop();
+    }
+    out
+}
+
+/// The text with its invisible characters spelled out, as `\u{202e}`, for people who have to see what somebody tried.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_visible(character) {
+            out.push(character);
+        } else {
+            out.extend(character.escape_unicode());
+        }
     }
     out
 }
@@ -106,6 +116,30 @@ pub fn push_html(out: &mut String, text: &str) {
             _ => out.push(character),
         }
     }
+}
+
+/// Whether a reader sees something of this character where it stands; a space counts, other blanks do not.
+pub fn is_visible(character: char) -> bool {
+    if character.is_ascii() {
+        return character == ' ' || character.is_ascii_graphic();
+    }
+    !is_blank_letter(character) && is_printable(character)
+}
+
+/// Characters that Unicode counts among letters and marks, and that are nevertheless drawn as nothing: fillers,
+/// variation selectors, the empty Braille cell.
+fn is_blank_letter(character: char) -> bool {
+    matches!(character,
+        '\u{034f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Neither control, format, private, unassigned nor separator. The standard library has that table but shows it only
+/// through `escape_debug`, which also spells out a mark that has no letter before it: hence the letter.
+fn is_printable(character: char) -> bool {
+    let mut pair = String::from("x");
+    pair.push(character);
+    pair.escape_debug().nth(1) == Some(character)
 }
 
 #[cfg(test)]

@@ -1,0 +1,10 @@
+//! Text for people: what may be shown of text that somebody else wrote, and how numbers are written.
+//!
+//! Guaranteed: every page, terminal and message that shows bytes, ages, rates or counts takes them from [`figures`], so
+//! that they read the same everywhere. Text from outside passes through [`visible`] before anybody sees it.
+
+pub mod figures;
+mod inert;
+pub mod visible;
+
+pub use inert::Inert;
