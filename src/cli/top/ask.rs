@@ -150,7 +150,7 @@ struct Records {
 
 fn document<T: serde::de::DeserializeOwned>(running: &Running, path: &str) -> Result<T, String> {
     let wrong = |error: serde_json::Error| {
-        let error = escaped(&error.to_string());
+        let error = Inert::new(&error.to_string());
         format!("{}{path} answers what this version does not know: {error}", running.address())
     };
     serde_json::from_value(running.json(path)?).map_err(wrong)
