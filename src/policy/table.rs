@@ -1,6 +1,6 @@
 //! Names to values: one flat table, however many names.
 //!
-//! Guaranteed: a look-up costs one probe sequence, never a walk over the names; a name costs its own bytes, one more for
+//! Guaranteed: a lookup costs one probe sequence, never a walk over the names; a name costs its own bytes, one more for
 //! its length, and 9 bytes a slot at a load between 7/16 and 7/8, with no allocation of its own (39 B a name at a million
 //! names of 19 bytes). The hash is seeded anew in each process, because lists come from third parties.
 //!
@@ -9,22 +9,21 @@
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// The map. Names are bytes in canonical form, at most 253 of them.
 pub(super) struct NameTable {
-    /// Every name behind its length in one byte.
+    /// Every name after its length in one byte.
     arena: Vec<u8>,
-    /// 0 for an empty slot, else the high bit and seven bits of the hash: most misses end here.
-    tags: Vec<u8>,
-    slots: Vec<Slot>,
-    names: usize,
+    slots: HashTable<Slot>,
     /// Bit n: some name has n labels (63 and above together). A suffix of another depth need not be looked up.
     depths: u64,
     state: RandomState,
 }
 
 /// Where a name's length byte is, and its value.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Slot {
     start: u32,
     value: u32,
@@ -37,21 +36,13 @@ pub(super) struct TableFull;
 impl NameTable {
     /// A table that holds that many names without growing.
     pub(super) fn with_capacity(names: usize) -> Self {
-        let slots = if names == 0 { 0 } else { slots_for(names) };
-        Self {
-            arena: Vec::new(),
-            tags: vec![0; slots],
-            slots: vec![Slot::default(); slots],
-            names: 0,
-            depths: 0,
-            state: RandomState::default(),
-        }
+        Self { arena: Vec::new(), slots: HashTable::with_capacity(names), depths: 0, state: RandomState::default() }
     }
 
     /// How many names it holds.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.names
+        self.slots.len()
     }
 
     /// Whether a name with that many labels may be in it.
@@ -61,33 +52,28 @@ impl NameTable {
 
     /// The value of a name.
     pub(super) fn get(&self, name: &[u8]) -> Option<u32> {
-        match self.find(name, self.hash(name))? {
-            Found::At(slot) => self.slots.get(slot).map(|slot| slot.value),
-            Found::Free(_) => None,
-        }
+        let is_it = |slot: &Slot| name_at(&self.arena, *slot) == Some(name);
+        self.slots.find(hash(&self.state, name), is_it).map(|slot| slot.value)
     }
 
     /// Gives a name the value that `change` makes of its present one.
     pub(super) fn change(&mut self, name: &[u8], change: impl FnOnce(Option<u32>) -> u32) -> Result<(), TableFull> {
-        if self.names >= capacity(self.tags.len()) {
-            self.grow();
-        }
-        let hash = self.hash(name);
-        match self.find(name, hash) {
-            Some(Found::At(slot)) => {
-                if let Some(slot) = self.slots.get_mut(slot) {
-                    slot.value = change(Some(slot.value));
-                }
+        let Self { arena, slots, depths, state } = self;
+        let is_it = |slot: &Slot| name_at(arena, *slot) == Some(name);
+        let rehash = |slot: &Slot| hash(state, name_at(arena, *slot).unwrap_or_default());
+        match slots.entry(hash(state, name), is_it, rehash) {
+            Entry::Occupied(mut slot) => {
+                let slot = slot.get_mut();
+                slot.value = change(Some(slot.value));
             }
-            Some(Found::Free(slot)) => {
-                let start = u32::try_from(self.arena.len()).map_err(|_| TableFull)?;
-                self.arena.push(u8::try_from(name.len()).map_err(|_| TableFull)?);
-                self.arena.extend_from_slice(name);
-                self.put(slot, tag(hash), Slot { start, value: change(None) });
-                self.names += 1;
-                self.depths |= depth_bit(memchr::memchr_iter(b'.', name).count() + 1);
+            Entry::Vacant(slot) => {
+                let start = u32::try_from(arena.len()).map_err(|_| TableFull)?;
+                let length = u8::try_from(name.len()).map_err(|_| TableFull)?;
+                slot.insert(Slot { start, value: change(None) });
+                arena.push(length);
+                arena.extend_from_slice(name);
+                *depths |= depth_bit(memchr::memchr_iter(b'.', name).count() + 1);
             }
-            None => return Err(TableFull),
         }
         Ok(())
     }
@@ -96,86 +82,21 @@ impl NameTable {
     pub(super) fn seal(&mut self) {
         self.arena.shrink_to_fit();
     }
-
-    /// Where a name is, or where it would go; none in a table without slots.
-    fn find(&self, name: &[u8], hash: u64) -> Option<Found> {
-        let mask = self.tags.len().checked_sub(1)?;
-        let tag = tag(hash);
-        let mut index = home(hash, mask);
-        // Ends: at most 7/8 of the slots are taken.
-        loop {
-            match self.tags.get(index) {
-                Some(0) => return Some(Found::Free(index)),
-                Some(found) if *found == tag && self.name_at(index) == Some(name) => return Some(Found::At(index)),
-                Some(_) => index = (index + 1) & mask,
-                None => return None,
-            }
-        }
-    }
-
-    fn name_at(&self, index: usize) -> Option<&[u8]> {
-        let start = self.slots.get(index)?.start as usize;
-        let (length, rest) = self.arena.get(start..)?.split_first()?;
-        rest.get(..usize::from(*length))
-    }
-
-    fn grow(&mut self) {
-        let slots = slots_for(self.names.max(8) * 2);
-        let tags = std::mem::replace(&mut self.tags, vec![0; slots]);
-        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); slots]);
-        let mask = slots - 1;
-        for (_, slot) in tags.into_iter().zip(old).filter(|(tag, _)| *tag != 0) {
-            let start = slot.start as usize;
-            let Some((length, rest)) = self.arena.get(start..).and_then(<[u8]>::split_first) else { continue };
-            let hash = self.hash(rest.get(..usize::from(*length)).unwrap_or_default());
-            let mut index = home(hash, mask);
-            while self.tags.get(index).is_some_and(|tag| *tag != 0) {
-                index = (index + 1) & mask;
-            }
-            self.put(index, tag(hash), slot);
-        }
-    }
-
-    fn put(&mut self, index: usize, tag: u8, slot: Slot) {
-        if let (Some(tags), Some(slots)) = (self.tags.get_mut(index), self.slots.get_mut(index)) {
-            *tags = tag;
-            *slots = slot;
-        }
-    }
-
-    fn hash(&self, name: &[u8]) -> u64 {
-        let mut hasher = self.state.build_hasher();
-        hasher.write(name);
-        hasher.finish()
-    }
 }
 
-/// What a probe sequence ends at.
-enum Found {
-    At(usize),
-    Free(usize),
+fn name_at(arena: &[u8], slot: Slot) -> Option<&[u8]> {
+    let (length, rest) = arena.get(slot.start as usize..)?.split_first()?;
+    rest.get(..usize::from(*length))
 }
 
-/// How many slots hold that many names at a load of at most 7/8.
-fn slots_for(names: usize) -> usize {
-    (names.saturating_mul(8) / 7 + 1).next_power_of_two()
-}
-
-fn capacity(slots: usize) -> usize {
-    slots / 8 * 7
+fn hash(state: &RandomState, name: &[u8]) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write(name);
+    hasher.finish()
 }
 
 fn depth_bit(labels: usize) -> u64 {
     1 << labels.min(63)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low bits are what is wanted")]
-fn home(hash: u64, mask: usize) -> usize {
-    hash as usize & mask
-}
-
-fn tag(hash: u64) -> u8 {
-    (hash >> 57) as u8 | 0x80
 }
 
 #[cfg(test)]
@@ -206,7 +127,7 @@ mod tests {
                 table.change(format!("host-{n:07}.example.test").as_bytes(), |_| 0).unwrap();
             }
             table.seal();
-            let bytes = table.arena.capacity() + table.tags.capacity() + table.slots.capacity() * size_of::<Slot>();
+            let bytes = table.arena.capacity() + table.slots.allocation_size();
             assert!(bytes / names <= 60, "{} bytes a name at {names}", bytes / names);
         }
     }
