@@ -14,9 +14,10 @@ use super::{FAILED, configuration, fail, print, say};
 use crate::app;
 use crate::dial::{DnsSettings, Resolver, machine_addresses};
 use crate::enforce::{self, Checked, Circumstances};
-use crate::facts::{Method, OwnAddresses, Question, Tool, escaped};
+use crate::facts::{Method, OwnAddresses, Question, Tool};
 use crate::policy::Snapshot;
 use crate::source::PolicySource;
+use crate::text::visible::escaped;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::{configuration, say};
-use crate::text::visible::escaped;
 use crate::record::kept::{Beside, Kept, Request, Wanted, since};
+use crate::text::visible::escaped;
 
 /// Which records.
 #[derive(Debug, Args)]

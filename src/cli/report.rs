@@ -13,10 +13,10 @@ use super::kept::{Chosen, requests, sources};
 use super::out::{json_line, print_as_is};
 use super::{configuration, fail, is_colour_wanted, print};
 use crate::admin::report::{ROWS, name, page};
-use crate::text::visible::escaped;
 use crate::record::Chain;
 use crate::record::kept::{Head, Known, Verified};
 use crate::record::report::{By, Count, Report, Summed};
+use crate::text::visible::escaped;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {

@@ -20,6 +20,7 @@ use crate::facts::{AddressClass, Destination, Host};
 use crate::policy::DenyReason;
 use crate::policy::text::{Format, RuleText};
 use crate::record::kept::{Request, Wanted};
+use crate::text::visible::escaped;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -135,7 +136,7 @@ impl Seen {
             for ((reason, destination), count) in &self.left_out {
                 let reason = if reason.is_empty() { "not understood" } else { reason };
                 let line = format!("#   {reason}  {destination}  {}", times(*count, "request"));
-                text.push_str(&crate::text::visible::escaped(&line));
+                text.push_str(&escaped(&line));
                 text.push('\n');
             }
         }

@@ -1,8 +1,8 @@
 //! A document's text, and where in it something stands, as people and editors count.
 
 use super::Span;
-use crate::text::visible::is_visible;
 use crate::policy::{Place, Problem};
+use crate::text::visible::is_visible;
 
 /// The longest piece of a document that a message repeats. What was written wrongly is recognised by its beginning.
 const MAX_QUOTED: usize = 60;

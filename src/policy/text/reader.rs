@@ -8,8 +8,8 @@ use super::place::quote;
 use super::quantity::{Written, parse_duration, parse_size};
 use super::suggest::{nearest, unknown_key};
 use super::{Entry, Node, Span, Spanned, Value};
-use crate::text::visible::is_visible;
 use crate::policy::{Place, Problem};
+use crate::text::visible::is_visible;
 
 /// How many problems are kept. Nobody mends more at once, and a generated file of a million wrong lines must not make a
 /// million messages.
