@@ -40,10 +40,11 @@ pub mod facts;
 pub mod policy;
 
 pub mod config;
-pub mod dial;
-pub mod record;
 pub mod store;
 pub mod tls;
+
+pub mod dial;
+pub mod record;
 
 pub mod history;
 pub mod sink;

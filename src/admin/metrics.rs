@@ -6,8 +6,8 @@ use prometheus::{Encoder, Gauge, GaugeVec, IntCounterVec, IntGauge, Opts, TextEn
 
 use super::process;
 use super::selftest::SelfTest;
-use crate::record;
 use crate::store::Store;
+use crate::{record, sink};
 
 /// The metrics registry.
 #[derive(Debug)]
@@ -26,9 +26,10 @@ impl Registry {
     ///
     /// # Errors
     /// A name that stands twice; a defect of this program.
-    pub fn new(records: record::Metrics) -> prometheus::Result<Self> {
+    pub fn new(records: record::Metrics, sinks: sink::Metrics) -> prometheus::Result<Self> {
         let registry = prometheus::Registry::new();
         registry.register(Box::new(records))?;
+        registry.register(Box::new(sinks))?;
         let info = GaugeVec::new(
             Opts::new("outgate_policy_info", "The policy in force; always 1."),
             &["name", "revision", "source"],

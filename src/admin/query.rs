@@ -5,7 +5,8 @@ use hyper::{Request, Response, StatusCode};
 
 use super::routes::{Body, problem};
 use crate::facts::{Host, Tool};
-use crate::record::{Kind, RecentFilter};
+use crate::record::Kind;
+use crate::sink::RecentFilter;
 
 /// How many records are shown unless `limit` says otherwise.
 const RECORDS: usize = 100;

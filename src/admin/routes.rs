@@ -118,7 +118,7 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
         "/healthz" if is_read => return text(StatusCode::OK, "ok\n"),
         // There is no start without a policy and a bound listener, so whoever answers has both.
         "/readyz" if is_read => {
-            return match admin.shared.recorder.refusal() {
+            return match admin.shared.sinks.refusal() {
                 None => text(StatusCode::OK, "ready\n"),
                 Some(why) => {
                     text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}, and records are required\n"))
@@ -153,10 +153,10 @@ async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Body
         ("/v1/records", "GET" | "HEAD") => admin.records(&query).await,
         ("/v1/status", "GET" | "HEAD") => {
             admin.shared.recorder.caught_up().await;
-            json_of(&status::of(&admin.shared.recorder))
+            json_of(&status::of(&admin.shared.recorder, &admin.shared.sinks))
         }
         ("/v1/tunnels", "GET" | "HEAD") => admin.tunnels(&query).await,
-        ("/v1/report", "GET" | "HEAD") => report::answer(&admin.shared.recorder, &query).await,
+        ("/v1/report", "GET" | "HEAD") => report::answer(&admin.shared.sinks, &query).await,
         ("/v1/policy/reload", "POST") => admin.reload(&request).await,
         (path, method) => match path.strip_prefix(TUNNEL) {
             Some(id) if method == "DELETE" => admin.end_tunnel(id, &request).await,
@@ -270,12 +270,12 @@ impl Admin {
             Err(answer) => return *answer,
         };
         if query.get("follow").is_some() {
-            return stream::events(self.shared.recorder.follow(), filter).unwrap_or_else(|| {
+            return stream::events(self.shared.sinks.follow(), filter).unwrap_or_else(|| {
                 problem(StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the records already")
             });
         }
         self.shared.recorder.caught_up().await;
-        let records: Vec<_> = self.shared.recorder.recent(&filter).iter().map(|line| line.to_json()).collect();
+        let records: Vec<_> = self.shared.sinks.recent(&filter).iter().map(|line| line.to_json()).collect();
         content("application/json", format!("{{\"records\":[{}]}}", records.join(",")))
     }
 

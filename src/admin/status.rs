@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::view::rfc3339;
 use crate::record::{Decided, Recorder, Window};
+use crate::sink::Sinks;
 
 /// What `/v1/status` answers. Its size is fixed but for the files' names.
-pub(super) fn of(recorder: &Recorder) -> Value {
+pub(super) fn of(recorder: &Recorder, sinks: &Sinks) -> Value {
     let over_time = recorder.over_time();
     json!({
         "now": rfc3339(SystemTime::now()),
@@ -19,7 +20,7 @@ pub(super) fn of(recorder: &Recorder) -> Value {
             "minutes": window(&over_time.minutes),
             "hours": window(&over_time.hours),
         },
-        "sinks": recorder.sinks(),
+        "sinks": sinks.status(),
     })
 }
 

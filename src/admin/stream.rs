@@ -13,7 +13,7 @@ use hyper::body::{Body, Frame};
 use hyper::header::{self, HeaderValue};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::record::{Followed, Follower, RecentFilter};
+use crate::sink::{Followed, Follower, RecentFilter};
 
 /// Clients that follow at once. Each keeps a connection of the few for as long as it likes; the other half stays for those
 /// who ask and go.

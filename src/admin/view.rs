@@ -10,8 +10,9 @@ use super::page::{
     TunnelRow, TunnelsView, View,
 };
 use super::routes::Admin;
-use crate::record::{Decided, Kind, OverTime, RecentFilter, Record, RecordLine, Recorder, SinkStatus, UtcTime, Window};
+use crate::record::{Decided, Kind, OverTime, Record, RecordLine, Recorder, UtcTime, Window};
 use crate::session::Listed;
+use crate::sink::{RecentFilter, SinkStatus};
 
 /// Rows of each table: what fits a screen or two.
 const ROWS: usize = 50;
@@ -29,7 +30,7 @@ pub(super) async fn of(admin: &Admin) -> View {
     let denials = advised::denials(admin, ROWS);
     // A tunnel's interim lines say nothing new here: its end does.
     let ends = RecentFilter { kind: Some(Kind::End), ..RecentFilter::newest(ROWS) };
-    let mut records = shared.recorder.recent(&ends);
+    let mut records = shared.sinks.recent(&ends);
     records.reverse();
     let now = SystemTime::now();
     // Workers that do not answer leave the number that is counted anyway.
@@ -61,7 +62,7 @@ pub(super) async fn of(admin: &Admin) -> View {
             })
             .collect(),
         tunnels,
-        sinks: shared.recorder.sinks().into_iter().map(|sink| sink_view(sink, now)).collect(),
+        sinks: shared.sinks.status().into_iter().map(|sink| sink_view(sink, now)).collect(),
     }
 }
 

@@ -24,10 +24,12 @@ use crate::config::{Config, ListenProtocol, ParentConfig, Redacted};
 use crate::dial::{self, DnsSettings, ParentProxy, Resolver};
 use crate::enforce;
 use crate::facts::{Destination, Host, OwnAddresses};
+use crate::history;
 use crate::listen::{self, AcceptLimits};
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
-use crate::record::{self, Recorder, Terminal};
+use crate::record::{self, Recorder};
 use crate::session::{Places, Roll, Shares, TunnelPlaces};
+use crate::sink::{self, SinkKind, Sinks, Terminal};
 use crate::source::{self, PolicySource};
 use crate::store::{Reloads, Store};
 use crate::tls::{Reload, TlsAcceptor};
@@ -46,8 +48,7 @@ pub struct Running {
     pub parent: Option<Destination>,
     /// The policy in force.
     pub store: Arc<Store>,
-    /// The account of what happens.
-    pub recorder: Arc<Recorder>,
+    sinks: Arc<Sinks>,
     reloads: Reloads,
     shutdown: watch::Sender<bool>,
     threads: Vec<JoinHandle<io::Result<()>>>,
@@ -139,9 +140,13 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     let own = OwnAddresses::new(own, machine).with_nat64(config.dns.nat64.clone());
     refuse_own_parent(config, &own)?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let recorder =
-        Recorder::start(record_settings(config, &listeners, workers, terminal)).map_err(system("cannot record"))?;
-    let recorder = Arc::new(recorder);
+    let (recorder, intake) =
+        Recorder::new(record_settings(config, &listeners, workers)).map_err(system("cannot record"))?;
+    let sinks = Sinks::start(intake, sink_settings(config, terminal)).map_err(system("cannot record"))?;
+    if let Some(path) = sinks.path(SinkKind::Sqlite) {
+        history::backfill::start(&recorder, path.to_owned(), sinks.opened_at());
+    }
+    let sinks = Arc::new(sinks);
     let store = Arc::new(Store::new(compiled.policy, source.describe()));
     let reloads = source::start(source, watch, Arc::clone(&store)).map_err(system("cannot watch the policy"))?;
     let resolver = Resolver::new(DnsSettings {
@@ -155,7 +160,8 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     let (roll, roll_calls) = Roll::new(workers);
     let shared = Arc::new(enforce::Shared {
         store: Arc::clone(&store),
-        recorder: Arc::clone(&recorder),
+        recorder,
+        sinks: Arc::clone(&sinks),
         resolver,
         parent: parent(config, &via),
         own: Arc::new(ArcSwap::from_pointee(own)),
@@ -209,7 +215,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     renew_certificates(&listeners, &keep).map_err(system("cannot watch the certificates"))?;
     let listeners = names(&listeners);
     let parent = config.parent.as_ref().map(|parent| parent.address.clone());
-    Ok(Running { listeners, admin, parent, store, recorder, reloads, shutdown, threads, keep, testing })
+    Ok(Running { listeners, admin, parent, store, sinks, reloads, shutdown, threads, keep, testing })
 }
 
 impl Running {
@@ -231,7 +237,7 @@ impl Running {
                 Err(_) => warn!("a worker ended by a defect of this program"),
             }
         }
-        self.recorder.shutdown();
+        self.sinks.shutdown();
     }
 }
 
@@ -283,7 +289,7 @@ fn start_admin(
         Some(_) => format!("http://{address}/"),
         None => format!("http://{address}/?token={}", token.reveal()),
     };
-    let metrics = admin::Registry::new(shared.recorder.metrics());
+    let metrics = admin::Registry::new(shared.recorder.metrics(), shared.sinks.metrics());
     let admin = Arc::new(admin::Admin {
         address,
         token,
@@ -363,24 +369,10 @@ fn gate_limits(config: &Config) -> GateLimits {
     }
 }
 
-fn record_settings(config: &Config, listeners: &[Listener], workers: usize, terminal: Terminal) -> record::Settings {
-    let jsonl = config.record.jsonl.clone().map(|path| record::Jsonl {
-        path,
-        max_size: config.record.max_size,
-        files: config.record.files,
-        keep: config.record.keep,
-    });
-    let sqlite = config.record.sqlite.clone().map(|path| record::Sqlite {
-        path,
-        keep: config.record.keep,
-        max_size: config.record.sqlite_max_size,
-    });
+fn record_settings(config: &Config, listeners: &[Listener], workers: usize) -> record::Settings {
     record::Settings {
         listeners: listeners.iter().map(|listener| listener.name.clone()).collect(),
         workers,
-        jsonl,
-        sqlite,
-        chain_key: config.record.chain_key.clone(),
         required: config.record.required,
         redact: record::Redact {
             client: config.record.redact.contains(&Redacted::Client),
@@ -388,9 +380,22 @@ fn record_settings(config: &Config, listeners: &[Listener], workers: usize, term
             key: config.record.redact_key.clone(),
         },
         max_destinations: config.record.max_destinations,
-        terminal,
-        ring: RING,
     }
+}
+
+fn sink_settings(config: &Config, terminal: Terminal) -> sink::Settings {
+    let jsonl = config.record.jsonl.clone().map(|path| sink::Jsonl {
+        path,
+        max_size: config.record.max_size,
+        files: config.record.files,
+        keep: config.record.keep,
+    });
+    let sqlite = config.record.sqlite.clone().map(|path| sink::Sqlite {
+        path,
+        keep: config.record.keep,
+        max_size: config.record.sqlite_max_size,
+    });
+    sink::Settings { jsonl, sqlite, chain_key: config.record.chain_key.clone(), terminal, ring: RING }
 }
 
 /// How many records are kept in memory: the last minutes of a busy machine, in a few megabytes.

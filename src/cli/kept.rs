@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::{configuration, say};
-use crate::record::kept::{Beside, Kept, Request, Wanted, since};
+use crate::history::{Beside, Kept, Request, Wanted, since};
 use crate::text::visible::escaped;
 
 /// Which records.

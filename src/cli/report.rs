@@ -13,9 +13,9 @@ use super::kept::{Chosen, requests, sources};
 use super::out::{json_line, print_as_is};
 use super::{configuration, fail, is_colour_wanted, print};
 use crate::admin::report::{ROWS, name, page};
+use crate::history::report::{By, Count, Report, Summed};
+use crate::history::{Head, Known, Verified};
 use crate::record::Chain;
-use crate::record::kept::{Head, Known, Verified};
-use crate::record::report::{By, Count, Report, Summed};
 use crate::text::visible::escaped;
 
 #[derive(Debug, ClapArgs)]
@@ -182,7 +182,7 @@ fn told(verified: &Verified) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::kept::tests::request;
+    use crate::history::tests::request;
 
     fn summed(limit: usize) -> Summed {
         let mut report = Report::new(By::Destination);

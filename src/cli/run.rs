@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{banner, configuration, fail};
 use crate::app::{self, Running};
 use crate::config::{Config, parse_address};
-use crate::record::Terminal;
+use crate::sink::Terminal;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {

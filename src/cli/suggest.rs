@@ -17,9 +17,9 @@ use clap::Args as ClapArgs;
 use super::kept::{Chosen, requests};
 use super::{fail, print};
 use crate::facts::{AddressClass, Destination, Host};
+use crate::history::{Request, Wanted};
 use crate::policy::DenyReason;
 use crate::policy::text::{Format, RuleText};
-use crate::record::kept::{Request, Wanted};
 use crate::text::visible::escaped;
 
 #[derive(Debug, ClapArgs)]

@@ -22,8 +22,9 @@ use arc_swap::ArcSwap;
 use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
 use crate::facts::{Client, Destination, OwnAddresses, Protocol, Upgrade};
 use crate::policy::Snapshot;
-use crate::record::{ConnectionResult, RecentFilter, RecordLine, Recorder, WorkerRecorder};
+use crate::record::{ConnectionResult, RecordLine, Recorder, WorkerRecorder};
 use crate::session::{InForce, ListenerId, Pending, Places, Registry, Roll, Shares, TunnelPlaces};
+use crate::sink::{RecentFilter, Sinks};
 use crate::store::Store;
 
 pub use attempt::{Asked, Attempt, Idle, WayOut};
@@ -47,7 +48,9 @@ pub struct Shared {
     /// Where the policy comes from.
     pub store: Arc<Store>,
     /// The account of what happened.
-    pub recorder: Arc<Recorder>,
+    pub recorder: Recorder,
+    /// Where its records go.
+    pub sinks: Arc<Sinks>,
     /// How names become addresses.
     pub resolver: Resolver,
     /// The parent proxy, if there is one on the way out.
@@ -118,7 +121,7 @@ impl Enforcer {
         let mut filter = RecentFilter::newest(limit);
         filter.decision = Some("deny".to_owned());
         filter.client_ip = Some(client);
-        let mut lines = self.shared.recorder.recent(&filter);
+        let mut lines = self.shared.sinks.recent(&filter);
         lines.reverse();
         lines
     }

@@ -11,8 +11,9 @@ use super::*;
 use crate::facts::{Destination, Method, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Policy, Source};
-use crate::record::{Outcome, Redact, Settings, Terminal};
+use crate::record::Outcome;
 use crate::session::{FirstBytes, Refusal, Shares};
+use crate::sink::tests::room::{Room, Settings};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -125,20 +126,8 @@ fn answer() -> impl Strategy<Value = Vec<IpAddr>> {
     prop::collection::vec(at.prop_map(ip), 0..4)
 }
 
-fn recorder() -> Arc<Recorder> {
-    let settings = Settings {
-        listeners: vec!["agent".into()],
-        workers: 1,
-        jsonl: None,
-        sqlite: None,
-        chain_key: None,
-        required: false,
-        redact: Redact::default(),
-        max_destinations: 1,
-        terminal: Terminal::Off,
-        ring: 1,
-    };
-    Arc::new(Recorder::start(settings).unwrap())
+fn recorder() -> Room {
+    Room::start(Settings { listeners: vec!["agent".into()], ..Settings::default() }).unwrap()
 }
 
 /// A worker of a process under this policy, whose resolver says these answers in turn, the last one again and again; and
@@ -147,7 +136,7 @@ fn enforcer(
     world: &World,
     written: &Written,
     answers: Vec<Vec<IpAddr>>,
-    recorder: &Arc<Recorder>,
+    room: &Room,
 ) -> (Rc<Enforcer>, Arc<Mutex<usize>>) {
     let document = read_policy(&written.text(), Format::Toml).unwrap();
     let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "" }).unwrap();
@@ -161,7 +150,8 @@ fn enforcer(
     });
     let shared = Shared {
         store: Arc::new(Store::new(compiled.policy, String::new())),
-        recorder: Arc::clone(recorder),
+        recorder: room.recorder.clone(),
+        sinks: Arc::clone(&room.sinks),
         resolver,
         parent: None,
         roll: Roll::new(1).0,

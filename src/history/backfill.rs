@@ -1,4 +1,4 @@
-//! The time before the start, from the database, for [`Series`](super::series).
+//! The time before the start, from the database, for [`EarlierSeries`].
 //!
 //! Guaranteed: a thread of its own, so that neither requests nor readers wait; it reads an index, the newest time first,
 //! and gives up after [`BUDGET`]; nothing is counted twice, since only lines are read that were there at the start.
@@ -7,15 +7,12 @@
 //! difference that an hour's bucket would show.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::kept::sqlite;
-use super::lock;
-use super::recorder::Shared;
-use super::series::{Decided, Ring, Series};
+use super::sqlite;
+use crate::record::{Decided, EarlierSeries, Recorder, Span};
 
 /// How long the past is read. A week of a hundred requests a second is there before it is over; of more, the latest part.
 const BUDGET: Duration = Duration::from_secs(20);
@@ -24,67 +21,33 @@ const BUDGET: Duration = Duration::from_secs(20);
 type Stopped = Option<rusqlite::Error>;
 
 /// Begins to read what the database has up to the line `last_seq`.
-pub(super) fn start(shared: &Arc<Shared>, path: PathBuf, last_seq: u64) {
-    let weak = Arc::downgrade(shared);
-    lock(&shared.series).reading = true;
+pub(crate) fn start(recorder: &Recorder, path: PathBuf, last_seq: u64) {
+    let earlier = recorder.earlier();
     let read = move || {
-        let _stopped: Stopped = fill(&weak, &path, last_seq).err();
-        if let Some(shared) = weak.upgrade() {
-            lock(&shared.series).reading = false;
-        }
+        let _stopped: Stopped = fill(&earlier, &path, last_seq).err();
     };
     // Without a thread the plot begins at the start, as it does without a database.
-    if std::thread::Builder::new().name("backfill".into()).spawn(read).is_err() {
-        lock(&shared.series).reading = false;
-    }
+    let _no_thread = std::thread::Builder::new().name("backfill".into()).spawn(read);
 }
 
-fn fill(shared: &Weak<Shared>, path: &Path, last_seq: u64) -> rusqlite::Result<()> {
+fn fill(earlier: &EarlierSeries, path: &Path, last_seq: u64) -> rusqlite::Result<()> {
     let until = Instant::now() + BUDGET;
     let connection = sqlite::open(path)?;
     let last_seq = i64::try_from(last_seq).unwrap_or(i64::MAX);
     let oldest = "SELECT min(ms) FROM records WHERE kind = 'end' AND seq <= ?1";
     let oldest: Option<i64> = connection.query_row(oldest, [last_seq], |row| row.get(0))?;
     let Some(oldest) = oldest.map(|ms| u64::try_from(ms).unwrap_or_default() / 1000) else { return Ok(()) };
-    for window in [minutes, hours] {
-        fill_window(shared, &connection, last_seq, oldest, until, window)?;
-    }
-    Ok(())
-}
-
-fn minutes(series: &mut Series) -> &mut Ring {
-    &mut series.minutes
-}
-
-fn hours(series: &mut Series) -> &mut Ring {
-    &mut series.hours
-}
-
-fn fill_window(
-    shared: &Weak<Shared>,
-    connection: &Connection,
-    last_seq: i64,
-    oldest: u64,
-    until: Instant,
-    window: fn(&mut Series) -> &mut Ring,
-) -> rusqlite::Result<()> {
-    let Some((starts, step)) = shared.upgrade().map(|shared| {
-        let mut series = lock(&shared.series);
-        let ring = window(&mut series);
-        (ring.starts(), ring.step())
-    }) else {
-        return Ok(());
-    };
-    for start in starts {
-        if Instant::now() > until || start + step <= oldest {
-            break;
+    for span in [Span::Minutes, Span::Hours] {
+        let Some((starts, step)) = earlier.buckets(span) else { break };
+        for start in starts {
+            if Instant::now() > until || start + step <= oldest {
+                break;
+            }
+            let count = decided(&connection, start, step, last_seq)?;
+            if earlier.fill(span, count, start, start.max(oldest)).is_none() {
+                break;
+            }
         }
-        let count = decided(connection, start, step, last_seq)?;
-        let Some(shared) = shared.upgrade() else { break };
-        let mut series = lock(&shared.series);
-        window(&mut series).fill(count, start);
-        let since = UNIX_EPOCH.checked_add(Duration::from_secs(start.max(oldest))).unwrap_or(UNIX_EPOCH);
-        series.since = series.since.min(since).max(SystemTime::UNIX_EPOCH);
     }
     Ok(())
 }
@@ -108,35 +71,30 @@ fn decided(connection: &Connection, start: u64, step: u64, last_seq: i64) -> rus
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use crate::record::line::tests::denied;
-    use crate::record::{OverTime, Record, Recorder, Redact, Settings, Sqlite, Terminal, Took, Verdict};
+    use crate::record::{OverTime, Record, Took, Verdict};
+    use crate::sink::tests::room::{Room, Settings};
+    use crate::sink::{SinkKind, Sqlite};
 
-    fn start(dir: &Path) -> Recorder {
+    fn start(dir: &Path) -> Room {
         let sqlite = Sqlite { path: dir.join("history.db"), keep: Duration::from_secs(1 << 33), max_size: 1 << 40 };
-        Recorder::start(Settings {
-            listeners: vec!["browser".into()],
-            workers: 1,
-            jsonl: None,
-            sqlite: Some(sqlite),
-            redact: Redact::default(),
-            max_destinations: 10,
-            terminal: Terminal::Off,
-            ring: 10,
-            required: false,
-            chain_key: None,
-        })
-        .unwrap()
+        let room = Room::start(Settings { sqlite: Some(sqlite), ..Settings::default() }).unwrap();
+        let path = room.sinks.path(SinkKind::Sqlite).unwrap();
+        super::start(&room, path.to_owned(), room.sinks.opened_at());
+        room
     }
 
     /// Hands in a request that ended so many seconds ago.
-    fn emit(recorder: &Recorder, ago: u64, verdict: Verdict) {
+    fn emit(recorder: &Room, ago: u64, verdict: Verdict) {
         let started = SystemTime::now() - Duration::from_secs(ago);
         let record = Record { started, duration: Took::ZERO, verdict, ..denied(1, "a.test:443") };
         recorder.worker(0).emit(record);
     }
 
-    fn filled(recorder: &Recorder) -> OverTime {
+    fn filled(recorder: &Room) -> OverTime {
         let late = Instant::now() + Duration::from_secs(10);
         recorder.flush();
         loop {

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::verify::{Known, Line, Place, Verified, Walk};
 use super::{Beside, Request, Wanted};
-use crate::record::chain::{Chain, LineHash};
-use crate::record::jsonl::files::{compressed, lines_of, numbered, rotated};
+use crate::record::files::{compressed, lines_of, numbered, rotated};
+use crate::record::{Chain, LineHash};
 
 /// A line is never so long; what is, is something else.
 const MAX_LINE: u64 = 1024 * 1024;

@@ -1,20 +1,12 @@
-//! Records that were kept, read back: for reports, suggestions and the check of the chain.
-//!
-//! Guaranteed: nothing is written, and a proxy that runs is not held up. A file that is rotated meanwhile is read once and
-//! whole; of a database one moment is seen.
-
-mod jsonl;
-pub(in crate::record) mod sqlite;
-mod verify;
+//! Where records were kept, and the requests in them.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use super::{Known, Verified, jsonl, sqlite};
 use crate::policy::text::parse_duration;
-
-pub use verify::{Finding, Head, Known, Verified};
 
 /// Where records were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +167,3 @@ impl Beside {
         }
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -1,1 +1,18 @@
-//! What was kept, read back: reports, suggestions, and the check of the chain.
+//! What was kept, read back: for reports, suggestions, the plot over time, and the check of the chain.
+//!
+//! Guaranteed: nothing is written, and a proxy that runs is not held up. A file that is rotated meanwhile is read once and
+//! whole; of a database one moment is seen.
+
+pub(crate) mod backfill;
+mod jsonl;
+mod kept;
+mod past;
+pub mod report;
+mod sqlite;
+#[cfg(test)]
+pub(crate) mod tests;
+mod verify;
+
+pub use kept::{Beside, Kept, KeptError, Request, Wanted, since};
+pub use past::Past;
+pub use verify::{Finding, Head, Known, Verified};

@@ -3,30 +3,26 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::kept::{Beside, Kept, KeptError, Request, Wanted};
-use super::line::{Body, UtcTime};
-use super::recorder::Shared;
-use super::{Kind, RecentFilter, Record, lock};
+use super::{Beside, Kept, KeptError, Request, Wanted};
 use crate::facts::{Destination, Protocol};
+use crate::record::{Body, Kind, Record, RecordLine, UtcTime};
 
-/// What this process can read of what it recorded: the database, else the file, else the last lines in memory.
+/// What a process can read of what it recorded.
 #[derive(Clone, Debug)]
-pub struct Past {
-    kept: Option<Kept>,
-    shared: Arc<Shared>,
+pub enum Past {
+    /// What a file or a database keeps.
+    Kept(Kept),
+    /// The last lines in memory, the newest last, where nothing else keeps any.
+    Memory(Vec<Arc<RecordLine>>),
 }
 
 impl Past {
-    pub(super) fn new(kept: Option<Kept>, shared: &Arc<Shared>) -> Self {
-        Self { kept, shared: Arc::clone(shared) }
-    }
-
     /// Where it comes from: `sqlite`, `jsonl` or `memory`.
     pub fn source(&self) -> &'static str {
-        match &self.kept {
-            Some(Kept::Sqlite(_)) => "sqlite",
-            Some(Kept::Jsonl(_)) => "jsonl",
-            None => "memory",
+        match self {
+            Self::Kept(Kept::Sqlite(_)) => "sqlite",
+            Self::Kept(Kept::Jsonl(_)) => "jsonl",
+            Self::Memory(_) => "memory",
         }
     }
 
@@ -41,30 +37,27 @@ impl Past {
         since: Option<SystemTime>,
         mut each: impl FnMut(&Request<'_>),
     ) -> Result<Beside, KeptError> {
-        match &self.kept {
-            Some(kept) => kept.requests(wanted, since, each),
-            None => Ok(self.in_memory(since, &mut each)),
+        match self {
+            Self::Kept(kept) => kept.requests(wanted, since, each),
+            Self::Memory(lines) => Ok(in_memory(lines, since, &mut each)),
         }
     }
+}
 
-    fn in_memory(&self, since: Option<SystemTime>, each: &mut dyn FnMut(&Request<'_>)) -> Beside {
-        let mut beside = Beside::default();
-        let lines = lock(&self.shared.ring).recent(&RecentFilter::newest(usize::MAX));
-        for line in &lines {
-            match &line.body {
-                Body::Record(record)
-                    if record.kind == Kind::End && since.is_none_or(|since| record.started >= since) =>
-                {
-                    show(record, each);
-                }
-                Body::Gap(gap) if since.is_none_or(|since| gap.at >= since) => {
-                    beside.gap(gap.cause.as_str(), gap.dropped);
-                }
-                Body::Record(_) | Body::Gap(_) => {}
+fn in_memory(lines: &[Arc<RecordLine>], since: Option<SystemTime>, each: &mut dyn FnMut(&Request<'_>)) -> Beside {
+    let mut beside = Beside::default();
+    for line in lines {
+        match &line.body {
+            Body::Record(record) if record.kind == Kind::End && since.is_none_or(|since| record.started >= since) => {
+                show(record, each);
             }
+            Body::Gap(gap) if since.is_none_or(|since| gap.at >= since) => {
+                beside.gap(gap.cause.as_str(), gap.dropped);
+            }
+            Body::Record(_) | Body::Gap(_) => {}
         }
-        beside
     }
+    beside
 }
 
 /// A record as its line would be read back.

@@ -7,13 +7,12 @@ use rusqlite::{Connection, OpenFlags, Params, Row, Statement, params};
 
 use super::verify::{Known, Line, Place, Verified, Walk};
 use super::{Beside, Request, Wanted};
-use crate::record::history::schema::{COLUMNS, stored};
-use crate::record::history::sums::HOUR_MS;
+use crate::record::{COLUMNS, HOUR_MS, StoredLine};
 
 /// The reason of gaps that are another sink's; their line stands here to keep the sequence whole.
 const OTHERS: &str = "write_failed";
 
-pub(in crate::record) fn open(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
@@ -122,7 +121,7 @@ pub(super) fn verify(path: &Path, known: &Known) -> rusqlite::Result<Verified> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let seq: i64 = row.get(0)?;
-        let Ok(line) = stored(row) else {
+        let Ok(line) = StoredLine::of_row(row) else {
             walk.unreadable(Place::Row(seq));
             continue;
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,17 +10,18 @@ use proptest::prelude::*;
 use super::*;
 use crate::facts::Destination;
 use crate::policy::{Cited, DenyReason};
-use crate::record::chain::Chain;
 use crate::record::chain::tests::keyed;
-use crate::record::history;
-use crate::record::jsonl::files::{compressed, numbered, rotated};
+use crate::record::files::{compressed, numbered, open_lines, rotated};
 use crate::record::line::tests::{denied, line};
-use crate::record::{Jsonl, Kind, Record, Recorder, Settings, Sqlite, Terminal, Verdict};
+use crate::record::{Chain, Kind, Record, Verdict};
+use crate::sink::sqlite::tests::Direct;
+use crate::sink::tests::room::{Room, Settings};
+use crate::sink::{Jsonl, Sqlite};
 
 /// A folder with a file that was rotated, and a database, with these many records each.
 fn folder(records: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::start(Settings {
+    let recorder = Room::start(Settings {
         listeners: vec!["browser".into()],
         workers: 1,
         jsonl: Some(Jsonl { path: dir.path().join("records.jsonl"), max_size: 2000, files: 100, keep: Duration::MAX }),
@@ -29,12 +30,7 @@ fn folder(records: u64) -> tempfile::TempDir {
             keep: Duration::from_secs(1 << 33),
             max_size: 1 << 40,
         }),
-        chain_key: None,
-        required: false,
-        redact: crate::record::Redact::default(),
-        max_destinations: 10,
-        terminal: Terminal::Off,
-        ring: 10,
+        ..Settings::default()
     })
     .unwrap();
     for id in 1..=records {
@@ -58,7 +54,7 @@ fn folder(records: u64) -> tempfile::TempDir {
 
 fn gunzip(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut crate::record::jsonl::files::open_lines(path).unwrap(), &mut bytes).unwrap();
+    std::io::Read::read_to_end(&mut open_lines(path).unwrap(), &mut bytes).unwrap();
     bytes
 }
 
@@ -181,7 +177,7 @@ proptest! {
         let epoch = SystemTime::UNIX_EPOCH + hours(400_000);
         // With nothing kept from before `now`, the clock says what goes.
         let settings = Sqlite { path: path.clone(), keep: Duration::ZERO, max_size: 1 << 40 };
-        let mut writer = history::Direct::open(&settings);
+        let mut writer = Direct::open(&settings);
         let mut seq = 0;
         for (number, batch) in batches.iter().enumerate() {
             let lines = batch.iter().map(|(hour, minute, host, verdict, end)| {
@@ -221,7 +217,7 @@ proptest! {
         // And an older database gets them as they would have been.
         let older = "DROP TABLE sums; DROP TABLE totals; DROP INDEX records_ms; CREATE INDEX records_report ON records (ms)";
         rusqlite::Connection::open(&path).unwrap().execute_batch(older).unwrap();
-        drop(history::Direct::open(&settings));
+        drop(Direct::open(&settings));
         prop_assert_eq!(&summed, &ask());
     }
 }
@@ -338,7 +334,7 @@ fn a_changed_row_and_a_missing_one_show() {
 fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
     let dir = folder(3);
     // The folder's tunnel is still open, so the next start reports it.
-    let recorder = Recorder::start(Settings {
+    let recorder = Room::start(Settings {
         listeners: vec![],
         workers: 1,
         jsonl: Some(Jsonl {
@@ -352,12 +348,7 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
             keep: Duration::from_secs(1 << 33),
             max_size: 1 << 40,
         }),
-        chain_key: None,
-        required: false,
-        redact: crate::record::Redact::default(),
-        max_destinations: 10,
-        terminal: Terminal::Off,
-        ring: 100,
+        ..Settings::default()
     });
     drop(recorder);
     for kept in both(dir.path()) {

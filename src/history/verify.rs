@@ -11,7 +11,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::record::chain::{Chain, KeyId, LineHash, shown};
+use crate::record::chain::shown;
+use crate::record::{Chain, KeyId, LineHash};
 
 /// Findings that are kept; what is broken in a thousand places is broken.
 const MAX_FINDINGS: usize = 100;

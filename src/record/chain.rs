@@ -30,12 +30,12 @@ struct ChainKey {
 }
 
 /// Says which key, and nothing about it.
-pub(super) type KeyId = [u8; 4];
+pub(crate) type KeyId = [u8; 4];
 
 /// Half a hash of a line: 128 bits. Of the two halves nothing is lost: what finds accidents needs far less, and a keyed
 /// hash may be cut to half (RFC 2104 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct LineHash {
+pub(crate) struct LineHash {
     key: Option<KeyId>,
     half: [u8; 16],
 }
@@ -59,7 +59,7 @@ impl Chain {
     }
 
     /// The hash of a line without its line feed.
-    pub(super) fn hash(&self, line: &[u8]) -> LineHash {
+    pub(crate) fn hash(&self, line: &[u8]) -> LineHash {
         let mut half = [0; 16];
         match &self.0 {
             None => fill(&mut half, Sha256::digest(line)),
@@ -69,12 +69,12 @@ impl Chain {
     }
 
     /// Which key it has.
-    pub(super) fn key(&self) -> Option<KeyId> {
+    pub(crate) fn key(&self) -> Option<KeyId> {
         self.0.as_ref().map(|key| key.id)
     }
 
     /// Says in the log that lines go on by another key than before, if they do. `prev` is that of the last line.
-    pub(super) fn notice_change(&self, path: &Path, seq: u64, prev: &str) {
+    pub(crate) fn notice_change(&self, path: &Path, seq: u64, prev: &str) {
         let Some(LineHash { key: before, .. }) = LineHash::parse(prev) else { return };
         let what = match (before, self.key()) {
             (before, now) if before == now => return,
@@ -89,12 +89,12 @@ impl Chain {
 impl LineHash {
     /// The hash without a key.
     #[cfg(test)]
-    pub(super) fn of(line: &[u8]) -> Self {
+    pub(crate) fn of(line: &[u8]) -> Self {
         Chain::PLAIN.hash(line)
     }
 
     /// A hash as it is written; none for anything else, "" among it.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (key, half) = match text.split_once(':') {
             Some((key, half)) if key.len() == 8 => (Some(u32::from_str_radix(key, 16).ok()?.to_be_bytes()), half),
             Some(_) => return None,
@@ -105,12 +105,12 @@ impl LineHash {
         Some(Self { key, half })
     }
 
-    pub(super) fn half(self) -> [u8; 16] {
+    pub(crate) fn half(self) -> [u8; 16] {
         self.half
     }
 
     /// Which key it was made with.
-    pub(super) fn key(self) -> Option<KeyId> {
+    pub(crate) fn key(self) -> Option<KeyId> {
         self.key
     }
 }
@@ -131,7 +131,7 @@ impl fmt::Debug for Chain {
 }
 
 /// A key's id as it is written.
-pub(super) fn shown(key: KeyId) -> String {
+pub(crate) fn shown(key: KeyId) -> String {
     format!("{:08x}", u32::from_be_bytes(key))
 }
 
@@ -141,7 +141,7 @@ fn fill(to: &mut [u8], from: impl IntoIterator<Item = u8>) {
 
 /// Where a sink's chain stood when the log was told last.
 #[derive(Debug)]
-pub(super) struct Hourly {
+pub(crate) struct Hourly {
     sink: &'static str,
     path: PathBuf,
     next: Instant,
@@ -149,17 +149,17 @@ pub(super) struct Hourly {
 }
 
 impl Hourly {
-    pub(super) fn new(sink: &'static str, path: &Path, now: Instant) -> Self {
+    pub(crate) fn new(sink: &'static str, path: &Path, now: Instant) -> Self {
         Self { sink, path: path.to_owned(), next: now, told: None }
     }
 
     /// When it is to be asked again.
-    pub(super) fn next(&self) -> Instant {
+    pub(crate) fn next(&self) -> Instant {
         self.next
     }
 
     /// Tells the log where the chain stands, if the hour is over or this is the `end`, and if it has moved on.
-    pub(super) fn tell(&mut self, head: Option<(u64, LineHash)>, now: Instant, end: bool) {
+    pub(crate) fn tell(&mut self, head: Option<(u64, LineHash)>, now: Instant, end: bool) {
         if now < self.next && !end {
             return;
         }
@@ -171,10 +171,10 @@ impl Hourly {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(in crate::record) fn keyed(key: &str) -> Chain {
+    pub(crate) fn keyed(key: &str) -> Chain {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), key).unwrap();
         Chain::open(Some(file.path())).unwrap()

@@ -108,6 +108,11 @@ impl Counts {
         add(Some(&self.bytes_down), down);
     }
 
+    /// Records that found no room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     pub(super) fn add_to(&self, sums: &mut Sums) {
         for (sum, count) in sums.requests.iter_mut().zip(&self.requests) {
             *sum += count.load(Ordering::Relaxed);

@@ -92,7 +92,7 @@ fn as_utc<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::E
 
 /// What one worker has counted since the last merge.
 #[derive(Debug, Default)]
-pub(super) struct Delta {
+pub(crate) struct Delta {
     rows: HashMap<Destination, SmallVec<[(DenyReason, Tally); 1]>>,
     /// Denials whose destination is not known.
     nameless: Vec<(DenyReason, u64)>,
@@ -110,11 +110,11 @@ struct Tally {
 
 impl Delta {
     /// Whether one more destination would be too many. Its owner then merges first.
-    pub(super) fn is_full_for(&self, destination: Option<&Destination>) -> bool {
+    pub(crate) fn is_full_for(&self, destination: Option<&Destination>) -> bool {
         self.rows.len() >= MAX_DELTA && destination.is_some_and(|destination| !self.rows.contains_key(destination))
     }
 
-    pub(super) fn count(
+    pub(crate) fn count(
         &mut self,
         to: Option<&Destination>,
         reason: DenyReason,
@@ -157,7 +157,7 @@ fn short_rule(rule: &str) -> &str {
 
 /// All that was denied since the start.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     limits: Limits,
     named: HashMap<Destination, SmallVec<[Row; 1]>>,
     named_rows: usize,
@@ -198,7 +198,7 @@ enum Group {
 }
 
 impl Table {
-    pub(super) fn new(max_destinations: usize) -> Self {
+    pub(crate) fn new(max_destinations: usize) -> Self {
         let limits = Limits {
             named: max_destinations,
             first_come: max_destinations - max_destinations / 4,
@@ -218,7 +218,7 @@ impl Table {
     }
 
     /// Takes in what a worker has counted.
-    pub(super) fn merge(&mut self, delta: Delta) {
+    pub(crate) fn merge(&mut self, delta: Delta) {
         for (reason, count) in delta.nameless {
             self.total += count;
             self.add_other(reason, count);
@@ -284,14 +284,14 @@ impl Table {
     }
 
     /// Every series of `outgate_denied_destinations_total`: label, reason, count.
-    pub(super) fn series(&self) -> Vec<(Arc<str>, DenyReason, u64)> {
+    pub(crate) fn series(&self) -> Vec<(Arc<str>, DenyReason, u64)> {
         let rows = self.rows().map(|row| (Arc::clone(&row.label), row.reason, row.tally.count));
         let other = DenyReason::ALL.into_iter().zip(self.other).filter(|(_, count)| *count > 0);
         rows.chain(other.map(|(reason, count)| (OTHER.into(), reason, count))).collect()
     }
 
     /// The `limit` most denied rows, and everything else in one number.
-    pub(super) fn denials(&self, limit: usize, listeners: &[String]) -> Denials {
+    pub(crate) fn denials(&self, limit: usize, listeners: &[String]) -> Denials {
         let mut rows: Vec<&Row> = self.rows().collect();
         rows.sort_unstable_by(|a, b| {
             let order = b.tally.count.cmp(&a.tally.count);
@@ -304,7 +304,7 @@ impl Table {
 
     /// Denied requests since the start.
     #[cfg(test)]
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total
     }
 }

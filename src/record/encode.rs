@@ -24,7 +24,7 @@ const EXACT: f64 = 1e12;
 
 /// Writes times. The calendar is asked once a second, since times come nearly in order.
 #[derive(Debug, Default)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     second: Option<u64>,
     /// The time of that second up to its last point.
     text: String,
@@ -56,7 +56,7 @@ fn digit(number: u32) -> u8 {
 
 impl Columns<'_> {
     /// Appends the line as JSON, without a line feed.
-    pub(super) fn write(&self, clock: &mut Clock, to: &mut Vec<u8>) {
+    pub(crate) fn write(&self, clock: &mut Clock, to: &mut Vec<u8>) {
         to.reserve(USUAL_LENGTH + self.path.len());
         to.extend_from_slice(b"{\"seq\":");
         number(self.seq, to);

@@ -18,17 +18,17 @@ const MAX_FILES: usize = 1000;
 const MAX_LINE: u64 = 64 * 1024;
 
 /// `path` for 0, else `path.n`.
-pub(in crate::record) fn numbered(path: &Path, n: usize) -> PathBuf {
+pub(crate) fn numbered(path: &Path, n: usize) -> PathBuf {
     if n == 0 { path.to_owned() } else { with_suffix(path, &format!(".{n}")) }
 }
 
 /// The same compressed.
-pub(in crate::record) fn compressed(path: &Path, n: usize) -> PathBuf {
+pub(crate) fn compressed(path: &Path, n: usize) -> PathBuf {
     with_suffix(path, &format!(".{n}.gz"))
 }
 
 /// Where a compressed file is made; it has its name only once it is whole.
-pub(super) fn unfinished(path: &Path) -> PathBuf {
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
     with_suffix(path, ".gz.tmp")
 }
 
@@ -39,7 +39,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// The numbers of the rotated files that are there, in either form, from the newest on.
-pub(in crate::record) fn rotated(path: &Path) -> io::Result<Vec<usize>> {
+pub(crate) fn rotated(path: &Path) -> io::Result<Vec<usize>> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let Some(stem) = path.file_name() else { return Ok(Vec::new()) };
     let mut numbers = Vec::new();
@@ -61,12 +61,12 @@ pub(in crate::record) fn rotated(path: &Path) -> io::Result<Vec<usize>> {
 ///
 /// # Errors
 /// It cannot be opened.
-pub(in crate::record) fn open_lines(path: &Path) -> io::Result<Box<dyn BufRead>> {
+pub(crate) fn open_lines(path: &Path) -> io::Result<Box<dyn BufRead>> {
     lines_of(File::open(path)?)
 }
 
 /// The same of a file that was opened already.
-pub(in crate::record) fn lines_of(file: File) -> io::Result<Box<dyn BufRead>> {
+pub(crate) fn lines_of(file: File) -> io::Result<Box<dyn BufRead>> {
     const PIECE: usize = 256 * 1024;
     let mut reader = BufReader::with_capacity(PIECE, file);
     let is_compressed = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
@@ -77,14 +77,14 @@ pub(in crate::record) fn lines_of(file: File) -> io::Result<Box<dyn BufRead>> {
 }
 
 /// When the first request of a file began; none where that cannot be read.
-pub(super) fn begun(path: &Path) -> Option<SystemTime> {
+pub(crate) fn begun(path: &Path) -> Option<SystemTime> {
     let mut first = Vec::new();
     open_lines(path).ok()?.take(MAX_LINE).read_until(b'\n', &mut first).ok()?;
     time_of(&first)
 }
 
 /// The time of the first of these lines.
-pub(super) fn time_of(lines: &[u8]) -> Option<SystemTime> {
+pub(crate) fn time_of(lines: &[u8]) -> Option<SystemTime> {
     #[derive(Deserialize)]
     struct Time<'a> {
         time: &'a str,
@@ -95,7 +95,7 @@ pub(super) fn time_of(lines: &[u8]) -> Option<SystemTime> {
 }
 
 /// Makes a file that only its owner may read, in the place of whatever has its name.
-pub(super) fn create(path: &Path) -> io::Result<File> {
+pub(crate) fn create(path: &Path) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -107,7 +107,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Removes a file that may be gone already.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -115,7 +115,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Renames a file that may not be there.
-pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -25,31 +25,31 @@ use crate::facts::{Destination, Host};
 /// One line of the record: what the file, the API and those who follow it show alike.
 #[derive(Clone, Debug)]
 pub struct RecordLine {
-    pub(super) seq: u64,
-    pub(super) prev: Option<LineHash>,
-    pub(super) body: Body,
+    pub(crate) seq: u64,
+    pub(crate) prev: Option<LineHash>,
+    pub(crate) body: Body,
     /// What stands for the client in every sink, where its address is hidden.
-    pub(super) client: Option<ClientHash>,
+    pub(crate) client: Option<ClientHash>,
 }
 
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly every line is a record, and gaps are few")]
-pub(super) enum Body {
+pub(crate) enum Body {
     Record(Record),
     Gap(Gap),
 }
 
 /// Records that are missing from here on back to the line before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Gap {
-    pub(super) at: SystemTime,
-    pub(super) dropped: u64,
-    pub(super) cause: GapCause,
+pub(crate) struct Gap {
+    pub(crate) at: SystemTime,
+    pub(crate) dropped: u64,
+    pub(crate) cause: GapCause,
 }
 
 /// Why records were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GapCause {
+pub(crate) enum GapCause {
     /// The writer was held up, and a worker's buffer was full.
     BufferFull,
     /// The file could not be written.
@@ -64,7 +64,7 @@ pub(super) enum GapCause {
 }
 
 impl GapCause {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::BufferFull => "buffer_full",
             Self::WriteFailed => "write_failed",
@@ -105,12 +105,12 @@ impl RecordLine {
     }
 
     /// Appends the line, without a line feed.
-    pub(super) fn write_json(&self, clock: &mut Clock, to: &mut Vec<u8>) {
+    pub(crate) fn write_json(&self, clock: &mut Clock, to: &mut Vec<u8>) {
         self.columns(self.prev).write(clock, to);
     }
 
     /// The columns, with another `prev` than the line's own: each sink has a chain of its own.
-    pub(super) fn columns(&self, prev: Option<LineHash>) -> Columns<'_> {
+    pub(crate) fn columns(&self, prev: Option<LineHash>) -> Columns<'_> {
         let columns = match &self.body {
             Body::Record(record) => Columns::of(record, self.client),
             Body::Gap(gap) => Columns {
@@ -126,44 +126,44 @@ impl RecordLine {
     }
 
     /// Bytes of text that this line holds in memory, beside its fixed size.
-    pub(super) fn text_len(&self) -> usize {
+    pub(crate) fn text_len(&self) -> usize {
         self.record().map_or(0, Record::text_len)
     }
 }
 
 /// The columns, in the order of the contract.
 #[derive(Default, Serialize)]
-pub(super) struct Columns<'a> {
-    pub(super) seq: u64,
-    pub(super) time: Shown<UtcTime>,
-    pub(super) kind: &'a str,
-    pub(super) id: Shown<super::RequestId>,
-    pub(super) listener: &'a str,
-    pub(super) protocol: &'a str,
-    pub(super) tool: &'a str,
-    pub(super) identity: &'a str,
-    pub(super) client: Shown<ClientText>,
-    pub(super) method: &'a str,
-    pub(super) host: Shown<&'a Host>,
-    pub(super) port: u16,
-    pub(super) path: &'a str,
-    pub(super) decision: &'a str,
-    pub(super) reason: &'a str,
-    pub(super) rule: &'a str,
-    pub(super) layer: &'a str,
-    pub(super) revision: &'a str,
-    pub(super) address: Shown<std::net::SocketAddr>,
-    pub(super) sni: &'a str,
-    pub(super) outcome: &'a str,
-    pub(super) status: u16,
-    pub(super) bytes_up: u64,
-    pub(super) bytes_down: u64,
-    pub(super) decide_us: f64,
-    pub(super) dial_ms: f64,
-    pub(super) duration_ms: f64,
+pub(crate) struct Columns<'a> {
+    pub(crate) seq: u64,
+    pub(crate) time: Shown<UtcTime>,
+    pub(crate) kind: &'a str,
+    pub(crate) id: Shown<super::RequestId>,
+    pub(crate) listener: &'a str,
+    pub(crate) protocol: &'a str,
+    pub(crate) tool: &'a str,
+    pub(crate) identity: &'a str,
+    pub(crate) client: Shown<ClientText>,
+    pub(crate) method: &'a str,
+    pub(crate) host: Shown<&'a Host>,
+    pub(crate) port: u16,
+    pub(crate) path: &'a str,
+    pub(crate) decision: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) rule: &'a str,
+    pub(crate) layer: &'a str,
+    pub(crate) revision: &'a str,
+    pub(crate) address: Shown<std::net::SocketAddr>,
+    pub(crate) sni: &'a str,
+    pub(crate) outcome: &'a str,
+    pub(crate) status: u16,
+    pub(crate) bytes_up: u64,
+    pub(crate) bytes_down: u64,
+    pub(crate) decide_us: f64,
+    pub(crate) dial_ms: f64,
+    pub(crate) duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) dropped: Option<u64>,
-    pub(super) prev: Shown<LineHash>,
+    pub(crate) dropped: Option<u64>,
+    pub(crate) prev: Shown<LineHash>,
 }
 
 impl<'a> Columns<'a> {
@@ -211,7 +211,7 @@ fn thousandths(took: Took, unit: u64) -> f64 {
 
 /// A client as a line names it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum ClientText {
+pub(crate) enum ClientText {
     Plain(std::net::SocketAddr),
     Hidden(ClientHash),
 }
@@ -226,7 +226,7 @@ impl fmt::Display for ClientText {
 }
 
 /// A value by its `Display`, or "".
-pub(super) struct Shown<T>(pub(super) Option<T>);
+pub(crate) struct Shown<T>(pub(crate) Option<T>);
 
 impl<T> Default for Shown<T> {
     fn default() -> Self {
@@ -264,7 +264,7 @@ impl fmt::Display for UtcTime {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -274,7 +274,7 @@ pub(super) mod tests {
     use crate::record::{Kind, Outcome, RequestId, Verdict};
 
     /// A denial of `a.test:443`, at 14:02:11 UTC.
-    pub(in crate::record) fn denied(id: u64, to: &str) -> Record {
+    pub(crate) fn denied(id: u64, to: &str) -> Record {
         Record {
             id: RequestId::new(*b"k3f9", id),
             started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_442_531_042),
@@ -300,7 +300,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::record) fn line(seq: u64, record: Record) -> RecordLine {
+    pub(crate) fn line(seq: u64, record: Record) -> RecordLine {
         RecordLine { seq, prev: None, body: Body::Record(record), client: None }
     }
 

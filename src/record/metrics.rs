@@ -5,14 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::counts::Sums;
 use super::histogram::HistogramSum;
-use super::recorder::Shared;
+use super::shared::Shared;
 
 /// The collector of this room's metrics.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub struct Metrics {
 }
 
 /// One metric's name, help and labels.
-struct Family(&'static str, &'static str, &'static [&'static str]);
+pub(crate) struct Family(pub(crate) &'static str, pub(crate) &'static str, pub(crate) &'static [&'static str]);
 
 const REQUESTS: Family = Family(
     "outgate_requests_total",
@@ -50,31 +49,12 @@ const TUNNEL_BYTES: Family =
 const REVOKED: Family =
     Family("outgate_tunnels_revoked_total", "Tunnels that a later policy, or the end of a rule's period, cut.", &[]);
 const RECORDS: Family = Family("outgate_records_total", "Records of requests that ended and were not dropped.", &[]);
-const DROPPED: Family =
-    Family("outgate_records_dropped_total", "Records that a sink could not take; buffer: that no sink has.", &["sink"]);
-
-const FAMILIES: [Family; 12] = [
-    REQUESTS,
-    DENIED,
-    DECISION,
-    DIAL,
-    REQUEST,
-    CONNECTIONS,
-    HELLOS,
-    TUNNELS_OPEN,
-    TUNNEL_BYTES,
-    REVOKED,
-    RECORDS,
-    DROPPED,
-];
+const FAMILIES: [Family; 11] =
+    [REQUESTS, DENIED, DECISION, DIAL, REQUEST, CONNECTIONS, HELLOS, TUNNELS_OPEN, TUNNEL_BYTES, REVOKED, RECORDS];
 
 impl Metrics {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let descriptions = FAMILIES.into_iter().filter_map(|Family(name, help, labels)| {
-            let labels = labels.iter().map(ToString::to_string).collect();
-            Desc::new(name.into(), help.into(), labels, HashMap::new()).ok()
-        });
-        Self { descriptions: descriptions.collect(), shared }
+        Self { descriptions: FAMILIES.iter().filter_map(Family::description).collect(), shared }
     }
 
     fn listener(&self, index: usize) -> &str {
@@ -94,18 +74,6 @@ impl Metrics {
         let series = series
             .map(|(listener, result, count)| counter(&CONNECTIONS, &[self.listener(listener), result.as_str()], count));
         family(&CONNECTIONS, MetricType::COUNTER, series.collect())
-    }
-
-    fn dropped(&self, sums: &Sums) -> MetricFamily {
-        let sinks = &self.shared.sinks;
-        let series = [
-            ("buffer", sums.dropped),
-            ("followers", sinks.followers.load(Ordering::Relaxed)),
-            ("jsonl", sinks.jsonl.lost()),
-            ("sqlite", sinks.sqlite.lost()),
-            ("terminal", sinks.terminal.load(Ordering::Relaxed)),
-        ];
-        family(&DROPPED, MetricType::COUNTER, series.map(|(sink, count)| counter(&DROPPED, &[sink], count)).into())
     }
 }
 
@@ -134,13 +102,21 @@ impl Collector for Metrics {
             family(&TUNNEL_BYTES, MetricType::COUNTER, bytes.into()),
             family(&REVOKED, MetricType::COUNTER, vec![counter(&REVOKED, &[], sums.tunnels_revoked)]),
             family(&RECORDS, MetricType::COUNTER, vec![counter(&RECORDS, &[], sums.records)]),
-            self.dropped(&sums),
         ];
         families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
     }
 }
 
-fn family(of: &Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+impl Family {
+    /// What the registry wants to know of it.
+    pub(crate) fn description(&self) -> Option<Desc> {
+        let Self(name, help, labels) = *self;
+        let labels = labels.iter().map(ToString::to_string).collect();
+        Desc::new(name.into(), help.into(), labels, HashMap::new()).ok()
+    }
+}
+
+pub(crate) fn family(of: &Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
     let Family(name, help, _) = of;
     let mut family = MetricFamily::default();
     family.set_name((*name).into());
@@ -150,7 +126,7 @@ fn family(of: &Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
     family
 }
 
-fn counter(of: &Family, labels: &[&str], count: u64) -> Metric {
+pub(crate) fn counter(of: &Family, labels: &[&str], count: u64) -> Metric {
     let pairs = of.2.iter().zip(labels).map(|(name, value)| {
         let mut pair = LabelPair::default();
         pair.set_name((*name).into());

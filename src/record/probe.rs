@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::entry::{Kind, Outcome, Record, Verdict};
 use super::lock;
-use super::recorder::Shared;
+use super::shared::Shared;
 use crate::facts::Destination;
 use crate::policy::DenyReason;
 use crate::sync::Mutex;

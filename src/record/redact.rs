@@ -26,7 +26,7 @@ pub struct Redact {
 }
 
 /// The same with its key read.
-pub(super) struct Redaction {
+pub(crate) struct Redaction {
     client: bool,
     path: bool,
     key: MacKey,
@@ -34,14 +34,14 @@ pub(super) struct Redaction {
 
 /// Stands for a client: half of what would be enough against accident among as many addresses as there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ClientHash([u8; 8]);
+pub(crate) struct ClientHash([u8; 8]);
 
 impl Redaction {
     /// Reads the key.
     ///
     /// # Errors
     /// Its file cannot be read or holds less than 16 bytes; no randomness.
-    pub(super) fn open(redact: &Redact) -> io::Result<Self> {
+    pub(crate) fn open(redact: &Redact) -> io::Result<Self> {
         let Redact { client, path, key } = redact;
         let key = match key {
             Some(file) => MacKey::read("redact-key", file)?,
@@ -52,7 +52,7 @@ impl Redaction {
 
     /// Takes out of a record what no sink is to have. What stands for its client, if that is hidden: the address itself
     /// stays in memory, since a client may ask for its own denials.
-    pub(super) fn apply(&self, record: &mut Record) -> Option<ClientHash> {
+    pub(crate) fn apply(&self, record: &mut Record) -> Option<ClientHash> {
         if self.path {
             record.path = None;
         }
@@ -60,7 +60,7 @@ impl Redaction {
     }
 
     /// What stands for a client, if clients are hidden.
-    pub(super) fn hidden(&self, client: SocketAddr) -> Option<ClientHash> {
+    pub(crate) fn hidden(&self, client: SocketAddr) -> Option<ClientHash> {
         self.client.then(|| self.client(client.ip()))
     }
 

@@ -7,15 +7,18 @@
 //! - A clock that jumps loses nothing. What ended within the window goes where it belongs, also after a step back; if the
 //!   clock stands before the whole window, the window begins anew there and what it held counts as before.
 //!
-//! Deliberately not done: keeping it over a restart. What a database has of the time before is read back once, see
-//! [`backfill`](super::backfill).
+//! Deliberately not done: keeping it over a restart. What a database has of the time before the start is added once, see
+//! [`EarlierSeries`].
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use super::entry::Verdict;
+use super::lock;
+use crate::sync::Mutex;
 
 /// One minute each.
 const MINUTES: usize = 60;
@@ -44,7 +47,7 @@ impl Decided {
     }
 
     /// The count of a decision, by its token; none for a word that is no decision.
-    pub(super) fn of(&mut self, decision: &str) -> Option<&mut u64> {
+    pub(crate) fn of(&mut self, decision: &str) -> Option<&mut u64> {
         match decision {
             "allow" => Some(&mut self.allow),
             "deny" => Some(&mut self.deny),
@@ -104,15 +107,15 @@ pub struct OverTime {
 /// The counts behind it.
 #[derive(Debug)]
 pub(super) struct Series {
-    pub(super) since: SystemTime,
-    pub(super) reading: bool,
-    pub(super) minutes: Ring,
-    pub(super) hours: Ring,
+    since: SystemTime,
+    reading: bool,
+    minutes: Buckets,
+    hours: Buckets,
 }
 
 /// Consecutive buckets; the last one is number `last`, counted from 1970.
 #[derive(Debug)]
-pub(super) struct Ring {
+struct Buckets {
     step: u64,
     len: usize,
     last: u64,
@@ -125,8 +128,8 @@ impl Series {
         Self {
             since: now,
             reading: false,
-            minutes: Ring::new(MINUTE, MINUTES, now),
-            hours: Ring::new(HOUR, HOURS, now),
+            minutes: Buckets::new(MINUTE, MINUTES, now),
+            hours: Buckets::new(HOUR, HOURS, now),
         }
     }
 
@@ -135,6 +138,13 @@ impl Series {
         let one = Decided::from(verdict);
         self.minutes.add(one, ended);
         self.hours.add(one, ended);
+    }
+
+    fn window(&mut self, span: Span) -> &mut Buckets {
+        match span {
+            Span::Minutes => &mut self.minutes,
+            Span::Hours => &mut self.hours,
+        }
     }
 
     /// What it shows at a time.
@@ -148,7 +158,55 @@ impl Series {
     }
 }
 
-impl Ring {
+/// Where requests from before the start are added. While it is there, [`OverTime::reading`] says so.
+#[derive(Debug)]
+pub(crate) struct EarlierSeries(Weak<Mutex<Series>>);
+
+/// One of the two windows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Span {
+    /// The last hour.
+    Minutes,
+    /// The last week.
+    Hours,
+}
+
+impl EarlierSeries {
+    pub(super) fn begin(series: &Arc<Mutex<Series>>) -> Self {
+        lock(series).reading = true;
+        Self(Arc::downgrade(series))
+    }
+
+    /// When the buckets of a window begin, in seconds since 1970, the newest first, and how many seconds each is; none
+    /// once the room is gone.
+    pub(crate) fn buckets(&self, span: Span) -> Option<(Vec<u64>, u64)> {
+        let series = self.0.upgrade()?;
+        let mut series = lock(&series);
+        let buckets = series.window(span);
+        Some((buckets.starts(), buckets.step))
+    }
+
+    /// Adds what was counted in the bucket that begins at `start`. Everything from `since` on is counted now; both are
+    /// seconds since 1970. None once the room is gone.
+    pub(crate) fn fill(&self, span: Span, count: Decided, start: u64, since: u64) -> Option<()> {
+        let series = self.0.upgrade()?;
+        let mut series = lock(&series);
+        series.window(span).fill(count, start);
+        let since = UNIX_EPOCH.checked_add(Duration::from_secs(since)).unwrap_or(UNIX_EPOCH);
+        series.since = series.since.min(since).max(UNIX_EPOCH);
+        Some(())
+    }
+}
+
+impl Drop for EarlierSeries {
+    fn drop(&mut self) {
+        if let Some(series) = self.0.upgrade() {
+            lock(&series).reading = false;
+        }
+    }
+}
+
+impl Buckets {
     fn new(step: u64, len: usize, now: SystemTime) -> Self {
         Self { step, len, last: seconds(now) / step, buckets: empty(len), before: Decided::default() }
     }
@@ -167,18 +225,13 @@ impl Ring {
     }
 
     /// Adds what was counted elsewhere, if the window still reaches there. `at` is in seconds since 1970.
-    pub(super) fn fill(&mut self, count: Decided, at: u64) {
+    fn fill(&mut self, count: Decided, at: u64) {
         self.add_within(count, at / self.step);
     }
 
     /// When its buckets begin, in seconds since 1970, the newest first.
-    pub(super) fn starts(&self) -> Vec<u64> {
+    fn starts(&self) -> Vec<u64> {
         (0..self.len as u64).filter_map(|back| Some(self.last.checked_sub(back)? * self.step)).collect()
-    }
-
-    /// How long a bucket is, in seconds.
-    pub(super) fn step(&self) -> u64 {
-        self.step
     }
 
     fn add_within(&mut self, count: Decided, number: u64) -> bool {

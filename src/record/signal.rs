@@ -13,7 +13,7 @@ use crate::sync::{self, Condvar, Mutex};
 
 /// How a thread that feeds a sink is told what to do.
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub(crate) struct Signal {
     state: Mutex<State>,
     wake: Condvar,
     flushed: Condvar,
@@ -40,7 +40,7 @@ struct State {
 
 impl Signal {
     /// Says that something was handed in. Called once per worker and batch, so its lock is nobody's bottleneck.
-    pub(super) fn wake(&self, urgent: bool) {
+    pub(crate) fn wake(&self, urgent: bool) {
         let mut state = lock(&self.state);
         state.waiting = true;
         state.urgent |= urgent;
@@ -49,7 +49,7 @@ impl Signal {
     }
 
     /// Waits until a flush is done, or the thread is no more, or `patience` is over.
-    pub(super) fn flush(&self, patience: Duration) {
+    pub(crate) fn flush(&self, patience: Duration) {
         let mut state = lock(&self.state);
         state.flush_asked += 1;
         let asked = state.flush_asked;
@@ -59,7 +59,7 @@ impl Signal {
     }
 
     /// Ready once everything that was handed in before the call is in memory.
-    pub(super) fn caught_up(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn caught_up(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut caught_up = self.caught_up.subscribe();
         let mut state = lock(&self.state);
         state.catch_up_asked += 1;
@@ -72,13 +72,13 @@ impl Signal {
         }
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         lock(&self.state).stop = true;
         self.wake.notify_one();
     }
 
     /// Waits until there is something to do, or `until`. What to do then: the flush to answer, and whether to stop.
-    pub(super) fn wait(&self, paused_until: Instant, until: Option<Instant>) -> Task {
+    pub(crate) fn wait(&self, paused_until: Instant, until: Option<Instant>) -> Task {
         let mut state = lock(&self.state);
         loop {
             let flush = (state.flush_asked > state.flush_done).then_some(state.flush_asked);
@@ -103,13 +103,13 @@ impl Signal {
         }
     }
 
-    pub(super) fn catch_up_done(&self, asked: u64) {
+    pub(crate) fn catch_up_done(&self, asked: u64) {
         lock(&self.state).catch_up_done = asked;
         self.caught_up.send_replace(asked);
     }
 
     /// Waits until the thread is no more, for `patience` at most; whether it is.
-    pub(super) fn is_gone_within(&self, patience: Duration) -> bool {
+    pub(crate) fn is_gone_within(&self, patience: Duration) -> bool {
         let there = |state: &mut State| !state.gone;
         let waited = self.flushed.wait_timeout_while(lock(&self.state), patience, there);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -117,13 +117,13 @@ impl Signal {
     }
 
     /// Lets nobody wait for a thread that is no more.
-    pub(super) fn gone(&self) {
+    pub(crate) fn gone(&self) {
         lock(&self.state).gone = true;
         self.flushed.notify_all();
         self.caught_up.send_replace(u64::MAX);
     }
 
-    pub(super) fn flush_done(&self, flush: u64) {
+    pub(crate) fn flush_done(&self, flush: u64) {
         let mut state = lock(&self.state);
         state.flush_done = state.flush_done.max(flush);
         drop(state);
@@ -133,8 +133,8 @@ impl Signal {
 
 /// What a thread that was woken is to do, beside what was handed in.
 #[derive(Debug)]
-pub(super) struct Task {
-    pub(super) flush: Option<u64>,
-    pub(super) catch_up: Option<u64>,
-    pub(super) stop: bool,
+pub(crate) struct Task {
+    pub(crate) flush: Option<u64>,
+    pub(crate) catch_up: Option<u64>,
+    pub(crate) stop: bool,
 }

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use super::buffer::Pushed;
 use super::entry::{ConnectionResult, HelloResult, Kind, Record, RequestId, Verdict};
-use super::health::Want;
+use super::health::BUFFER_FULL;
 use super::lock;
-use super::recorder::{Shard, Shared};
+use super::shared::{Shard, Shared};
 use super::took::Took;
 use crate::facts::{Destination, Protocol};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -99,7 +99,7 @@ impl WorkerRecorder {
             Pushed::HalfFull => self.shared.signal.wake(true),
             Pushed::Waits => {}
             // Until the writer comes by.
-            Pushed::Dropped => self.shared.health.set(Want::Buffer, true),
+            Pushed::Dropped => self.shared.health.set(BUFFER_FULL, true),
         }
     }
 

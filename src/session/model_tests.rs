@@ -10,7 +10,8 @@ use super::*;
 use crate::facts::{Client, Destination, Protocol, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Decision, Policy, Reached, Source};
-use crate::record::{Recorder, Settings, Terminal};
+use crate::record::Recorder;
+use crate::sink::tests::room::Settings;
 use crate::store::Store;
 use crate::sync::{explore, thread};
 
@@ -179,18 +180,7 @@ struct Worker {
 
 impl Worker {
     fn new(store: &Store) -> Self {
-        let recorder = Rc::new(Recorder::unattended(&Settings {
-            listeners: vec!["browser".into()],
-            workers: 1,
-            jsonl: None,
-            sqlite: None,
-            chain_key: None,
-            required: false,
-            redact: crate::record::Redact::default(),
-            max_destinations: 1,
-            terminal: Terminal::Off,
-            ring: 1,
-        }));
+        let recorder = Rc::new(Recorder::new(Settings::default().record()).unwrap().0);
         let in_force = Rc::new(InForce::new(store.handle(), Arc::default()));
         let registry = Rc::new(Registry::new(Shares::new(1).worker(0), Rc::clone(&in_force)));
         Self { in_force, registry, recorder }

@@ -359,24 +359,13 @@ mod tests {
     use crate::facts::{Client, Destination, Protocol, Tool};
     use crate::policy::text::{Format, read_policy};
     use crate::policy::{Policy, Source};
-    use crate::record::{RecentFilter, Recorder, Settings, Terminal};
     use crate::session::{ListenerId, Shares};
+    use crate::sink::RecentFilter;
+    use crate::sink::tests::room::{Room, Settings};
     use crate::store::Store;
 
-    fn recorder() -> Recorder {
-        let settings = Settings {
-            listeners: vec!["browser".into()],
-            workers: 1,
-            jsonl: None,
-            sqlite: None,
-            chain_key: None,
-            required: false,
-            redact: crate::record::Redact::default(),
-            max_destinations: 10,
-            terminal: Terminal::Off,
-            ring: 20_000,
-        };
-        Recorder::start(settings).unwrap()
+    fn recorder() -> Room {
+        Room::start(Settings { ring: 20_000, ..Settings::default() }).unwrap()
     }
 
     fn policy() -> Policy {
@@ -389,7 +378,7 @@ mod tests {
         Rc::new(Registry::new(Shares::new(1).worker(0), Rc::new(in_force)))
     }
 
-    fn tunnel(registry: &Rc<Registry>, recorder: &Recorder) -> Open {
+    fn tunnel(registry: &Rc<Registry>, recorder: &Room) -> Open {
         let client = Client { addr: ([127, 0, 0, 1], 9).into() };
         let facts = RequestFacts {
             client,
@@ -415,7 +404,7 @@ mod tests {
     }
 
     /// Kind and bytes of each line, once all are there.
-    fn lines(recorder: &Recorder) -> Vec<(&'static str, u64, u64)> {
+    fn lines(recorder: &Room) -> Vec<(&'static str, u64, u64)> {
         recorder.flush();
         let lines = recorder.recent(&RecentFilter::newest(20_000));
         lines

@@ -8,13 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::line::UtcTime;
-use super::lock;
+use crate::record::{UtcTime, lock};
 use crate::sync::Mutex;
 
 /// What keeps records, as its own thread sees it.
 #[derive(Debug, Default)]
-pub(super) struct Sink {
+pub(super) struct Account {
     written: AtomicU64,
     lost: AtomicU64,
     /// When the last was lost, in milliseconds since 1970; 0 for never.
@@ -54,7 +53,7 @@ fn as_utc<S: serde::Serializer>(time: &Option<SystemTime>, serializer: S) -> Res
     time.map(|time| UtcTime(time).to_string()).serialize(serializer)
 }
 
-impl Sink {
+impl Account {
     pub(super) fn wrote(&self, records: u64) {
         self.written.fetch_add(records, Ordering::Relaxed);
     }
@@ -107,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_there_until_it_is_mended_and_dates_from_its_first_time() {
-        let sink = Sink::default();
+        let sink = Account::default();
         let status = || sink.status("jsonl", None);
         assert_eq!((status().error, status().since, status().last_dropped), (None, None, None));
         sink.fail("no room");

@@ -7,30 +7,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::line::tests::denied;
-use super::signal::Signal;
-use super::*;
+use super::RecentFilter;
+use super::tests::room::{Room, Settings};
 use crate::facts::{Destination, Protocol};
 use crate::policy::DenyReason;
+use crate::record::line::tests::denied;
+use crate::record::{Recorder, Signal, Took, Verdict, lock};
 use crate::sync::{self, explore, thread};
 
 fn settings(workers: usize) -> Settings {
-    Settings {
-        listeners: vec!["browser".into()],
-        workers,
-        jsonl: None,
-        sqlite: None,
-        chain_key: None,
-        required: false,
-        redact: Redact::default(),
-        max_destinations: 2,
-        terminal: Terminal::Off,
-        ring: 100,
-    }
+    Settings { workers, max_destinations: 2, ring: 100, ..Settings::default() }
 }
 
 /// The ids of the records that were kept, sorted, and how many are said to be missing.
-fn kept(recorder: &Recorder) -> (Vec<String>, u64) {
+fn kept(recorder: &Room) -> (Vec<String>, u64) {
     let lines = recorder.recent(&RecentFilter::newest(100));
     let mut ids: Vec<_> = lines.iter().filter_map(|line| line.record()).map(|record| record.id.to_string()).collect();
     ids.sort();
@@ -55,7 +45,7 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
 #[test]
 fn what_is_handed_in_while_the_writer_fetches_is_kept_once_and_counted_once() {
     explore(2, || {
-        let recorder = Arc::new(Recorder::start(settings(2)).unwrap());
+        let recorder = Arc::new(Room::start(settings(2)).unwrap());
         let other = {
             let recorder = Arc::clone(&recorder);
             thread::spawn(move || recorder.worker(1).emit(denied(2, "a.test:443")))
@@ -73,7 +63,7 @@ fn what_is_handed_in_while_the_writer_fetches_is_kept_once_and_counted_once() {
 #[test]
 fn what_finds_no_room_is_counted_and_said_and_nothing_else_is_missing() {
     explore(2, || {
-        let recorder = Recorder::start(settings(1)).unwrap();
+        let recorder = Room::start(settings(1)).unwrap();
         let worker = recorder.worker(0);
         for id in 1..=4 {
             worker.emit(denied(id, "a.test:443"));
@@ -92,7 +82,7 @@ fn what_finds_no_room_is_counted_and_said_and_nothing_else_is_missing() {
 #[test]
 fn the_writer_wakes_for_every_record_although_nobody_asks_it_to_flush() {
     explore(2, || {
-        let recorder = Recorder::start(settings(1)).unwrap();
+        let recorder = Room::start(settings(1)).unwrap();
         let worker = recorder.worker(0);
         for id in 1..=2 {
             worker.emit(denied(id, "a.test:443"));
@@ -110,7 +100,7 @@ fn the_writer_wakes_for_every_record_although_nobody_asks_it_to_flush() {
 #[test]
 fn whoever_asks_is_answered_although_the_writer_stops() {
     explore(2, || {
-        let recorder = Arc::new(Recorder::start(settings(1)).unwrap());
+        let recorder = Arc::new(Room::start(settings(1)).unwrap());
         recorder.worker(0).emit(denied(1, "a.test:443"));
         let asking = {
             let recorder = Arc::clone(&recorder);
@@ -168,7 +158,7 @@ fn no_bell_is_missed_by_a_thread_that_sleeps_or_pauses() {
 #[test]
 fn a_scrape_sees_as_many_denied_requests_as_denied_destinations() {
     explore(2, || {
-        let recorder = Arc::new(Recorder::unattended(&settings(1)));
+        let recorder = Arc::new(Recorder::new(settings(1).record()).unwrap().0);
         let counting = {
             let recorder = Arc::clone(&recorder);
             thread::spawn(move || {
@@ -193,7 +183,7 @@ fn a_scrape_sees_as_many_denied_requests_as_denied_destinations() {
 #[test]
 fn a_probe_takes_one_denial_at_most_and_none_once_it_is_over() {
     explore(2, || {
-        let recorder = Arc::new(Recorder::unattended(&settings(1)));
+        let recorder = Arc::new(Recorder::new(settings(1).record()).unwrap().0);
         let record = denied(1, "a.test:443");
         let probe = recorder.probe(record.client, record.destination.clone().unwrap());
         let asked = [(); 2].map(|()| {

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::entry::Kind;
-use super::line::RecordLine;
 use crate::facts::{Destination, Host, Tool};
+use crate::record::{Kind, RecordLine};
 
 /// Bytes of text that the lines in memory hold together, whatever their number: ten thousand of the longest paths would
 /// be more. Ordinary lines have under 100 each, so that it never shows.

@@ -17,9 +17,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::Terminal;
-use super::entry::{Kind, Outcome, Record, RequestId, Verdict};
-use super::line::{Body, RecordLine};
+use crate::record::{Body, Kind, Outcome, Record, RecordLine, RequestId, Verdict};
 
 /// Lines a second: as many as somebody can follow.
 const MAX_LINES: u32 = 20;
@@ -44,6 +42,17 @@ const CHUNK: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 const ROOM: usize = 256 * 1024;
 /// What a file takes at once: it never makes a writer wait for a reader.
 const FILE_CHUNK: usize = 64 * 1024;
+
+/// What standard error shows of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    /// Nothing.
+    Off,
+    /// One line a decision, for people.
+    Lines,
+    /// Each line as JSON.
+    Json,
+}
 
 #[derive(Debug)]
 pub(super) struct TerminalSink {

@@ -1,5 +1,7 @@
 //! The room as a whole: what a worker hands in, against what people see.
 
+pub(crate) mod room;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,26 +11,19 @@ use std::time::{Duration, SystemTime};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 
-use super::chain::LineHash;
-use super::line::tests::denied;
-use super::*;
+use self::room::{Room, Settings};
+use super::{Followed, Jsonl, RecentFilter, Sqlite};
 use crate::facts::{Client, Destination, Protocol, RequestFacts, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
+use crate::record::line::tests::denied;
+use crate::record::{
+    COLUMNS, ConnectionResult, Kind, LineHash, MAX_BUFFERED, Outcome, Record, Redact, StoredLine, Took, Verdict,
+    WorkerRecorder, lock,
+};
 
 fn settings() -> Settings {
-    Settings {
-        listeners: vec!["browser".into(), "shell".into()],
-        workers: 2,
-        jsonl: None,
-        sqlite: None,
-        chain_key: None,
-        required: false,
-        redact: Redact::default(),
-        max_destinations: 2000,
-        terminal: Terminal::Off,
-        ring: 10_000,
-    }
+    Settings { listeners: vec!["browser".into(), "shell".into()], workers: 2, ..Settings::default() }
 }
 
 fn with_file(path: &Path, max_size: u64) -> Settings {
@@ -44,7 +39,7 @@ fn deny(worker: &WorkerRecorder, to: &str, reason: DenyReason) {
 
 #[test]
 fn a_probe_that_is_denied_leaves_no_trace_and_nobody_hides_behind_it() {
-    let recorder = Recorder::start(settings()).unwrap();
+    let recorder = Room::start(settings()).unwrap();
     let worker = recorder.worker(0);
     let record = |client: &str, to: &str| Record { client: client.parse().unwrap(), ..denied(0, to) };
     let canary = Destination::parse(b"canary.invalid:443", None).unwrap();
@@ -75,9 +70,10 @@ fn allow(worker: &WorkerRecorder) {
 }
 
 /// Every series as the text format has it, without help.
-fn scrape(recorder: &Recorder) -> BTreeMap<String, f64> {
+fn scrape(recorder: &Room) -> BTreeMap<String, f64> {
     let registry = prometheus::Registry::new();
     registry.register(Box::new(recorder.metrics())).unwrap();
+    registry.register(Box::new(recorder.sinks.metrics())).unwrap();
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     let series = text.lines().filter(|line| !line.starts_with('#'));
     series
@@ -114,7 +110,7 @@ fn verified(lines: &[String]) -> Vec<u64> {
 #[test]
 fn whatever_happens_at_once_counts_records_and_destinations_agree_to_the_unit() {
     const EACH: u64 = 20_000;
-    let recorder = Recorder::start(Settings { ring: 100_000, max_destinations: 100, ..settings() }).unwrap();
+    let recorder = Room::start(Settings { ring: 100_000, max_destinations: 100, ..settings() }).unwrap();
     let busy = AtomicBool::new(true);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
@@ -174,11 +170,11 @@ fn whatever_happens_at_once_counts_records_and_destinations_agree_to_the_unit() 
 
 #[test]
 fn a_full_buffer_drops_and_the_gap_says_how_many() {
-    let recorder = Recorder::start(Settings { ring: 100_000, required: true, ..settings() }).unwrap();
+    let recorder = Room::start(Settings { ring: 100_000, required: true, ..settings() }).unwrap();
     let worker = recorder.worker(0);
     {
         // The writer stands still at its first line, as it would at a disk that hangs.
-        let _held = lock(&recorder.shared().ring);
+        let _held = lock(&recorder.sinks.shared.ring);
         (0..40_000).for_each(|_| allow(&worker));
         assert!(worker.must_refuse(), "there is no room for another");
     }
@@ -200,7 +196,7 @@ fn the_file_goes_on_over_rotation_and_restart_and_loses_only_a_torn_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.jsonl");
     let run = |requests: usize| {
-        let recorder = Recorder::start(with_file(&path, 2_000)).unwrap();
+        let recorder = Room::start(with_file(&path, 2_000)).unwrap();
         let worker = recorder.worker(0);
         for n in 0..requests {
             deny(&worker, &format!("{n}.test:443"), DenyReason::HostNotAllowed);
@@ -211,7 +207,7 @@ fn the_file_goes_on_over_rotation_and_restart_and_loses_only_a_torn_line() {
         shown
     };
     let all = || {
-        use super::jsonl::files::{compressed, numbered, open_lines, rotated};
+        use crate::record::files::{compressed, numbered, open_lines, rotated};
         let numbers = rotated(&path).unwrap().into_iter().rev().chain([0]);
         let files =
             numbers.map(|n| open_lines(&numbered(&path, n)).or_else(|_| open_lines(&compressed(&path, n))).unwrap());
@@ -242,9 +238,8 @@ fn with_both(dir: &Path) -> Settings {
 /// Each row as it would be in the file of lines.
 fn rows(dir: &Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(dir.join("history.db")).unwrap();
-    let mut rows =
-        connection.prepare(&format!("SELECT {} FROM records ORDER BY seq", history::schema::COLUMNS)).unwrap();
-    let rows = rows.query_map([], history::schema::stored).unwrap();
+    let mut rows = connection.prepare(&format!("SELECT {} FROM records ORDER BY seq", COLUMNS)).unwrap();
+    let rows = rows.query_map([], StoredLine::of_row).unwrap();
     rows.map(|row| serde_json::to_string(&row.unwrap()).unwrap()).collect()
 }
 
@@ -252,7 +247,7 @@ fn rows(dir: &Path) -> Vec<String> {
 fn the_database_holds_what_the_file_holds() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let recorder = Recorder::start(with_both(dir.path())).unwrap();
+        let recorder = Room::start(with_both(dir.path())).unwrap();
         let worker = recorder.worker(0);
         for n in 0..1500 {
             if n % 3 == 0 {
@@ -273,7 +268,7 @@ fn the_database_holds_what_the_file_holds() {
 fn what_is_hidden_is_in_no_sink_and_a_client_still_finds_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let redact = Redact { client: true, path: true, key: None };
-    let recorder = Recorder::start(Settings { redact, ..with_both(dir.path()) }).unwrap();
+    let recorder = Room::start(Settings { redact, ..with_both(dir.path()) }).unwrap();
     for client in ["192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:3"] {
         let (client, path) = (client.parse().unwrap(), Some("/secret".into()));
         recorder.worker(0).emit(Record { client, path, ..denied(1, "a.test:80") });
@@ -296,7 +291,7 @@ fn a_sink_that_is_behind_after_a_crash_says_so_and_goes_on_from_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.jsonl");
     let run = |requests: usize| {
-        let recorder = Recorder::start(with_both(dir.path())).unwrap();
+        let recorder = Room::start(with_both(dir.path())).unwrap();
         (0..requests).for_each(|_| deny(&recorder.worker(0), "a.test:443", DenyReason::HostNotAllowed));
         recorder.shutdown();
     };
@@ -329,7 +324,7 @@ fn a_tunnel_that_a_crash_cut_off_is_reported_as_lost_once() {
         let path = dir.path().join("records.jsonl");
         let start = || {
             let settings = if both { with_both(dir.path()) } else { with_file(&path, 1 << 30) };
-            Recorder::start(settings).unwrap()
+            Room::start(settings).unwrap()
         };
         let recorder = start();
         let worker = recorder.worker(0);
@@ -356,7 +351,7 @@ fn a_folder_that_is_gone_stops_no_request_and_the_file_says_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("folder").join("records.jsonl");
     std::fs::create_dir(path.parent().unwrap()).unwrap();
-    let recorder = Recorder::start(with_file(&path, 1 << 20)).unwrap();
+    let recorder = Room::start(with_file(&path, 1 << 20)).unwrap();
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     let worker = recorder.worker(0);
     for n in 0..5 {
@@ -365,7 +360,7 @@ fn a_folder_that_is_gone_stops_no_request_and_the_file_says_what_is_missing() {
     recorder.flush();
     assert_eq!(scrape(&recorder)["outgate_records_dropped_total{sink=\"jsonl\"}"], 5.0);
     assert_eq!(recorder.recent(&RecentFilter::newest(10)).len(), 5, "memory has them all the same");
-    let [memory, file] = &recorder.sinks()[..] else { panic!("{:?}", recorder.sinks()) };
+    let [memory, file] = &recorder.status()[..] else { panic!("{:?}", recorder.status()) };
     assert_eq!((memory.sink, memory.written, memory.dropped), ("memory", 5, 0));
     assert_eq!((file.sink, file.written, file.dropped, file.path.as_deref()), ("jsonl", 0, 5, Some(&*path)));
     assert!(
@@ -383,7 +378,7 @@ fn a_folder_that_is_gone_stops_no_request_and_the_file_says_what_is_missing() {
     assert_eq!(field(&lines[0], "dropped"), 5);
     assert_eq!(field(&lines[1], "host"), "after.test");
     assert_eq!(verified(&lines), [6, 7]);
-    let file = &recorder.sinks()[1];
+    let file = &recorder.status()[1];
     assert_eq!(
         (file.written, file.dropped, file.error.as_deref()),
         (1, 5, None),
@@ -399,7 +394,7 @@ fn while_records_are_required_and_a_sink_fails_requests_are_to_be_refused() {
         let path = dir.path().join("folder").join("records.jsonl");
         let folder = path.parent().unwrap();
         std::fs::create_dir(folder).unwrap();
-        let recorder = Recorder::start(Settings { required, ..with_file(&path, 1 << 20) }).unwrap();
+        let recorder = Room::start(Settings { required, ..with_file(&path, 1 << 20) }).unwrap();
         let worker = recorder.worker(0);
         allow(&worker);
         recorder.flush();
@@ -427,7 +422,7 @@ fn a_file_that_is_moved_or_cut_off_from_outside_is_noticed_and_the_chain_goes_on
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.jsonl");
     let moved = dir.path().join("records.jsonl.1");
-    let recorder = Recorder::start(with_file(&path, 1 << 20)).unwrap();
+    let recorder = Room::start(with_file(&path, 1 << 20)).unwrap();
     let worker = recorder.worker(0);
     allow(&worker);
     recorder.flush();
@@ -456,7 +451,7 @@ fn a_pipe_or_a_device_is_no_file_to_keep_records_in() {
     for path in [pipe.as_path(), Path::new("/dev/null"), dir.path()] {
         let sqlite = Sqlite { path: path.to_owned(), keep: Duration::MAX, max_size: 1 << 20 };
         for settings in [with_file(path, 1 << 20), Settings { sqlite: Some(sqlite), ..settings() }] {
-            let error = Recorder::start(settings).unwrap_err().to_string();
+            let error = Room::start(settings).unwrap_err().to_string();
             assert!(error.contains("it is no regular file"), "{}: {error}", path.display());
         }
     }
@@ -467,14 +462,14 @@ fn a_file_of_something_else_is_an_error_and_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notes.txt");
     std::fs::write(&path, "not a record").unwrap();
-    let error = Recorder::start(with_file(&path, 1 << 20)).unwrap_err().to_string();
+    let error = Room::start(with_file(&path, 1 << 20)).unwrap_err().to_string();
     assert!(error.starts_with(&format!("records file {}: its last line is no record", path.display())), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a record");
 }
 
 #[test]
 fn the_exposition_names_every_metric_and_its_labels() {
-    let recorder = Recorder::start(settings()).unwrap();
+    let recorder = Room::start(settings()).unwrap();
     let worker = recorder.worker(1);
     deny(&worker, "a.test:443", DenyReason::HostNotAllowed);
     allow(&worker);
@@ -534,7 +529,7 @@ fn the_exposition_names_every_metric_and_its_labels() {
 
 #[test]
 fn text_from_the_network_is_cut_when_it_comes_in() {
-    let recorder = Recorder::start(settings()).unwrap();
+    let recorder = Room::start(settings()).unwrap();
     recorder.worker(0).emit(Record { path: Some("/é".repeat(40_000).into()), ..denied(1, "a.test:80") });
     recorder.flush();
     let lines = recorder.recent(&RecentFilter::newest(1));
@@ -544,7 +539,7 @@ fn text_from_the_network_is_cut_when_it_comes_in() {
 
 #[tokio::test]
 async fn a_follower_sees_each_line_and_how_many_it_missed() {
-    let recorder = Recorder::start(settings()).unwrap();
+    let recorder = Room::start(settings()).unwrap();
     let worker = recorder.worker(0);
     let mut follower = recorder.follow();
     deny(&worker, "a.test:443", DenyReason::HostNotAllowed);
@@ -567,7 +562,7 @@ async fn a_follower_sees_each_line_and_how_many_it_missed() {
 
 #[tokio::test]
 async fn whoever_asks_right_after_a_denial_sees_it() {
-    let recorder = Recorder::start(settings()).unwrap();
+    let recorder = Room::start(settings()).unwrap();
     let worker = recorder.worker(1);
     for n in 1..=50 {
         deny(&worker, "a.test:443", DenyReason::HostNotAllowed);
@@ -582,7 +577,7 @@ async fn whoever_asks_right_after_a_denial_sees_it() {
 
 #[test]
 fn after_a_shutdown_nobody_waits_and_counts_go_on() {
-    let recorder = Recorder::start(settings()).unwrap();
+    let recorder = Room::start(settings()).unwrap();
     recorder.shutdown();
     allow(&recorder.worker(0));
     recorder.flush();
@@ -605,7 +600,7 @@ fn what_is_kept_of_a_request_names_its_policy_and_does_not_keep_it() {
         passed_through_us: false,
         at: SystemTime::now(),
     };
-    let recorder = Recorder::start(settings()).unwrap();
+    let recorder = Room::start(settings()).unwrap();
     let Decision::Allow(permit) = Snapshot::new(Arc::clone(&policy)).decide(&facts) else { panic!("denied") };
     let cited = Cited::from(&permit);
     recorder.worker(0).emit(Record { cited, verdict: Verdict::Allow, ..denied(1, "a.test:443") });

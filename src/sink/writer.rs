@@ -10,19 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::broadcast;
 
-use super::chain::{Chain, Hourly, LineHash};
-use super::encode::Clock;
-use super::entry::{Kind, Record};
-use super::health::Want;
-use super::history::{History, Opened, Sqlite};
-use super::jsonl::JsonlFile;
-use super::line::{Body, Gap, GapCause, RecordLine};
-use super::recorder::{Jsonl, Shared, Terminal};
-use super::redact::Redaction;
-use super::terminal::TerminalSink;
-use super::{lock, lost};
+use super::fault::SinkFault;
+use super::jsonl::{Jsonl, JsonlFile, lost};
+use super::sqlite::{History, Opened, Sqlite};
+use super::terminal::{Terminal, TerminalSink};
+use super::{Shared, SinkKind};
+use crate::record::{Batch, Body, Chain, Clock, Gap, GapCause, Hourly, Intake, Kind, LineHash, RecordLine, lock};
 use crate::sync;
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The longest pause between two batches under load. People do not see it.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -36,15 +30,6 @@ const ROOM: usize = 2 * BATCH as usize;
 
 /// Between two looks at how old the file is, which is rotated after days.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-
-/// Lets nobody wait for a writer that is no more, however it ended.
-struct Farewell(Arc<Shared>);
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        self.0.signal.gone();
-    }
-}
 
 /// How long the pauses are: as long as [`BATCH`] records take to come, by the batch before.
 #[derive(Debug)]
@@ -64,7 +49,6 @@ const MAX_NAMED: usize = 10;
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    shared: Arc<Shared>,
     follow: broadcast::Sender<Arc<RecordLine>>,
     /// The last line's.
     seq: u64,
@@ -79,28 +63,26 @@ pub(super) struct Writer {
     /// When the file's age is looked at next.
     look_at: Instant,
     terminal: Option<TerminalSink>,
-    redaction: Option<Arc<Redaction>>,
+    shared: Arc<Shared>,
     /// Reused for each line's JSON.
     json: Vec<u8>,
     clock: Clock,
-    /// Reused for each batch; empty in between. `room` is what a worker's buffer gets for the one that is fetched.
-    records: Vec<Record>,
-    room: Vec<Record>,
+    /// The last to be dropped: then the files are closed, and another process may have them.
+    intake: Intake,
 }
 
 impl Writer {
     pub(super) fn open(
+        intake: Intake,
         shared: Arc<Shared>,
         follow: broadcast::Sender<Arc<RecordLine>>,
         jsonl: Option<Jsonl>,
         sqlite: Option<Sqlite>,
         terminal: Terminal,
-        redaction: Option<Arc<Redaction>>,
         chain: Chain,
     ) -> io::Result<Self> {
         let terminal = TerminalSink::stderr(terminal, jsonl.is_some() || sqlite.is_some());
         let mut writer = Self {
-            shared,
             follow,
             seq: 0,
             prev: None,
@@ -111,14 +93,13 @@ impl Writer {
             torn_off: 0,
             look_at: Instant::now(),
             terminal,
-            redaction,
+            shared,
             json: Vec::new(),
             clock: Clock::default(),
-            records: Vec::new(),
-            room: Vec::new(),
+            intake,
         };
         let history = sqlite
-            .map(|sqlite| Opened::open(sqlite, writer.chain.clone(), writer.shared.health.consequence()))
+            .map(|sqlite| Opened::open(sqlite, writer.chain.clone(), writer.intake.health().consequence()))
             .transpose()?;
         let mut open = HashSet::new();
         if let Some((_, found)) = &history {
@@ -127,7 +108,7 @@ impl Writer {
         }
         if let Some(settings) = jsonl {
             let path = settings.path.clone();
-            let (file, tail) = JsonlFile::open(settings, writer.chain.clone(), writer.shared.health.consequence())
+            let (file, tail) = JsonlFile::open(settings, writer.chain.clone(), writer.intake.health().consequence())
                 .map_err(|error| io::Error::new(error.kind(), format!("records file {}: {error}", path.display())))?;
             writer.jsonl = Some(file);
             writer.prev = tail.hash;
@@ -141,8 +122,8 @@ impl Writer {
             open.retain(|id| !opened.has_end(id));
             writer.history = Some(opened.start(
                 writer.seq,
-                Arc::clone(&writer.shared.sinks.sqlite),
-                Arc::clone(&writer.shared.health),
+                Arc::clone(writer.shared.account(SinkKind::Sqlite)),
+                Arc::clone(writer.intake.health()),
             )?);
         }
         writer.torn_off = open.len() as u64;
@@ -171,7 +152,6 @@ impl Writer {
     }
 
     pub(super) fn run(mut self) {
-        let farewell = Farewell(Arc::clone(&self.shared));
         let mut pace = Pace(LONGEST_PAUSE);
         let mut paused_until = sync::now();
         if self.torn_off > 0 {
@@ -181,23 +161,20 @@ impl Writer {
         self.batch(false);
         self.tell_head(false);
         loop {
-            let task = farewell.0.signal.wait(paused_until, self.due_at());
+            let task = self.intake.signal().wait(paused_until, self.due_at());
             let records = self.batch(task.flush.is_some() || task.stop);
             self.tell_head(task.stop);
             if let Some(asked) = task.catch_up {
-                farewell.0.signal.catch_up_done(asked);
+                self.intake.signal().catch_up_done(asked);
             }
             if let Some(flush) = task.flush {
-                farewell.0.signal.flush_done(flush);
+                self.intake.signal().flush_done(flush);
             }
             if task.stop {
                 break;
             }
             paused_until = sync::now() + pace.after(records);
         }
-        // Before those who wait for the end are told: the file is closed, and another process may have it.
-        drop(self);
-        drop(farewell);
     }
 
     /// When something is to be done although nobody hands anything in.
@@ -225,18 +202,11 @@ impl Writer {
     fn batch(&mut self, whole: bool) -> usize {
         let now = Instant::now();
         let shared = Arc::clone(&self.shared);
-        let mut records = std::mem::take(&mut self.records);
-        let mut dropped = 0;
-        for shard in &shared.shards {
-            shared.merge(shard);
-            dropped += lock(&shard.buffer).fetch(&mut self.room);
-            records.append(&mut self.room);
-            self.room.shrink_to(ROOM);
-        }
+        let Batch { mut records, dropped } = self.intake.fetch(ROOM);
         let count = records.len();
-        shared.health.set(Want::Buffer, false);
-        // Workers' buffers are in order by themselves; among workers the end of a request is what people go by.
-        records.sort_by_key(|record| record.ended());
+        let ends = records.iter().filter(|record| record.kind == Kind::End).count();
+        shared.account(SinkKind::Memory).wrote(ends as u64);
+        shared.account(SinkKind::Memory).lose(dropped);
 
         self.mend(whole, now);
         if let Some(floor) = self.history.as_ref().map(History::floor).filter(|floor| *floor > self.seq) {
@@ -244,26 +214,25 @@ impl Writer {
             self.seq = floor + 1;
             self.gap(0, GapCause::Restart);
         }
-        self.tally(&records, dropped);
         for record in records.drain(..) {
             self.line(Body::Record(record), now);
         }
-        records.shrink_to(ROOM);
-        self.records = records;
+        self.intake.give_back(records, ROOM);
         if dropped > 0 {
             self.gap(dropped, GapCause::BufferFull);
         }
         self.rotate_by_age(now);
         if let Some(jsonl) = &mut self.jsonl {
-            shared.sinks.jsonl.lose(jsonl.write_out());
-            shared.health.set(Want::Jsonl, jsonl.retry_at().is_some());
+            let account = shared.account(SinkKind::Jsonl);
+            account.lose(jsonl.write_out());
+            SinkFault::Jsonl.set(self.intake.health(), jsonl.retry_at().is_some());
             if whole || jsonl.sync_at().is_some_and(|at| at <= now) {
                 jsonl.sync();
             }
-            shared.sinks.jsonl.wrote(jsonl.take_written());
+            account.wrote(jsonl.take_written());
             match jsonl.fault() {
-                Some(fault) => shared.sinks.jsonl.fail(fault),
-                None => shared.sinks.jsonl.heal(),
+                Some(fault) => account.fail(fault),
+                None => account.heal(),
             }
         }
         if whole && let Some(history) = &self.history {
@@ -271,18 +240,9 @@ impl Writer {
         }
         if let Some(terminal) = &mut self.terminal {
             terminal.close_window(now);
-            add(&shared.sinks.terminal, terminal.write_out());
+            shared.account(SinkKind::Terminal).lose(terminal.write_out());
         }
         count
-    }
-
-    /// Counts what is in the batch: by time, and as taken.
-    fn tally(&self, records: &[Record], dropped: u64) {
-        let ends = || records.iter().filter(|record| record.kind == Kind::End);
-        let mut series = lock(&self.shared.series);
-        ends().for_each(|record| series.count(&record.verdict, record.ended()));
-        self.shared.sinks.memory.wrote(ends().count() as u64);
-        self.shared.sinks.memory.lose(dropped);
     }
 
     /// The last line's place.
@@ -313,9 +273,7 @@ impl Writer {
         self.seq += 1;
         let mut client = None;
         if let Body::Record(record) = &mut body {
-            // What is kept of a request must not keep its policy, which may be one of a million names.
-            record.cited.detach();
-            client = self.redaction.as_ref().and_then(|redaction| redaction.apply(record));
+            client = self.intake.strip(record);
         }
         let line = RecordLine { seq: self.seq, prev: self.prev, body, client };
         if self.jsonl.is_some() || self.terminal.as_ref().is_some_and(TerminalSink::wants_json) {
@@ -325,7 +283,7 @@ impl Writer {
         if let Some(jsonl) = &mut self.jsonl {
             let hash = self.chain.hash(&self.json);
             let is_record = line.record().is_some_and(|record| record.kind == Kind::End);
-            self.shared.sinks.jsonl.lose(jsonl.append(&self.json, self.seq, hash, is_record));
+            self.shared.account(SinkKind::Jsonl).lose(jsonl.append(&self.json, self.seq, hash, is_record));
             self.prev = Some(hash);
         }
         self.show(line, now);
@@ -364,11 +322,5 @@ impl Writer {
             self.prev = Some(hash);
             self.show(line, now);
         }
-    }
-}
-
-fn add(counter: &AtomicU64, n: u64) {
-    if n > 0 {
-        counter.fetch_add(n, Ordering::Relaxed);
     }
 }

@@ -13,7 +13,7 @@ use allocation_counter::measure;
 use outgate::facts::{Destination, RequestFacts};
 use outgate::policy::Snapshot;
 use outgate::protocol::head::{HeadLimits, HeadScan, OriginHop, read_request, write_request};
-use outgate::record::{Record, Recorder};
+use outgate::record::Record;
 use outgate::tls::HelloReader;
 
 use crate::sample::{BROWSER_HEAD, CONNECT_HEAD};
@@ -69,13 +69,13 @@ fn main() {
     let (each, bytes) = per_operation(|_| drop(black_box(HelloReader::new(65_536).read(HELLO))));
     hold("read a ClientHello", 1.0, each, bytes);
 
-    let recorder = Recorder::start(recorded::settings(None)).expect("a recorder");
+    let (recorder, sinks) = recorded::start(1, None);
     let worker = recorder.worker(0);
     let mut waiting: Vec<Record> = (0..TIMES).map(|_| recorded::record()).collect();
     let (each, bytes) = per_operation(|_| worker.emit(waiting.pop().expect("one for each turn")));
     // The buffer is the writer's to grow and to hand back.
     hold("hand in a record", 0.1, each, bytes);
-    recorder.shutdown();
+    sinks.shutdown();
 
     assert!(wrong.is_empty(), "more than was written down: {}", wrong.join(", "));
 }

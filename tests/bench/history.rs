@@ -22,7 +22,8 @@ use std::time::{Duration, Instant, SystemTime};
 use outgate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
 use outgate::policy::text::{Format, read_policy};
 use outgate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
-use outgate::record::{Jsonl, Kind, Outcome, Record, Recorder, Redact, Settings, Sqlite, Terminal, Verdict};
+use outgate::record::{Kind, Outcome, Record, Recorder, Redact, Settings, Verdict};
+use outgate::sink::{self, Jsonl, Sinks, Sqlite, Terminal};
 
 /// Handed in at once, and then waited for: as many as wait for a sink that is held up.
 const BATCH: u64 = 10_000;
@@ -51,14 +52,14 @@ fn rates(records: u64, which: &str) {
                 continue;
             }
             let dir = tempfile::tempdir().expect("a folder");
-            let recorder = start(dir.path(), jsonl, sqlite);
+            let (recorder, sinks) = start(dir.path(), jsonl, sqlite);
             let mut made = Made::new(flood);
             let began = (Instant::now(), cpu());
             while made.number < records {
                 made.hand_in(&recorder, SystemTime::now());
             }
             let (seconds, cpu) = (began.0.elapsed().as_secs_f64(), cpu() - began.1);
-            recorder.shutdown();
+            sinks.shutdown();
             println!(
                 "{name:>9}{}: {:>8.0} records a second, {:>5.2} us of processor time each",
                 if flood { ", made-up names" } else { "" },
@@ -71,7 +72,7 @@ fn rates(records: u64, which: &str) {
 
 fn make(dir: &Path, gib: f64, flood: bool) {
     std::fs::create_dir_all(dir).expect("a folder");
-    let recorder = start(dir, false, true);
+    let (recorder, sinks) = start(dir, false, true);
     let size = || std::fs::metadata(dir.join("history.db")).map_or(0, |file| file.len());
     let wanted = (gib * f64::from(1 << 30)) as u64;
     let (mut made, began, now) = (Made::new(flood), Instant::now(), SystemTime::now());
@@ -81,16 +82,22 @@ fn make(dir: &Path, gib: f64, flood: bool) {
         let part = size() as f64 / wanted as f64;
         made.hand_in(&recorder, first + Duration::from_secs(DAYS * 86_400).mul_f64(part));
     }
-    recorder.shutdown();
+    sinks.shutdown();
     let seconds = began.elapsed().as_secs_f64();
     println!("{} records, {} bytes, {:.0} records a second", made.number, size(), made.number as f64 / seconds);
 }
 
-fn start(dir: &Path, jsonl: bool, sqlite: bool) -> Recorder {
+fn start(dir: &Path, jsonl: bool, sqlite: bool) -> (Recorder, Sinks) {
     let path = |name: &str| -> PathBuf { dir.join(name) };
-    Recorder::start(Settings {
+    let settings = Settings {
         listeners: vec!["browser".into()],
         workers: 1,
+        required: false,
+        redact: Redact::default(),
+        max_destinations: 2000,
+    };
+    let (recorder, intake) = Recorder::new(settings).expect("a recorder");
+    let sinks = sink::Settings {
         jsonl: jsonl.then(|| Jsonl { path: path("records.jsonl"), max_size: 64 << 20, files: 3, keep: Duration::MAX }),
         sqlite: sqlite.then(|| Sqlite {
             path: path("history.db"),
@@ -98,13 +105,10 @@ fn start(dir: &Path, jsonl: bool, sqlite: bool) -> Recorder {
             max_size: 1 << 40,
         }),
         chain_key: None,
-        required: false,
-        redact: Redact::default(),
-        max_destinations: 2000,
         terminal: Terminal::Off,
         ring: 10_000,
-    })
-    .expect("a recorder")
+    };
+    (recorder, Sinks::start(intake, sinks).expect("sinks"))
 }
 
 /// Records that are made up, the same ones each time.

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion};
-use outgate::record::{Jsonl, RecentFilter, Recorder};
+use outgate::sink::{Jsonl, RecentFilter};
 
-use crate::recorded::{record, settings};
+use crate::recorded::{record, start};
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder for the records");
     let file = Jsonl { path: folder.path().join("records.jsonl"), max_size: 64 << 20, files: 2, keep: Duration::MAX };
-    let recorder = Recorder::start(settings(Some(file))).expect("a recorder");
+    let (recorder, sinks) = start(1, Some(file));
     let worker = recorder.worker(0);
     worker.emit(record());
     recorder.flush();
-    let lines = recorder.recent(&RecentFilter::newest(1));
+    let lines = sinks.recent(&RecentFilter::newest(1));
     let line = lines.first().expect("the line just recorded");
     assert!(line.to_json().contains("\"host\":\"www.example.test\""));
 
@@ -25,5 +25,5 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         bencher.iter_batched(record, |record| worker.emit(record), BatchSize::SmallInput);
     });
     group.finish();
-    recorder.shutdown();
+    sinks.shutdown();
 }

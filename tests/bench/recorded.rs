@@ -4,24 +4,23 @@ use std::time::{Duration, SystemTime};
 
 use outgate::facts::Protocol;
 use outgate::policy::Cited;
-use outgate::record::{Jsonl, Kind, Outcome, Record, Redact, RequestId, Settings, Terminal, Verdict};
+use outgate::record::{Kind, Outcome, Record, Recorder, Redact, RequestId, Settings, Verdict};
+use outgate::sink::{self, Jsonl, Sinks, Terminal};
 
 use crate::sample;
 
-/// How the recorder is set up.
-pub(crate) fn settings(jsonl: Option<Jsonl>) -> Settings {
-    Settings {
+/// A recorder for so many workers, with its sinks: the last lines in memory, and a file.
+pub(crate) fn start(workers: usize, jsonl: Option<Jsonl>) -> (Recorder, Sinks) {
+    let settings = Settings {
         listeners: vec!["browser".to_owned()],
-        workers: 1,
-        jsonl,
-        sqlite: None,
-        chain_key: None,
+        workers,
         required: false,
         redact: Redact::default(),
         max_destinations: 2000,
-        terminal: Terminal::Off,
-        ring: 10_000,
-    }
+    };
+    let (recorder, intake) = Recorder::new(settings).expect("a recorder");
+    let sinks = sink::Settings { jsonl, sqlite: None, chain_key: None, terminal: Terminal::Off, ring: 10_000 };
+    (recorder, Sinks::start(intake, sinks).expect("sinks"))
 }
 
 /// A tunnel that was open for half a second.

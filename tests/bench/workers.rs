@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
 use outgate::facts::Protocol;
-use outgate::record::{Recorder, Settings, Verdict};
+use outgate::record::Verdict;
 use outgate::store::Store;
 
 use crate::{recorded, sample};
@@ -18,7 +18,7 @@ const NAMES: usize = 10;
 pub(crate) fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("workers");
     let store = Store::new(sample::policy(NAMES), "bench".to_owned());
-    let recorder = Recorder::start(Settings { workers: 2, ..recorded::settings(None) }).expect("a recorder");
+    let (recorder, sinks) = recorded::start(2, None);
     let shared = AtomicU64::new(0);
     for workers in [1, 2] {
         for (case, control) in [("judge and count", None), ("control: and write one line of both", Some(&shared))] {
@@ -41,7 +41,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         }
     }
     group.finish();
-    recorder.shutdown();
+    sinks.shutdown();
 }
 
 /// How long the slower of the workers takes from the moment that all have begun. Each gets its index, and says when it is

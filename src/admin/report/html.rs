@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use crate::record::report::{Count, Summed};
+use crate::history::report::{Count, Summed};
 use crate::text::visible::{elided, escaped, push_html};
 
 /// Rows of the table, unless somebody asks for more: about three printed pages.
@@ -235,8 +235,8 @@ fn as_f64(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::kept::tests::request;
-    use crate::record::report::{By, Report};
+    use crate::history::report::{By, Report};
+    use crate::history::tests::request;
 
     const NOON: i64 = 1_795_435_200_000; // 2026-11-23T12:00Z
     const HOUR: i64 = 3_600_000;

@@ -6,6 +6,7 @@
 mod html;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -16,9 +17,9 @@ use tokio::time::timeout;
 
 use super::query::Query;
 use super::routes::{Body, content, json_of, problem};
-use crate::record::kept::{Beside, KeptError, since};
-use crate::record::report::{By, Document, Report, Summed};
-use crate::record::{Past, Recorder};
+use crate::history::report::{By, Document, Report, Summed};
+use crate::history::{Beside, Kept, KeptError, Past, since};
+use crate::sink::{RecentFilter, SinkKind, Sinks};
 
 pub use html::{ROWS, name, page};
 
@@ -76,14 +77,14 @@ impl Asked {
 }
 
 /// Answers one request.
-pub(super) async fn answer(recorder: &Recorder, query: &Query) -> Response<Body> {
+pub(super) async fn answer(sinks: &Sinks, query: &Query) -> Response<Body> {
     let asked = match asked(query) {
         Ok(asked) => asked,
         Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong),
     };
     let Ok(_asked) = ASKED.try_acquire() else { return busy() };
     let Ok(Ok(turn)) = timeout(PATIENCE, READING.acquire()).await else { return busy() };
-    let (past, since, limit) = (recorder.past(), asked.since, asked.limit());
+    let (past, since, limit) = (past(sinks), asked.since, asked.limit());
     let source = past.source();
     let mut report = Report::at_most(asked.by, MAX_KEYS);
     if !matches!(asked.format, Format::Html) {
@@ -93,6 +94,16 @@ pub(super) async fn answer(recorder: &Recorder, query: &Query) -> Response<Body>
         Ok(Ok((summed, beside))) => written(&asked, source, &summed, &beside),
         Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"),
+    }
+}
+
+/// Everything that was recorded, as far back as it is kept: the database, where there is one, reaches back furthest.
+fn past(sinks: &Sinks) -> Past {
+    let path = |kind| sinks.path(kind).map(Path::to_owned);
+    match (path(SinkKind::Sqlite), path(SinkKind::Jsonl)) {
+        (Some(path), _) => Past::Kept(Kept::Sqlite(path)),
+        (None, Some(path)) => Past::Kept(Kept::Jsonl(path)),
+        (None, None) => Past::Memory(sinks.recent(&RecentFilter::newest(usize::MAX))),
     }
 }
 

@@ -20,10 +20,10 @@ use std::time::{Duration, Instant, SystemTime};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::files::{begun, compressed, create, numbered, remove, rotated, unfinished};
+use super::super::retry::{Retry, mend_of};
 use super::identity;
+use crate::record::files::{begun, compressed, create, numbered, remove, rotated, unfinished};
 use crate::record::lock;
-use crate::record::retry::{Retry, mend_of};
 use crate::sync::{self, Mutex};
 
 /// What is compressed between two looks at whether to stop: less than half a millisecond's work, and as long may a worker
@@ -209,7 +209,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::jsonl::files::open_lines;
+    use crate::record::files::open_lines;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -17,7 +17,7 @@ use serde::Deserialize;
 const LOOK_BACK: u64 = 64 * 1024 * 1024;
 
 /// The ids of tunnels without an end, by the file of lines and by what is known already of another sink.
-pub(super) fn open_tunnels(path: &Path, known: HashSet<String>) -> HashSet<String> {
+pub(in crate::sink) fn open_tunnels(path: &Path, known: HashSet<String>) -> HashSet<String> {
     let mut rotated = path.as_os_str().to_owned();
     rotated.push(".1");
     let (live, live_len) = end_of(path, LOOK_BACK).unwrap_or_default();

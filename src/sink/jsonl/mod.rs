@@ -14,19 +14,19 @@
 //! Deliberately not done: keeping lines in memory until the disk has room again. That would only move the loss.
 
 mod archive;
-#[path = "../../record/files.rs"]
-pub(super) mod files;
+pub(super) mod lost;
+mod tail;
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::archive::Archive;
-use self::files::{begun, compressed, numbered, remove, rename, time_of};
-use super::Jsonl;
-use super::chain::{Chain, LineHash};
+use self::tail::Tail;
 use super::retry::{Retry, mend_of};
-use super::tail::Tail;
+use crate::record::files::{begun, compressed, numbered, remove, rename, time_of};
+use crate::record::{Chain, LineHash};
 
 /// Lines are written when they are this many bytes, or a batch ends: a hundred lines, so that the call is cheap beside
 /// them, and no more than what is in the cache still.
@@ -37,6 +37,19 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// fail at the next.
 #[cfg(target_os = "linux")]
 const ROOM: u64 = 1024 * 1024;
+
+/// A file of JSON Lines.
+#[derive(Clone, Debug)]
+pub struct Jsonl {
+    /// The live file; older ones are in the same folder, as `FILE.1`, `FILE.2.gz`, `FILE.3.gz` …
+    pub path: PathBuf,
+    /// Bytes at which it is rotated.
+    pub max_size: u64,
+    /// How many files there are, with the live one.
+    pub files: usize,
+    /// For how long records are kept, if that is not too many of them.
+    pub keep: Duration,
+}
 
 /// The file, and what has not reached it yet.
 #[derive(Debug)]
@@ -424,8 +437,8 @@ pub(super) mod tests {
 
     /// A disk with room for so many bytes.
     #[derive(Debug, Default)]
-    pub(in crate::record) struct Disk {
-        pub(in crate::record) room: Option<usize>,
+    pub(in crate::sink) struct Disk {
+        pub(in crate::sink) room: Option<usize>,
     }
 
     impl Disk {
@@ -566,7 +579,7 @@ pub(super) mod tests {
         let (file, tail) = JsonlFile::open(settings.clone(), Chain::PLAIN, "").unwrap();
         assert_eq!(tail.seq, 100);
         let done = || {
-            files::rotated(&settings.path)
+            crate::record::files::rotated(&settings.path)
                 .unwrap()
                 .into_iter()
                 .all(|n| (n < 2) != compressed(&settings.path, n).exists())
@@ -581,7 +594,7 @@ pub(super) mod tests {
         for n in (0..50).rev() {
             let path = if n < 2 { numbered(&settings.path, n) } else { compressed(&settings.path, n) };
             let mut text = String::new();
-            io::Read::read_to_string(&mut files::open_lines(&path).unwrap(), &mut text).unwrap();
+            io::Read::read_to_string(&mut crate::record::files::open_lines(&path).unwrap(), &mut text).unwrap();
             all.extend(text.lines().map(|line| {
                 let number = line.trim_start_matches("{\"seq\":").trim_end_matches('}');
                 number.trim().parse::<u64>().unwrap()

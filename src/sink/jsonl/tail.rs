@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::chain::{Chain, LineHash};
+use crate::record::{Chain, LineHash};
 
 /// How far back the last line may begin: far more than the longest line (a path of 2 KiB, escaped, and the rest).
 const MAX_LINE: u64 = 64 * 1024;
@@ -15,25 +15,25 @@ const BEGINNING: &[u8] = b"{\"seq\":";
 
 /// The end of a file of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tail {
+pub(in crate::sink) struct Tail {
     /// The `seq` of the last line; 0 without one.
-    pub(super) seq: u64,
+    pub(in crate::sink) seq: u64,
     /// The last line's hash.
-    pub(super) hash: Option<LineHash>,
+    pub(in crate::sink) hash: Option<LineHash>,
     /// The last line's own `prev`.
-    pub(super) prev: String,
+    pub(in crate::sink) prev: String,
     /// How many bytes of the file are whole lines.
-    pub(super) whole: u64,
+    pub(in crate::sink) whole: u64,
 }
 
 impl Tail {
-    pub(super) const EMPTY: Self = Self { seq: 0, hash: None, prev: String::new(), whole: 0 };
+    pub(in crate::sink) const EMPTY: Self = Self { seq: 0, hash: None, prev: String::new(), whole: 0 };
 
     /// Reads the end of a file.
     ///
     /// # Errors
     /// What reading gave, or `InvalidData` if this is no file of records.
-    pub(super) fn read(file: &mut File, chain: &Chain) -> io::Result<Self> {
+    pub(in crate::sink) fn read(file: &mut File, chain: &Chain) -> io::Result<Self> {
         let len = file.metadata()?.len();
         if len == 0 {
             return Ok(Self::EMPTY);

@@ -11,13 +11,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::queue::Item;
-use super::schema::{self, APPLICATION, COLUMNS, VERSION};
+use super::schema::{self, APPLICATION, VERSION};
 use super::sums::{self, Tally};
 use super::{Sqlite, Tail};
-use crate::record::chain::Chain;
-use crate::record::encode::Clock;
-use crate::record::entry::Kind;
-use crate::record::line::{Body, Columns, Gap, GapCause, RecordLine};
+use crate::record::{Body, COLUMNS, Chain, Clock, Columns, Gap, GapCause, Kind, RecordLine, StoredLine};
 
 /// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
 /// queue.
@@ -406,7 +403,7 @@ fn version(connection: &Connection) -> Result<i32, Fault> {
 
 fn last(connection: &Connection, path: &Path, chain: &Chain) -> Result<Tail, Fault> {
     let newest = format!("SELECT {COLUMNS} FROM records ORDER BY seq DESC LIMIT 1");
-    let line = connection.query_row(&newest, [], schema::stored).optional()?;
+    let line = connection.query_row(&newest, [], StoredLine::of_row).optional()?;
     if let Some(line) = &line {
         chain.notice_change(path, line.seq, &line.prev);
     }

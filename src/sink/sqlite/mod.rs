@@ -25,13 +25,10 @@ mod database;
 #[cfg(feature = "model")]
 mod model_tests;
 mod queue;
-#[path = "../../record/schema.rs"]
-pub(super) mod schema;
-pub(super) mod sums;
+mod schema;
+mod sums;
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
-pub(super) use tests::Direct;
+pub(crate) mod tests;
 
 use std::collections::HashSet;
 use std::io;
@@ -45,13 +42,10 @@ use rusqlite::InterruptHandle;
 
 use self::database::{Database, Fault, set_aside, set_log_aside};
 use self::queue::{Item, Queue, Queued};
-use super::chain::{Chain, Hourly, LineHash};
-use super::health::{Health, Want};
-use super::line::{GapCause, RecordLine};
-use super::lock;
+use super::account::Account;
+use super::fault::SinkFault;
 use super::retry::Retry;
-use super::signal::Signal;
-use super::sinks::Sink;
+use crate::record::{Chain, GapCause, Health, Hourly, LineHash, RecordLine, Signal, lock};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -99,7 +93,7 @@ struct Shared {
     /// The last `seq` of a database that could be opened only after the start; the sequence has to be beyond it.
     floor: AtomicU64,
     /// Records that are in the database or in none, and what is wrong with it.
-    sink: Arc<Sink>,
+    sink: Arc<Account>,
     health: Arc<Health>,
     /// Ends the first look at the whole database, while it goes on.
     check: Mutex<Option<Interrupt>>,
@@ -177,8 +171,8 @@ impl Opened {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(super) fn start(self, seq: u64, sink: Arc<Sink>, health: Arc<Health>) -> io::Result<History> {
-        health.set(Want::Sqlite, self.database.is_none());
+    pub(super) fn start(self, seq: u64, sink: Arc<Account>, health: Arc<Health>) -> io::Result<History> {
+        SinkFault::Sqlite.set(&health, self.database.is_none());
         let shared = Arc::new(Shared {
             queue: Queue::default(),
             signal: Signal::default(),
@@ -222,7 +216,7 @@ impl History {
             Queued::Waits => {}
             Queued::Lost(records) => {
                 self.shared.sink.lose(records);
-                self.shared.health.set(Want::SqliteQueue, true);
+                SinkFault::SqliteQueue.set(&self.shared.health, true);
             }
         }
     }
@@ -412,13 +406,13 @@ impl Keeper {
     fn works(&mut self) {
         self.shared.sink.heal();
         if std::mem::replace(&mut self.failing, false) {
-            self.shared.health.set(Want::Sqlite, false);
+            SinkFault::Sqlite.set(&self.shared.health, false);
             if self.retry.mended(Instant::now()) {
                 tracing::info!(path = %self.settings.path.display(), "the history is written again");
             }
         }
         if !self.shared.queue.is_half_full() {
-            self.shared.health.set(Want::SqliteQueue, false);
+            SinkFault::SqliteQueue.set(&self.shared.health, false);
         }
     }
 
@@ -448,7 +442,7 @@ impl Keeper {
             complain(&self.settings, &fault.to_string(), self.shared.health.consequence());
         }
         self.failing = true;
-        self.shared.health.set(Want::Sqlite, true);
+        SinkFault::Sqlite.set(&self.shared.health, true);
     }
 
     /// Opens a new database in the place of one that is gone; why not, if that cannot be.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::record::entry::Kind;
-use crate::record::line::{GapCause, RecordLine};
-use crate::record::lock;
+use crate::record::{GapCause, Kind, RecordLine, lock};
 use crate::sync::{Mutex, bound};
 
 /// Lines that wait (some 30 MiB). Two seconds of 30,000 requests each: a disk that others write to as well has been seen

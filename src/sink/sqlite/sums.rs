@@ -12,10 +12,7 @@ use foldhash::fast::RandomState;
 use rusqlite::{Connection, Statement, Transaction, params};
 
 use crate::facts::Host;
-use crate::record::line::Columns;
-
-/// What an hour has of milliseconds.
-pub(in crate::record) const HOUR_MS: i64 = 3_600_000;
+use crate::record::{Columns, HOUR_MS};
 
 /// Of a column `ms`, the hour since 1970, before 1970 too.
 const HOUR: &str = "(ms - (ms % 3600000 + 3600000) % 3600000) / 3600000";

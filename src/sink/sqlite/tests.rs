@@ -4,25 +4,23 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::schema::{COLUMNS, stored};
 use super::*;
 use crate::record::line::tests::{denied, line};
-use crate::record::line::{Body, Gap};
-use crate::record::{Kind, Record, Verdict};
+use crate::record::{Body, COLUMNS, Gap, Kind, Record, StoredLine, Verdict};
 
 /// A database that is written without a thread.
-pub(in crate::record) struct Direct(Database);
+pub(crate) struct Direct(Database);
 
 impl Direct {
-    pub(in crate::record) fn open(settings: &Sqlite) -> Self {
+    pub(crate) fn open(settings: &Sqlite) -> Self {
         Self(Database::open(settings, &Chain::PLAIN).unwrap())
     }
 
-    pub(in crate::record) fn insert(&mut self, lines: Vec<RecordLine>) {
+    pub(crate) fn insert(&mut self, lines: Vec<RecordLine>) {
         self.0.insert(&lines.into_iter().map(|line| Item::Line(Arc::new(line))).collect::<Vec<_>>()).unwrap();
     }
 
-    pub(in crate::record) fn clean_up(&mut self, now: SystemTime) {
+    pub(crate) fn clean_up(&mut self, now: SystemTime) {
         while self.0.clean_up(now).unwrap() {}
     }
 }
@@ -52,9 +50,9 @@ impl Folder {
     }
 }
 
-fn start(settings: Sqlite, seq: u64) -> (History, Arc<Sink>, Found) {
+fn start(settings: Sqlite, seq: u64) -> (History, Arc<Account>, Found) {
     let (opened, found) = Opened::open(settings, Chain::PLAIN, "requests go on").unwrap();
-    let lost = Arc::new(Sink::default());
+    let lost = Arc::new(Account::default());
     let history = opened.start(seq.max(found.seq), Arc::clone(&lost), Arc::new(Health::new(true))).unwrap();
     (history, lost, found)
 }
@@ -83,7 +81,7 @@ fn ends(seqs: impl IntoIterator<Item = i64>) -> Vec<(i64, String, Option<i64>)> 
 fn chained(path: &Path) {
     let connection = reader(path);
     let mut rows = connection.prepare(&format!("SELECT {COLUMNS} FROM records ORDER BY seq")).unwrap();
-    let rows: Vec<_> = rows.query_map([], stored).unwrap().map(Result::unwrap).collect();
+    let rows: Vec<_> = rows.query_map([], StoredLine::of_row).unwrap().map(Result::unwrap).collect();
     for pair in rows.windows(2) {
         assert_eq!(pair[1].prev, pair[0].hash(&Chain::PLAIN).to_string(), "{:?}", pair[1]);
     }
@@ -118,7 +116,8 @@ fn as_many_rows_as_lines_with_every_column_and_over_a_restart() {
     chained(&folder.path());
 
     let connection = reader(&folder.path());
-    let back = connection.query_row(&format!("SELECT {COLUMNS} FROM records WHERE seq = 1"), [], stored).unwrap();
+    let back =
+        connection.query_row(&format!("SELECT {COLUMNS} FROM records WHERE seq = 1"), [], StoredLine::of_row).unwrap();
     assert_eq!(serde_json::to_string(&back).unwrap(), first.to_json());
     let (ms, time): (i64, String) = connection
         .query_row("SELECT ms, time FROM records WHERE seq = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))

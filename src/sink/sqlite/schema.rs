@@ -6,8 +6,7 @@ use std::ops::Range;
 use rusqlite::{Connection, Statement, Transaction, params};
 
 use super::sums;
-use crate::record::line::{Columns, Shown};
-use crate::record::stored::StoredLine;
+use crate::record::{Columns, Shown};
 
 /// Says in the file's header whose it is (`PRAGMA application_id`): "OTGT".
 pub(super) const APPLICATION: i32 = 0x4f54_4754;
@@ -56,11 +55,6 @@ pub(super) const INSERT: &str = "INSERT INTO records (seq, time, kind, id, liste
      port, path, decision, reason, rule, layer, revision, address, sni, outcome, status, bytes_up, bytes_down, decide_us, \
      dial_ms, duration_ms, prev, ms, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
      ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
-
-/// Every column of a line, in the order of [`stored`].
-pub(in crate::record) const COLUMNS: &str = "seq, time, kind, id, listener, protocol, tool, identity, client, method, \
-     host, port, path, decision, reason, rule, layer, revision, address, sni, outcome, status, bytes_up, bytes_down, \
-     decide_us, dial_ms, duration_ms, prev, dropped";
 
 /// Brings an older database, or an empty one, to this program's version.
 pub(super) fn migrate(connection: &mut Connection, from: i32) -> rusqlite::Result<()> {
@@ -132,40 +126,4 @@ fn place<T: Display>(texts: &mut String, value: &Shown<T>) -> Range<usize> {
         let _ = write!(texts, "{value}");
     }
     start..texts.len()
-}
-
-/// A row of [`COLUMNS`].
-pub(in crate::record) fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredLine> {
-    let number = |place: usize| row.get::<_, i64>(place).map(|number| u64::try_from(number).unwrap_or_default());
-    Ok(StoredLine {
-        seq: number(0)?,
-        time: row.get(1)?,
-        kind: row.get(2)?,
-        id: row.get(3)?,
-        listener: row.get(4)?,
-        protocol: row.get(5)?,
-        tool: row.get(6)?,
-        identity: row.get(7)?,
-        client: row.get(8)?,
-        method: row.get(9)?,
-        host: row.get(10)?,
-        port: row.get(11)?,
-        path: row.get(12)?,
-        decision: row.get(13)?,
-        reason: row.get(14)?,
-        rule: row.get(15)?,
-        layer: row.get(16)?,
-        revision: row.get(17)?,
-        address: row.get(18)?,
-        sni: row.get(19)?,
-        outcome: row.get(20)?,
-        status: row.get(21)?,
-        bytes_up: number(22)?,
-        bytes_down: number(23)?,
-        decide_us: row.get(24)?,
-        dial_ms: row.get(25)?,
-        duration_ms: row.get(26)?,
-        prev: row.get(27)?,
-        dropped: row.get::<_, Option<i64>>(28)?.map(|dropped| u64::try_from(dropped).unwrap_or_default()),
-    })
 }
