@@ -14,7 +14,7 @@ mod metrics;
 pub mod page;
 mod process;
 mod query;
-pub mod report;
+mod report;
 mod routes;
 mod selftest;
 mod server;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::request::{Beside, Request, Wanted};
 use super::verify::{Known, Line, Place, Verified, Walk};
-use super::{Beside, Request, Wanted};
 use crate::record::files::{compressed, lines_of, numbered, rotated};
 use crate::record::{Chain, LineHash};
 

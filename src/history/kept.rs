@@ -5,7 +5,9 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::{Known, Verified, jsonl, sqlite};
+use super::request::{Beside, Request, Wanted};
+use super::verify::{Known, Verified};
+use super::{jsonl, sqlite};
 use crate::policy::text::parse_duration;
 
 /// Where records were kept.
@@ -23,57 +25,6 @@ pub enum Kept {
 pub struct KeptError {
     path: PathBuf,
     what: String,
-}
-
-/// One request that ended, as far as reports ask, or some that are alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// How many.
-    pub count: u64,
-    /// When it began, in milliseconds since 1970; of some, when their hour did.
-    pub ms: i64,
-    /// `allow`, `deny`, `observe` or `none`.
-    pub decision: &'a str,
-    /// The reason's token; empty where allowed.
-    pub reason: &'a str,
-    /// The rule's id, or empty.
-    pub rule: &'a str,
-    /// The listener's name.
-    pub tool: &'a str,
-    /// Who asked, where that is known.
-    pub identity: &'a str,
-    /// The host as it is matched; empty where none was understood; not to be relied on where
-    /// [`Wanted::Totals`] was asked for.
-    pub host: &'a str,
-    /// The port; 0 where there is no host.
-    pub port: u16,
-    /// The address that was dialled, with its port; empty for none; not to be relied on where [`Wanted::Each`] was
-    /// not asked for.
-    pub address: &'a str,
-    /// Whether it was a tunnel that did not begin with a TLS greeting for its host, as far as records show. As
-    /// above.
-    pub greeted_otherwise: bool,
-}
-
-/// What somebody needs to know of each request. A database has sums by hour for the first two, so that they need not
-/// read its records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// Neither destination nor address.
-    Totals,
-    /// All but the address, and how a tunnel began.
-    Destinations,
-    /// All, and each request by itself.
-    Each,
-}
-
-/// What was found beside requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Beside {
-    /// Records that are missing, by the reason of their `gap` lines.
-    pub missing: Vec<(String, u64)>,
-    /// Lines that are no records.
-    pub unreadable: u64,
 }
 
 impl Kept {
@@ -156,14 +107,4 @@ pub fn since(text: &str, now: SystemTime) -> Result<SystemTime, String> {
     let day = text.parse::<jiff::civil::Date>().map(|day| format!("{day}T00:00:00Z"));
     let moment = text.parse::<jiff::Timestamp>().or_else(|_| day.and_then(|day| day.parse()));
     moment.ok().and_then(|moment| SystemTime::try_from(moment).ok()).ok_or_else(wrong)
-}
-
-impl Beside {
-    pub(super) fn gap(&mut self, reason: &str, dropped: u64) {
-        match self.missing.iter_mut().find(|(known, _)| known == reason) {
-            Some((_, sum)) => *sum += dropped,
-            None if dropped > 0 => self.missing.push((reason.to_owned(), dropped)),
-            None => {}
-        }
-    }
 }

@@ -8,11 +8,13 @@ mod jsonl;
 mod kept;
 mod past;
 pub mod report;
+mod request;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verify;
 
-pub use kept::{Beside, Kept, KeptError, Request, Wanted, since};
+pub use kept::{Kept, KeptError, since};
 pub use past::Past;
+pub use request::{Beside, Request, Wanted};
 pub use verify::{Finding, Head, Known, Verified};

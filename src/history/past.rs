@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Beside, Kept, KeptError, Request, Wanted};
+use super::kept::{Kept, KeptError};
+use super::request::{Beside, Request, Wanted};
 use crate::facts::{Destination, Protocol};
 use crate::record::{Body, Kind, Record, RecordLine, UtcTime};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Params, Row, Statement, params};
 
+use super::request::{Beside, Request, Wanted};
 use super::verify::{Known, Line, Place, Verified, Walk};
-use super::{Beside, Request, Wanted};
 use crate::record::{COLUMNS, HOUR_MS, StoredLine};
 
 /// The reason of gaps that are another sink's; their line stands here to keep the sequence whole.

@@ -1,5 +1,6 @@
 //! Requests and denials, added up for people.
 
+mod html;
 mod keys;
 mod text;
 
@@ -10,9 +11,10 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use self::keys::Keys;
-use super::kept::{Request, Wanted};
+use super::{Request, Wanted};
 use crate::policy::registrable;
 
+pub use html::{ROWS, name, page};
 pub use text::Document;
 
 /// What a report has a row for each of.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use crate::history::report::{Count, Summed};
+use super::{Count, Summed};
 use crate::text::visible::{elided, escaped, push_html};
 
 /// Rows of the table, unless somebody asks for more: about three printed pages.

@@ -3,8 +3,6 @@
 //! Guaranteed: the admin listener answers others meanwhile (records are read on a thread of their own); one report is read
 //! at a time, and few wait for their turn; its memory is bounded, however many names were made up (`MAX_KEYS`).
 
-mod html;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -17,11 +15,9 @@ use tokio::time::timeout;
 
 use super::query::Query;
 use super::routes::{Body, content, json_of, problem};
-use crate::history::report::{By, Document, Report, Summed};
+use crate::history::report::{By, Document, ROWS, Report, Summed, page};
 use crate::history::{Beside, Kept, KeptError, Past, since};
 use crate::sink::{RecentFilter, SinkKind, Sinks};
-
-pub use html::{ROWS, name, page};
 
 /// Rows that a report has of its own here; what else was asked for counts in the row `other`. Ten megabytes of names.
 const MAX_KEYS: usize = 50_000;
