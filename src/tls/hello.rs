@@ -119,7 +119,9 @@ impl HelloReader {
 const RECORD_HEADER: usize = 5;
 /// The most that a plaintext record may hold (RFC 8446 §5.1).
 const MAX_RECORD: usize = 1 << 14;
-/// The record type of handshake messages.
+/// The record types that may come first (RFC 8446 §5.1).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 /// Type and length of a handshake message (RFC 8446 §4).
 const MESSAGE_HEADER: usize = 4;
@@ -160,20 +162,33 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Whether bytes that are no first record of ours might be one to a more lenient server, which would then read the hello
-/// behind it; none while that is open. Go's takes an alert in front of a hello, and any version below 0x1000, so these must
-/// not be told apart from TLS by what we would have liked better.
+/// Whether bytes that are no first record of ours might begin TLS for a more lenient server, which would then read the
+/// ClientHello after them. `None` while that is open.
+///
+/// The version decides nothing: Java takes any from 3.0 on and Go any below 16.0, and both skip an alert before the
+/// ClientHello. Where the version is not that of TLS, the shape of the record has to tell, since other protocols begin
+/// with such a byte too.
 fn begins_as_tls(bytes: &[u8]) -> Option<bool> {
-    const ALERT: u8 = 21;
     match bytes {
-        [20..=24] => None,
+        [] | [20..=24] => None,
         [20..=24, 3, ..] => Some(true),
-        [HANDSHAKE | ALERT, 0..=15, rest @ ..] => match (bytes, rest) {
-            ([HANDSHAKE, ..], [_, _, _, kind, ..]) => Some(*kind == CLIENT_HELLO),
-            (_, [_, 0, 2, level, ..]) => Some(matches!(level, 1 | 2)),
-            (_, [_, _, _, _, ..]) => Some(false),
-            _ => None,
-        },
+        // An empty record, and one that a ClientHello begins in.
+        [HANDSHAKE, _, _, 0, 0, ..] | [HANDSHAKE, _, _, _, _, CLIENT_HELLO, ..] => Some(true),
+        // A warning or a fatal alert, and a change of cipher (RFC 8446 §5, §6).
+        [ALERT, _, _, 0, 2, 1 | 2, ..] | [CHANGE_CIPHER_SPEC, _, _, 0, 1, 1, ..] => Some(true),
+        [high, ..] if *high >= 0x80 => begins_as_ssl_2(bytes),
+        [HANDSHAKE | ALERT | CHANGE_CIPHER_SPEC, rest @ ..] if rest.len() < RECORD_HEADER => None,
+        _ => Some(false),
+    }
+}
+
+/// Whether these bytes, of which the first has its high bit set, begin a ClientHello in the format of SSL 2.0 (RFC 5246
+/// appendix E.2): a length that has room for its fixed part, the type, and the version of SSL 3.0 or TLS.
+fn begins_as_ssl_2(bytes: &[u8]) -> Option<bool> {
+    match bytes {
+        [0x80, 0..=8, ..] => Some(false),
+        [_] | [_, _] | [_, _, CLIENT_HELLO] => None,
+        [_, _, CLIENT_HELLO, major, ..] => Some(*major >= 3),
         _ => Some(false),
     }
 }
@@ -495,9 +510,11 @@ mod tests {
             (3, 0x99, named("a.test")),
             (2, 3, malformed("its first record is of another kind or version")),
             (0x0f, 0xff, malformed("its first record is of another kind or version")),
-            (0x10, 0, NOT_TLS),
-            (0x99, 0x99, NOT_TLS),
-            (0xfe, 0xfd, NOT_TLS),
+            (0, 0, malformed("its first record is of another kind or version")),
+            (0x10, 0, malformed("its first record is of another kind or version")),
+            (0x99, 0x99, malformed("its first record is of another kind or version")),
+            (0xfe, 0xfd, malformed("its first record is of another kind or version")),
+            (0xff, 0xff, malformed("its first record is of another kind or version")),
         ] {
             let bytes = [&[22, major, minor], &good[3..]].concat();
             assert_eq!(read(&bytes), expected, "{major}.{minor}");
@@ -510,15 +527,27 @@ mod tests {
             b"GET / HTTP/1.1\r\n".as_slice(),
             b"PRI * HTTP/2.0\r\n",
             b"SSH-2.0-x\r\n",
-            b"\x80\x2e\x01\x03\x01\0\x15\0\0\0\x10",
-            b"\x16GET",
-            b"\x16\xfe",
+            b"\x16GET /",
+            b"\x16\xfe\xfd\0\x05\x02",
+            b"\x17\x10",
+            b"\x18\xfe",
+            b"\x13\x03",
+            b"\x19\x03",
             b"\0",
             // Bytes of other protocols that a record may begin with too: a message's length, first its low byte.
             b"\x16\x01\0\0\x05\0\0\0\0\0\0\0",
             b"\x15\x01\0\0\x02\0\0\0\0\0\0\0",
             b"\x15\x02\0\x01\0\x01",
-            b"\x14\x01",
+            b"\x15\x10\0\0\x03\x01",
+            b"\x15\x10\0\0\x02\x03",
+            b"\x14\x01\0\0\x01\0",
+            b"\x14\x10\0\0\x02\x01",
+            // Other protocols whose messages begin with a high bit: a length, a mark, a greeting.
+            b"\x80\0\x01\x03",
+            b"\x80\x08\x01\x03",
+            b"\x80\x2e\x02",
+            b"\x80\x2e\x01\x02",
+            b"\xff\xfb\x03",
         ] {
             assert_eq!(read(bytes), NOT_TLS, "{bytes:?}");
         }
@@ -529,10 +558,41 @@ mod tests {
         assert_eq!(read(b""), MORE);
         assert_eq!(read(b"\x16"), MORE);
         assert_eq!(read(b"\x15"), MORE);
-        assert_eq!(read(b"\x15\x02\0\0\x02"), MORE);
+    }
+
+    #[test]
+    fn what_a_lenient_server_reads_on_from_is_tls() {
+        let alert = record(ALERT, &[1, 112]);
+        let change = record(CHANGE_CIPHER_SPEC, &[1]);
+        let empty = record(HANDSHAKE, b"");
+        for major in [0, 2, 3, 4, 0x0f, 0x10, 0x99, 0xff] {
+            for first in [&alert, &change, &empty] {
+                let mut bytes = [first.as_slice(), &with(&[sni("a.test")])].concat();
+                bytes[1] = major;
+                let is_refused = matches!(read(&bytes), Err(HelloError::Malformed(_)));
+                assert!(is_refused, "{major} {bytes:?}");
+            }
+        }
         let lenient = || malformed("its first record is of another kind or version");
-        for bytes in [b"\x17\x03".as_slice(), b"\x15\x03", b"\x15\x02\0\0\x02\x01", b"\x16\x04\x01\0\x50\x01"] {
+        for (bytes, told_at) in [
+            (b"\x17\x03".as_slice(), 2),
+            (b"\x15\x03", 2),
+            (b"\x15\x02\0\0\x02\x01", 6),
+            (b"\x15\xff\xff\0\x02\x02", 6),
+            (b"\x14\x10\0\0\x01\x01", 6),
+            (b"\x16\x04\x01\0\x50\x01", 6),
+            (b"\x16\xff\xff\xff\xff\x01", 6),
+            (b"\x16\x10\0\0\0", 5),
+            // In the format of SSL 2.0, for TLS 1.0 and for a version to come.
+            (b"\x80\x2e\x01\x03", 4),
+            (b"\x80\x09\x01\x03", 4),
+            (b"\x81\0\x01\x10", 4),
+        ] {
             assert_eq!(read(bytes), lenient(), "{bytes:?}");
+            assert_eq!(bytes.len(), told_at);
+            for end in 0..told_at {
+                assert_eq!(read(&bytes[..end]), MORE, "{bytes:?} up to {end}");
+            }
         }
     }
 

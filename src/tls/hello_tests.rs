@@ -58,6 +58,9 @@ impl Wire<'_> {
             if kind != 22 && !self.is_first {
                 return Err(Answer::Malformed);
             }
+            if kind >= 0x80 {
+                return Err(self.ssl_2(kind)?);
+            }
             if !(20..=24).contains(&kind) {
                 return Err(Answer::NotTls);
             }
@@ -79,18 +82,32 @@ impl Wire<'_> {
         Ok(byte)
     }
 
-    /// What begins with these two bytes: TLS for a lenient server or for none, as Go's says. Below major version 16 it
-    /// takes a hello of any, and before it a warning or a fatal alert.
+    /// What begins with these two bytes: TLS for a lenient server or for none. Of any version that is a record which a
+    /// ClientHello begins in, an empty one, a warning or a fatal alert, and a change of cipher.
     fn strange(&mut self, kind: u8, major: u8) -> Result<Answer, Answer> {
         if major == 3 || !self.is_first {
             return Ok(Answer::Malformed);
         }
-        if major > 15 || kind == 20 || kind > 22 {
+        if kind > 22 {
             return Ok(Answer::NotTls);
         }
         let (_minor, length) = (self.byte()?, usize::from(self.byte()?) * 256 + usize::from(self.byte()?));
+        if kind == 22 && length == 0 {
+            return Ok(Answer::Malformed);
+        }
         let content = self.byte()?;
-        let is_tls = if kind == 22 { content == 1 } else { length == 2 && (1..=2).contains(&content) };
+        let is_tls = match kind {
+            20 => (length, content) == (1, 1),
+            21 => length == 2 && (1..=2).contains(&content),
+            _ => content == 1,
+        };
+        Ok(if is_tls { Answer::Malformed } else { Answer::NotTls })
+    }
+
+    /// What begins with this byte: a ClientHello in the format of SSL 2.0 (RFC 5246 appendix E.2) or none.
+    fn ssl_2(&mut self, high: u8) -> Result<Answer, Answer> {
+        let length = usize::from(high & 0x7f) * 256 + usize::from(self.byte()?);
+        let is_tls = length >= 9 && self.byte()? == 1 && self.byte()? >= 3;
         Ok(if is_tls { Answer::Malformed } else { Answer::NotTls })
     }
 
@@ -223,7 +240,7 @@ proptest! {
         ],
         beginning in prop_oneof![
             3 => Just(Vec::new()),
-            1 => prop::collection::vec((0_usize..6, 0_u8..26), 1..4),
+            1 => prop::collection::vec((0_usize..6, prop_oneof![3 => 0_u8..26, 1 => any::<u8>()]), 1..6),
         ],
         behind in prop::collection::vec(any::<u8>(), 0..9),
         limit in prop_oneof![3 => Just(65_536_usize), 1 => 1_usize..200],

@@ -312,9 +312,18 @@ fn optional_means_other_protocols_and_not_other_servers() {
     // A record that a lenient server passes over, and a version that it does not look at.
     let warned = [b"\x15\x03\x01\0\x02\x01\x70".as_slice(), &hello(Some("ok.test"))].concat();
     assert_refused(&proxy, &origin, &authority, &warned, DECODE_ERROR);
-    let odd = [b"\x16\x02\x01".as_slice(), &hello(Some("ok.test"))[3..]].concat();
-    assert_refused(&proxy, &origin, &authority, &odd, DECODE_ERROR);
-    let told = [("passed", 6), ("sni_mismatch", 1), ("malformed", 4)];
+    for (major, minor) in [(2, 1), (0x0f, 0xff), (0x10, 0), (0xfe, 0xfd), (0xff, 0xff)] {
+        let odd = [&[0x16, major, minor], &hello(Some("ok.test"))[3..]].concat();
+        assert_refused(&proxy, &origin, &authority, &odd, DECODE_ERROR);
+        let odd = [&[0x15, major, minor], &warned[3..]].concat();
+        assert_refused(&proxy, &origin, &authority, &odd, DECODE_ERROR);
+        // Near misses: no alert, no ClientHello.
+        assert_passed(&proxy, &origin, &authority, &[0x15, major, minor, 0, 2, 3, 0]);
+        assert_passed(&proxy, &origin, &authority, &[0x16, major, minor, 0, 4, 2, 0, 0, 0]);
+    }
+    // In the format of SSL 2.0 it names no server at all.
+    assert_refused(&proxy, &origin, &authority, b"\x80\x2e\x01\x03\x01\0\x15\0\0\0\x10", DECODE_ERROR);
+    let told = [("passed", 16), ("sni_mismatch", 1), ("malformed", 14)];
     until("all are counted", || (hellos(&proxy) == counted(&told)).then_some(()));
 }
 
