@@ -512,7 +512,7 @@ impl<'a> Download<'a> {
         } else {
             let framing = head.framing_toward(self.plan.client_version);
             self.client_stays &= framing != ResponseFraming::UntilClose;
-            let reusable = head.keep_alive && head.framing != ResponseFraming::UntilClose;
+            let reusable = self.plan.may_share && head.keep_alive && head.framing != ResponseFraming::UntilClose;
             head::write_response(
                 head,
                 via,

@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub(super) framing: BodyFraming,
     pub(super) client_version: Version,
     pub(super) keep_alive: bool,
+    /// Whether another request may follow on the connection that this one goes out by.
+    pub(super) may_share: bool,
     /// What the origin may switch to.
     pub(super) upgrade: Option<facts::Upgrade>,
 }
@@ -65,6 +67,7 @@ impl Plan {
             framing: head.framing,
             client_version: head.version,
             keep_alive: head.keep_alive,
+            may_share: !head.has_stray_body(),
             upgrade: match head.upgrade {
                 Some(Upgrade::WebSocket) => Some(facts::Upgrade::WebSocket),
                 Some(Upgrade::Other) | None => None,
@@ -73,7 +76,7 @@ impl Plan {
     }
 
     fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, door: &Door) {
-        let hop = OriginHop { via: &door.via, keep_alive: true, expect: true };
+        let hop = OriginHop { via: &door.via, keep_alive: self.may_share, expect: true };
         self.parent_head = door.enforcer.forwards_to(destination, self.upgrade).map(|parent| {
             let mut out = Vec::with_capacity(USUAL_HEAD);
             head::write_request_to_proxy(head, &hop, parent.credentials().map(Credentials::reveal), &mut out);

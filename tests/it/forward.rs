@@ -134,7 +134,7 @@ fn methods_are_judged_where_they_can_be_seen() {
     let proxy = Proxy::with(policy("r1", &rules));
     let url = format!("http://ok.test:{}/", origin.port());
     assert_eq!(proxy.get(&url).status(), 200);
-    for method in ["POST", "PUT", "DELETE", "get"] {
+    for method in ["POST", "PUT", "DELETE", "gets"] {
         let answers = proxy.raw(request(method, &url, &["Content-Length: 0", "Connection: close"]));
         assert_denied(answers.only(), "method_not_allowed");
     }

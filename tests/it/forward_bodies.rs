@@ -63,6 +63,36 @@ fn trailers_cannot_bring_what_belongs_in_the_head() {
 }
 
 #[test]
+fn no_request_follows_a_body_that_the_origin_may_leave_unread() {
+    let origin = Origin::http(|_| ok("read"));
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let url = format!("http://ok.test:{}/", origin.port());
+    let (length, chunks) = ("Content-Length: 3", "Transfer-Encoding: chunked");
+    for (method, field, body, closes) in [
+        ("GET", length, "abc", true),
+        ("GET", chunks, "3\r\nabc\r\n0\r\n\r\n", true),
+        ("DELETE", length, "abc", true),
+        ("OPTIONS", length, "abc", true),
+        ("POST", length, "abc", false),
+        ("PUT", chunks, "3\r\nabc\r\n0\r\n\r\n", false),
+        ("GET", "X: no body", "", false),
+        ("DELETE", "Content-Length: 0", "", false),
+    ] {
+        let before = (origin.seen().len(), origin.connections());
+        let mut client = proxy.client();
+        client.send(request(method, &url, &[field]) + body);
+        assert_eq!(client.answer().text(), "read", "{method} {field}");
+        client.send(get(&url, &[]));
+        assert_eq!(client.answer().text(), "read", "the client's connection stays: {method} {field}");
+        let seen = &origin.wait_for(before.0 + 2)[before.0];
+        assert_eq!(seen.value("connection").as_deref(), closes.then_some("close"), "{method} {field}");
+        assert_eq!(seen.body, if body.is_empty() { "" } else { "abc" }.as_bytes(), "{method} {field}");
+        let connections = if closes { 2 } else { 1 };
+        assert_eq!(origin.connections() - before.1, connections, "{method} {field}");
+    }
+}
+
+#[test]
 fn a_large_upload_arrives_whole_in_either_framing() {
     let origin = Origin::http(|seen| ok(&hash(&seen.body)));
     let proxy = Proxy::with(allow(&["ok.test:*"]));

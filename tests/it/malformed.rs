@@ -4,7 +4,7 @@ use crate::expectations::assert_failed;
 use crate::harness::{Ending, Origin, Proxy, Settings, allow, summary, until};
 
 /// Bytes (`|` is CRLF), the status that answers them, and its token.
-const CASES: [(&str, u16, &str); 34] = [
+const CASES: [(&str, u16, &str); 41] = [
     ("nonsense||", 400, "malformed_request"),
     ("GET||", 400, "malformed_request"),
     ("GET  http://ok.test/ HTTP/1.1|Host: ok.test||", 400, "malformed_request"),
@@ -37,6 +37,13 @@ const CASES: [(&str, u16, &str); 34] = [
     ("POST http://ok.test/ HTTP/1.0|Host: ok.test|Transfer-Encoding: chunked||", 400, "malformed_request"),
     ("POST http://ok.test/ HTTP/1.1|Host: ok.test|Content-Length: 1|Expect: something||", 417, "malformed_request"),
     ("TRACE http://ok.test/ HTTP/1.1|Host: ok.test||", 501, "unsupported"),
+    ("Connect http://ok.test/ HTTP/1.1|Host: ok.test||", 501, "unsupported"),
+    ("connect ok.test:443 HTTP/1.1|Host: ok.test||", 501, "unsupported"),
+    ("get http://ok.test/ HTTP/1.1|Host: ok.test||", 501, "unsupported"),
+    ("Propfind http://ok.test/ HTTP/1.1|Host: ok.test||", 501, "unsupported"),
+    ("POST http://ok.test/ HTTP/1.1|Host: ok.test|Content_Length: 3||abc", 400, "malformed_request"),
+    ("POST http://ok.test/ HTTP/1.1|Host: ok.test|Transfer.Encoding: chunked||", 400, "malformed_request"),
+    ("POST http://ok.test/ HTTP/1.1|Host: ok.test|Transfer-Encoding: chunked;q=1||", 400, "malformed_request"),
     ("GET https://ok.test/ HTTP/1.1|Host: ok.test||", 501, "unsupported"),
     ("GET ftp://ok.test/ HTTP/1.1|Host: ok.test||", 501, "unsupported"),
     ("CONNECT ok.test HTTP/1.1|Host: ok.test||", 400, "malformed_request"),

@@ -275,6 +275,21 @@ fn plain_http_goes_to_the_parent_in_absolute_form() {
 }
 
 #[test]
+fn no_spelling_of_connect_reaches_the_parent_but_our_own() {
+    let parent = Origin::saying("by the parent");
+    let proxy = by(&parent, &allow(&["out.test:*"]), &[]).start();
+    for method in ["Connect", "connect", "cONNECT", "CONNECt"] {
+        let answers = proxy.raw(request(method, "http://out.test/", &[]));
+        assert_eq!(answers.statuses(), [501], "{method}");
+    }
+    assert_eq!(parent.connections(), 0);
+    // A near miss is a method like any other.
+    let answers = proxy.raw(request("Connects", "http://out.test/", &["Connection: close"]));
+    assert_eq!(answers.statuses(), [200]);
+    assert_eq!(parent.wait_for(1)[0].line(), "Connects http://out.test/ HTTP/1.1");
+}
+
+#[test]
 fn a_challenge_of_the_parent_is_no_answer_to_the_client() {
     let parent = answering(
         b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",

@@ -23,6 +23,9 @@ pub enum HeadError {
     /// No method has that many bytes.
     #[error("the method is longer than any that exists")]
     LongMethod,
+    /// `Connect` or `get`: another method to us (RFC 9110 §9.1), the same to some proxies and origins.
+    #[error("the method differs from a registered one only by case")]
+    MethodCase,
     /// A version other than 1.0 and 1.1.
     #[error("the version is neither HTTP/1.0 nor HTTP/1.1")]
     Version,
@@ -65,9 +68,9 @@ pub enum HeadError {
     /// NUL or another control byte.
     #[error("a field value contains a control byte")]
     FieldValue,
-    /// `Content_Length` and its like: another field to us, the same to every CGI-style origin.
-    #[error("a framing or routing field is written with an underscore")]
-    UnderscoredName,
+    /// `Content_Length` or `Content.Length`: another field to us, the same to some CGI-style origins.
+    #[error("a framing field is written with another character in place of its hyphen")]
+    DisguisedName,
     /// HTTP/1.1 without `Host` (RFC 9112 §3.2).
     #[error("the Host field is missing")]
     MissingHost,
@@ -129,7 +132,7 @@ impl HeadError {
             | Self::BlankBeforeColon
             | Self::FieldName
             | Self::FieldValue
-            | Self::UnderscoredName
+            | Self::DisguisedName
             | Self::MissingHost
             | Self::RepeatedHost
             | Self::Host(_)
@@ -145,7 +148,7 @@ impl HeadError {
             Self::TargetTooLong => 414,
             Self::Expectation => 417,
             Self::HeadTooLarge | Self::TooManyFields => 431,
-            Self::LongMethod | Self::Scheme | Self::Trace | Self::UnknownCoding => 501,
+            Self::LongMethod | Self::MethodCase | Self::Scheme | Self::Trace | Self::UnknownCoding => 501,
             Self::Version => 505,
         }
     }

@@ -158,7 +158,7 @@ fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, ou
         let passes = match role {
             Role::Via => true,
             Role::EndToEnd => !(nominates && is_nominated(block, name)),
-            Role::Trailer => has_trailers && !name.contains(&b'_'),
+            Role::Trailer => has_trailers,
             Role::Host
             | Role::ContentLength
             | Role::TransferEncoding
@@ -296,6 +296,10 @@ mod tests {
             "Proxy-Connection: keep-alive",
             "pRoXy-AuThOrIzAtIoN: Basic c2VjcmV0",
             "Proxy_Authorization: Basic c2VjcmV0",
+            "Proxy.Authorization: Basic c2VjcmV0",
+            "Proxy!Connection: x",
+            "Keep.Alive: 5",
+            "Max~Forwards: 5",
             "Proxy-Anything: x",
             "TE: trailers, deflate",
             "Trailer: X",
@@ -307,6 +311,7 @@ mod tests {
             "Connection: close, X-Secret|X-Secret: s3cr3t",
             "Connection: x-a|Connection: keep-alive, X-B|X-A: s3cr3t|x-b: s3cr3t",
             "Connection: x-a|X_A: s3cr3t",
+            "Connection: x-a|X.A: s3cr3t",
             "Connection: Host",
             "Connection: host, via, max-forwards",
             "Expect: 100-continue",

@@ -57,7 +57,8 @@ fn special(first: u8, length: usize) -> Option<(&'static [u8], Role)> {
 }
 
 impl Role {
-    /// The role of a field, an underscore counting as a hyphen: CGI-style origins cannot tell them apart.
+    /// The role of a field, an underscore or other punctuation counting as a hyphen: CGI-style origins make an
+    /// underscore of all of them (RFC 3875 §4.1.18).
     pub(super) fn of(name: &[u8]) -> Self {
         let Some(first) = name.first() else { return Self::EndToEnd };
         match special(*first, name.len()) {
@@ -67,13 +68,13 @@ impl Role {
         }
     }
 
-    /// The role of a received field. One that is special only by its underscore has no meaning to us: it is dropped when
-    /// the head is written, and where it would reframe or reroute the request, the request is refused.
+    /// The role of a received field. One that is special only if its punctuation is read as a hyphen has no meaning to us:
+    /// it is dropped when the head is written, and where it would reframe the request, the request is refused.
     pub(super) fn of_received(field: &Field<'_>) -> Result<Self, HeadError> {
         match field.role {
             Self::EndToEnd => Ok(Self::EndToEnd),
-            role if !field.name.contains(&b'_') => Ok(role),
-            Self::Host | Self::ContentLength | Self::TransferEncoding => Err(HeadError::UnderscoredName),
+            role if field.name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') => Ok(role),
+            Self::Host | Self::ContentLength | Self::TransferEncoding => Err(HeadError::DisguisedName),
             _ => Ok(Self::Hop),
         }
     }
@@ -150,9 +151,9 @@ pub(super) fn is_nominated(block: &FieldBlock<'_>, name: &[u8]) -> bool {
         .any(|field| list(field.value).any(|option| same_name(option, name)))
 }
 
-/// Equal but for case and for underscores where the other has hyphens.
+/// Equal but for case and for which punctuation is where.
 pub(super) fn same_name(name: &[u8], known: &[u8]) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     name.len() == known.len() && name.iter().zip(known).all(|(a, b)| fold(*a) == fold(*b))
 }
 
@@ -168,7 +169,9 @@ mod tests {
             let name = std::str::from_utf8(name).unwrap();
             let of = |name: &str| Role::of(name.as_bytes());
             assert_eq!((of(name), of(&name.to_uppercase())), (role, role), "{name}");
-            assert_eq!(of(&name.replace('-', "_")), role, "{name}");
+            for other in ["_", ".", "~", "!", "'"] {
+                assert_eq!(of(&name.replace('-', other)), role, "{name} with {other}");
+            }
             assert_eq!(of(&format!("x{name}")), Role::EndToEnd, "{name}");
             let near = if name.starts_with("proxy-") { Role::Hop } else { Role::EndToEnd };
             let cut = name.strip_suffix(|_: char| true).unwrap();

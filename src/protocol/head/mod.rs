@@ -6,6 +6,7 @@
 //! Guaranteed:
 //! - A line ends in CRLF. A bare CR or LF, a folded line, a blank before a colon, a control byte in a value: refused.
 //!   So nothing that was accepted here can be read as two messages, or as another message, by a laxer reader.
+//! - A method that differs from a registered one only by case is refused: the next program may not tell them apart.
 //! - A message has no length, one length, or chunks. Both, a repeated or listed length (equal ones too), a coding other
 //!   than exactly `chunked`: refused, never repaired.
 //! - Whatever is written has exactly one framing, one `Host` that is the target's, no hop-by-hop field, no chunk
@@ -24,6 +25,7 @@ mod fields;
 mod forward;
 mod framing;
 mod hop;
+mod method;
 mod request;
 mod response;
 mod scan;

@@ -3,7 +3,7 @@
 use super::fields::{Field, FieldBlock, split_line};
 use super::framing::BodyFraming;
 use super::hop::{HopFields, Role, Upgrade};
-use super::{HeadError, HeadLimits, HeadScan, Target, Version};
+use super::{HeadError, HeadLimits, HeadScan, Target, Version, method as methods};
 use crate::facts::{Destination, Port};
 
 /// A request's head that passed every rule of this room.
@@ -53,9 +53,7 @@ pub(in crate::protocol) fn read_scanned_request<'b>(
     let head = head.strip_prefix(b"\r\n").unwrap_or(head);
     let (line, lines) = split_line(head).ok_or(HeadError::RequestLine)?;
     let (method, target_text, version) = split_request_line(line)?;
-    if method.eq_ignore_ascii_case("TRACE") || method.eq_ignore_ascii_case("TRACK") {
-        return Err(HeadError::Trace);
-    }
+    methods::judge(method)?;
     let target = Target::parse(method, target_text)?;
     let block = FieldBlock::parse(lines, limits.max_fields)?;
     let said = Said::collect(method, &block)?;
@@ -100,6 +98,13 @@ impl<'b> RequestHead<'b> {
     /// The path without its query: empty for a CONNECT, `*` for the asterisk.
     pub fn path(&self) -> &str {
         self.target.path()
+    }
+
+    /// Whether the next program may leave its body unread and take that for a request of its own: content of a method
+    /// for which RFC 9110 §9.3 gives it no meaning. No other request may then share the connection.
+    pub fn has_stray_body(&self) -> bool {
+        !matches!(self.framing, BodyFraming::None | BodyFraming::Length(0))
+            && methods::has_content_without_meaning(self.method)
     }
 
     /// Whether it asks for a tunnel.
@@ -357,7 +362,13 @@ mod tests {
             let error = read(&line(&format!("CONNECT {target} HTTP/1.1"))).unwrap_err();
             assert!(matches!(error, HeadError::Authority(_)), "{target}: {error}");
         }
-        assert_eq!(read(&line("connect h.test:443 HTTP/1.1")).unwrap_err(), HeadError::TargetForm);
+        for method in ["connect", "Connect", "CONNECt"] {
+            for target in ["h.test:443", "http://h.test/"] {
+                let error = read(&line(&format!("{method} {target} HTTP/1.1"))).unwrap_err();
+                assert_eq!((error, error.status()), (HeadError::MethodCase, 501), "{method} {target}");
+            }
+        }
+        assert!(read(&line("Connects http://h.test/ HTTP/1.1")).is_ok());
         let with = |field: &str| read(&line(&format!("CONNECT h.test:443 HTTP/1.1\r\n{field}"))).map(drop);
         assert_eq!(with("Content-Length: 0"), Ok(()), "what Windows sends");
         assert_eq!(with("Content-Length: 1"), Err(HeadError::ConnectBody));
@@ -466,8 +477,13 @@ mod tests {
             ("Transfer-Encoding: chunked gzip", Err(HeadError::Coding)),
             ("Transfer-Encoding: gzip", Err(HeadError::Coding)),
             ("Transfer-Encoding: gzip, chunked", Err(HeadError::UnknownCoding)),
-            ("Content_Length: 5", Err(HeadError::UnderscoredName)),
-            ("Transfer_Encoding: chunked|Content-Length: 15", Err(HeadError::UnderscoredName)),
+            ("Content_Length: 5", Err(HeadError::DisguisedName)),
+            ("Transfer_Encoding: chunked|Content-Length: 15", Err(HeadError::DisguisedName)),
+            ("Content.Length: 5", Err(HeadError::DisguisedName)),
+            ("Transfer~Encoding: chunked", Err(HeadError::DisguisedName)),
+            ("Transfer'encoding: x", Err(HeadError::DisguisedName)),
+            ("Content5Length: 5", Ok(None)),
+            ("ContentLength: 5", Ok(None)),
             ("X_Length: 5", Ok(None)),
         ] {
             assert_eq!(framing(lines), expected, "{lines}");

@@ -53,7 +53,7 @@ pub(in crate::protocol) fn read_scanned_response<'b>(
     let block = FieldBlock::parse(lines, limits.max_fields)?;
     let mut hop = HopFields::default();
     for field in block.iter() {
-        // No CGI stands between us and the client: an underscored name is noise here, dropped when the head is written.
+        // No CGI stands between us and the client: a disguised name is noise here, dropped when the head is written.
         if let Ok(role) = Role::of_received(&field) {
             hop.see(role, field.value)?;
         }

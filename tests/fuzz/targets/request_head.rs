@@ -8,7 +8,7 @@ use outgate::protocol::head::{
 };
 
 use super::pieces::ends;
-use super::wire::LaxHead;
+use super::wire::{LaxHead, folded};
 
 /// Limits that inputs reach.
 const TIGHT: HeadLimits = HeadLimits { max_bytes: 160, max_fields: 4 };
@@ -73,6 +73,11 @@ fn check_read(head: &RequestHead<'_>, text: &[u8]) {
     let mut parsed = httparse::Request::new(&mut room);
     assert_eq!(parsed.parse(text), Ok(httparse::Status::Complete(text.len())));
     assert_eq!(parsed.method, Some(head.method));
+    assert!(
+        head.is_connect() || !head.method.eq_ignore_ascii_case("CONNECT"),
+        "{:?} for a peer without case",
+        head.method
+    );
     assert_eq!(parsed.version, Some(u8::from(head.version == Version::Http11)));
     let theirs = parsed.headers.iter().map(|header| (header.name.as_bytes(), header.value));
     assert!(head.fields().map(|field| (field.name, field.value)).eq(theirs));
@@ -145,7 +150,7 @@ fn check_written(head: &RequestHead<'_>, hop: OriginHop<'_>, out: &[u8], authori
     let ours_named = if authorization.is_some() { "proxy-authorization" } else { "" };
     let named = head.fields().filter(|field| field.name.eq_ignore_ascii_case(b"connection"));
     for option in named.flat_map(|field| field.value.split(|byte| *byte == b',')) {
-        let option = String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase().replace('_', "-");
+        let option = folded(option.trim_ascii());
         let ours = ["", "host", "content-length", "transfer-encoding", "connection", "upgrade", "via", "max-forwards"];
         let trailer = option == "trailer" || option == "expect";
         assert!(

@@ -1,5 +1,5 @@
-//! A head as a lax peer reads it: lines end at LF, an underscore is a hyphen. Where our own strict reader finds one
-//! message, this one must find the same.
+//! A head as a lax peer reads it: lines end at LF, punctuation in a name is a hyphen. Where our own strict reader finds
+//! one message, this one must find the same.
 
 /// A head that was written by us, by its lines.
 #[derive(Debug)]
@@ -25,9 +25,9 @@ impl LaxHead {
         let lines = head[..end].split(|byte| *byte == b'\n').skip(1);
         let fields = lines.map(|line| {
             let colon = line.iter().position(|byte| *byte == b':').expect("a colon in each line");
-            let name = String::from_utf8(line[..colon].to_ascii_lowercase()).expect("a name in ASCII");
-            assert!(!name.is_empty() && !name.contains([' ', '\t']), "{name:?}");
-            (name.replace('_', "-"), line[colon + 1..].trim_ascii().to_vec())
+            let name = &line[..colon];
+            assert!(!name.is_empty() && name.is_ascii() && !name.contains(&b' ') && !name.contains(&b'\t'), "{name:?}");
+            (folded(name), line[colon + 1..].trim_ascii().to_vec())
         });
         Self { fields: fields.collect() }
     }
@@ -41,4 +41,10 @@ impl LaxHead {
     pub(super) fn count_prefix(&self, prefix: &str) -> usize {
         self.fields.iter().filter(|(name, _)| name.starts_with(prefix)).count()
     }
+}
+
+/// A name in lower case, with hyphens for all that is no letter or digit, as CGI has underscores (RFC 3875 §4.1.18).
+pub(super) fn folded(name: &[u8]) -> String {
+    let fold = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase().into() } else { '-' };
+    name.iter().map(fold).collect()
 }
