@@ -22,6 +22,9 @@ use super::suffix::{Breadth, breadth};
 use super::table::TableFull;
 use super::{Policy, list};
 
+/// Deny rules for one target that an allow rule is compared with. A warning is not worth the product of their numbers.
+const MOST_COMPARED: usize = 16;
+
 /// What a document does not hold itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
@@ -104,19 +107,17 @@ impl Draft {
                 denied.entry(&entry.target).or_default().push(entry);
             }
         }
-        let mut warnings = Vec::new();
+        let mut warnings = std::mem::take(&mut self.warnings);
         for entry in &self.entries {
             let Some(allow) = rule(entry).filter(|rule| rule.effect == Effect::Allow) else { continue };
-            let over = denied.get(&entry.target).into_iter().flatten().find(|deny| deny.ports.cover(&entry.ports));
+            let denials = denied.get(&entry.target).into_iter().flatten().take(MOST_COMPARED);
+            let over = denials.into_iter().find(|deny| deny.ports.cover(&entry.ports));
             if let Some(deny) = over.and_then(|deny| rule(deny)) {
-                warnings.push(Problem {
-                    place: Place::Document(entry.span),
-                    what: format!("`{}` can never match in `{}`: `{}` denies it", entry.target, allow.id, deny.id),
-                    mend: "take one of the two out; deny wins".to_owned(),
-                });
+                let what = format!("`{}` can never match in `{}`: `{}` denies it", entry.target, allow.id, deny.id);
+                warnings.at(entry.span, what, "take one of the two out; deny wins");
             }
         }
-        self.warnings.append(&mut warnings);
+        self.warnings = warnings;
     }
 
     /// Fills the matchers, the last rule first, so that of two equal patterns the first rule is asked first.
@@ -183,7 +184,7 @@ impl Draft {
             let what = format!("the list `{}` holds no name", document.file.value);
             self.warn(document.file.span, what, "fill it, or take the list out");
         }
-        self.problems.extend(problems);
+        problems.into_iter().for_each(|problem| self.problems.push(problem));
     }
 
     fn denies_addresses_conditionally(&self) -> bool {

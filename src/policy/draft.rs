@@ -9,8 +9,11 @@ use super::document::{Effect, ListDocument, PortsDocument, RuleDocument, Span, S
 use super::network;
 use super::pattern::{Pattern, Target};
 use super::ports::{Ports, range};
-use super::problem::{Place, Problem, Refusal};
+use super::problem::{Place, Problem, Problems};
 use super::rule::Rule;
+
+/// The longest method that a message repeats, in bytes; the registered ones have up to 17.
+const LONGEST_METHOD: usize = 1000;
 
 /// What has been read so far.
 #[derive(Default)]
@@ -18,8 +21,8 @@ pub(super) struct Draft {
     pub(super) rules: Vec<Rule>,
     pub(super) entries: Vec<Entry>,
     ids: HashSet<String>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) warnings: Vec<Problem>,
+    pub(super) problems: Problems,
+    pub(super) warnings: Problems,
 }
 
 /// A pattern of a rule.
@@ -167,10 +170,11 @@ impl Draft {
     fn check_methods(&mut self, effect: Effect, methods: &[Spanned<String>]) {
         for Spanned { value: method, span } in methods {
             let upper = method.to_ascii_uppercase();
-            if method.is_empty() || !method.bytes().all(is_token_byte) {
+            if method.is_empty() || method.len() > LONGEST_METHOD || !method.bytes().all(is_token_byte) {
+                let shown = if method.len() > LONGEST_METHOD { "…" } else { method.as_str() };
                 self.complain(
                     *span,
-                    format!("`{}` is no method", method.escape_debug()),
+                    format!("`{}` is no method", shown.escape_debug()),
                     "write a method such as `GET`, or `WEBSOCKET`",
                 );
             } else if upper == "CONNECT" && effect == Effect::Allow {
@@ -215,17 +219,15 @@ impl Draft {
     }
 
     fn complain(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
-        self.problems.push(Refusal::new(what, mend).at(Place::Document(span)));
+        self.problems.at(span, what, mend);
     }
 
     pub(super) fn warn(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
-        self.warnings.push(Refusal::new(what, mend).at(Place::Document(span)));
+        self.warnings.at(span, what, mend);
     }
 
-    pub(super) fn finish(mut self) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
-        self.problems.sort_by_key(|problem| problem.place);
-        self.warnings.sort_by_key(|problem| problem.place);
-        if self.problems.is_empty() { Ok((self.rules, self.warnings)) } else { Err(self.problems) }
+    pub(super) fn finish(self) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
+        if self.problems.is_empty() { Ok((self.rules, self.warnings.finish())) } else { Err(self.problems.finish()) }
     }
 }
 

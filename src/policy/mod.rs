@@ -58,7 +58,7 @@ pub use document::{
 };
 pub use parent::ParentScope;
 pub use permit::{Basis, NoRoute, ParentPermit, Permit, Reached, Route, RuleRef, VettedAddrs};
-pub use problem::{Place, Problem};
+pub use problem::{Place, Problem, Problems};
 pub use reason::DenyReason;
 pub use snapshot::Snapshot;
 pub use suffix::{is_registry_suffix, registrable};

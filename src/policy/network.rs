@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::pattern::{LONGEST, too_long};
 use super::problem::Refusal;
 use crate::facts::{Host, Port};
 
@@ -11,6 +12,9 @@ use crate::facts::{Host, Port};
 pub(super) fn parse(text: &str) -> Result<IpNet, Refusal> {
     if text.trim().is_empty() {
         return Err(Refusal::new("the address is empty", "write an address or a CIDR block, such as `10.0.0.0/8`"));
+    }
+    if text.len() > LONGEST {
+        return Err(too_long());
     }
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     if let Some((before, port)) = bare.rsplit_once(':')

@@ -67,6 +67,14 @@ impl Pattern {
     }
 }
 
+/// The longest text that is read as a pattern or repeated in a message, in bytes. A name has 253, an international one up
+/// to four times as many; `**.` and ports are short. URLs that people paste are longer at times, and are no patterns.
+pub(super) const LONGEST: usize = 1200;
+
+pub(super) fn too_long() -> Refusal {
+    Refusal::new("the text is longer than any host name", "write a host such as `example.com`")
+}
+
 /// A host part, by how it must be read.
 enum HostText<'a> {
     Numeric(&'a str),
@@ -78,6 +86,9 @@ fn check_shape(text: &str) -> Result<(), Refusal> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Err(Refusal::new("the pattern is empty", "write a host such as `example.com`, or take the entry out"));
+    }
+    if text.len() > LONGEST {
+        return Err(too_long());
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         let mend = match trimmed.chars().any(|c| c.is_whitespace() || c.is_control()) {

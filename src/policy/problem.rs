@@ -30,6 +30,48 @@ pub enum Place {
     },
 }
 
+/// How many problems of one document are kept. Nobody fixes more at once, and a generated file of a million wrong entries
+/// must not make a million messages: they are logged, shown and answered, and take the time of the policy after it.
+const MOST_KEPT: usize = 100;
+
+/// What is wrong with a document, or doubtful, as it is found.
+#[derive(Debug, Default)]
+pub struct Problems {
+    found: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    /// Adds one at a place in the document. `what` and `mend` are clauses, see [`Problem`].
+    pub fn at(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
+        self.push(Refusal::new(what, mend).at(Place::Document(span)));
+    }
+
+    /// Adds one.
+    pub(super) fn push(&mut self, problem: Problem) {
+        if self.found.len() < MOST_KEPT {
+            self.found.push(problem);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Whether none was found.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All that were kept, in the order of their places, and how many were not.
+    pub fn finish(mut self) -> Vec<Problem> {
+        self.found.sort_by_key(|problem| problem.place);
+        if self.more > 0 {
+            let what = format!("there are {} more problems", self.more);
+            self.found.push(Problem { place: Place::Whole, what, mend: "fix these first".into() });
+        }
+        self.found
+    }
+}
+
 /// Why a value cannot be read, before anybody knows where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {

@@ -78,8 +78,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     }
     Err(LoadError {
         lines: vec![format!("{}: {}", changing.display(), FileError::Changing)],
-        // Not what it is now but what no file is: the next look finds it changed and tries again.
-        files: vec![Watched { path: path.to_owned(), stamp: None }],
+        files: vec![awaited(path.to_owned(), &FileError::Changing)],
     })
 }
 
@@ -111,7 +110,10 @@ fn attempt(path: &Path) -> Result<Loaded, Failure> {
     let (bytes, stamp) = match steady::read(path, MAX_POLICY) {
         Ok(read) => read,
         Err(FileError::Changing) => return Err(Failure::Changed(path.to_owned())),
-        Err(error) => return Err(wrong(vec![format!("{name}: {error}")])),
+        Err(error) => {
+            let files = vec![awaited(path.to_owned(), &error)];
+            return Err(Failure::Wrong(LoadError { lines: vec![format!("{name}: {error}")], files }));
+        }
     };
     let mut hashes = vec![Sha256::digest(&bytes)];
     let source = decode(&name, bytes).map_err(|line| wrong(vec![line]))?;
@@ -134,7 +136,7 @@ fn attempt(path: &Path) -> Result<Loaded, Failure> {
             Err(FileError::Changing) => return Err(Failure::Changed(file)),
             Err(error) => {
                 problems.push(unusable(list, &error));
-                files.push(Watched::now(file));
+                files.push(awaited(file, &error));
             }
         }
     }
@@ -150,6 +152,20 @@ fn attempt(path: &Path) -> Result<Loaded, Failure> {
         all => hex(&Sha256::digest(all.concat())),
     };
     Ok(Loaded { document, source, lists, content_hash, files })
+}
+
+/// A file that could not be read, as it has to look for another attempt to be worth while. After an error that passes by
+/// itself that is at once: no file has no stamp, so that the next look finds it changed.
+fn awaited(path: PathBuf, error: &FileError) -> Watched {
+    match error {
+        FileError::Changing | FileError::Busy(_) => Watched { path, stamp: None },
+        FileError::Missing
+        | FileError::Folder
+        | FileError::Special
+        | FileError::Unreadable(_)
+        | FileError::TooLarge(_)
+        | FileError::Empty => Watched::now(path),
+    }
 }
 
 fn render(source: &SourceText, problems: &[Problem]) -> Vec<String> {

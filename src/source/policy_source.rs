@@ -91,6 +91,11 @@ impl Watch {
     pub(super) fn again(&self) -> Self {
         Self(self.0.iter().map(|watched| Watched::now(watched.path.clone())).collect())
     }
+
+    /// Whether a file that both know looks different in the two.
+    pub(super) fn differs_from(&self, other: &Self) -> bool {
+        self.0.iter().any(|ours| other.0.iter().any(|theirs| ours.path == theirs.path && ours.stamp != theirs.stamp))
+    }
 }
 
 fn compile(loaded: Loaded) -> Result<Compiled, Vec<String>> {

@@ -13,6 +13,11 @@ use super::Stamp;
 /// Long enough for the pieces that an editor or `cp` writes, short enough for a reload within a second.
 const SETTLE: Duration = Duration::from_millis(50);
 
+/// Errors that say nothing about the file and pass by themselves: no descriptor or memory left, a disk or a server that
+/// does not answer now.
+const MAY_PASS: [i32; 7] =
+    [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EINTR, libc::EIO, libc::ESTALE, libc::ETIMEDOUT];
+
 /// Why a file cannot be used. Each is a clause with its mend.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
@@ -24,6 +29,8 @@ pub(super) enum FileError {
     Special,
     #[error("it cannot be read ({0}); let the user that this process runs as read it")]
     Unreadable(io::Error),
+    #[error("it cannot be read now ({0}); this is tried again until it passes")]
+    Busy(io::Error),
     #[error("it is larger than {} MiB; check that it is the right file", .0 / (1024 * 1024))]
     TooLarge(u64),
     #[error("it is still being written; write another file and rename it to this one")]
@@ -35,7 +42,8 @@ pub(super) enum FileError {
 /// Reads a regular file of at most `limit` bytes. Blocks: for the disk, and for up to 50 ms after the file's last change.
 ///
 /// # Errors
-/// [`FileError::Changing`] if it was not the same before and after; asking again later may help. The others stay.
+/// [`FileError::Changing`] if it was not the same before and after, [`FileError::Busy`] where the system has no room now:
+/// asking again later may help. The others stay.
 pub(super) fn read(path: &Path, limit: u64) -> Result<(Vec<u8>, Stamp), FileError> {
     read_and(path, limit, || ())
 }
@@ -89,6 +97,7 @@ impl FileError {
     fn from_io(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing,
+            _ if error.raw_os_error().is_some_and(|code| MAY_PASS.contains(&code)) => Self::Busy(error),
             _ => Self::Unreadable(error),
         }
     }

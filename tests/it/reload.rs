@@ -166,6 +166,37 @@ fn a_file_that_is_still_being_written_is_never_in_force() {
 }
 
 #[test]
+fn a_policy_of_countless_mistakes_delays_no_other_and_is_told_in_few_lines() {
+    const MISTAKES: usize = 100_000;
+    let starred = format!("[{}\"*\"]", "\"*\", ".repeat(MISTAKES - 1));
+    let doubled = format!("[{}\"a.test\"]", "\"a.test\", ".repeat(MISTAKES - 1));
+    let numbers = format!("[{}1]", "1, ".repeat(MISTAKES - 1));
+    for (bad, whole) in [(starred, false), (numbers, false), (doubled, true)] {
+        let proxy = Proxy::with(policy("r1", ""));
+        fs::write(proxy.path("new.toml"), policy("r2", &format!("allow = {bad}\n"))).unwrap();
+        fs::rename(proxy.path("new.toml"), proxy.path("policy.toml")).unwrap();
+        // While it is being loaded, or after: nothing says which, and neither may delay the switch.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let began = Instant::now();
+        proxy.replace_policy(&policy("r3", "enabled = false\n"));
+        until("the switch is in force", || (proxy.revision() == "r3").then_some(()));
+        // A load of a file of a megabyte may run next to it on a busy machine.
+        assert!(began.elapsed() < 5 * WITHIN_A_SECOND, "the switch took {:?}", began.elapsed());
+        fs::write(proxy.path("again.toml"), policy("r2", &format!("allow = {bad}\n"))).unwrap();
+        fs::rename(proxy.path("again.toml"), proxy.path("policy.toml")).unwrap();
+        let answer = proxy.reload();
+        assert_eq!(answer.status(), if whole { 200 } else { 422 });
+        if !whole {
+            let lines = answer.json()["errors"].as_array().unwrap().len();
+            assert_eq!(lines, 101, "the first hundred, and how many more");
+            assert!(answer.text().contains(&format!("{} more", MISTAKES - 100)), "{answer}");
+        }
+        let logged: usize = proxy.output().iter().map(String::len).sum();
+        assert!(logged < 100_000, "{logged} bytes of log");
+    }
+}
+
+#[test]
 fn a_hangup_reloads() {
     let proxy = Settings::with(policy("r1", "")).start();
     proxy.replace_policy(&policy("r2", ""));

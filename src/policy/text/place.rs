@@ -7,6 +7,9 @@ use crate::text::visible::is_visible;
 /// The longest piece of a document that a message repeats. What was written wrongly is recognised by its beginning.
 const MAX_QUOTED: usize = 60;
 
+/// Bytes whose characters are counted ahead: a place costs one of these, the count eight bytes for each.
+const BLOCK: usize = 4096;
+
 /// A document's text and what it is called in messages.
 #[derive(Clone, Debug)]
 pub struct SourceText {
@@ -14,6 +17,8 @@ pub struct SourceText {
     text: String,
     /// Where each line begins, so that many problems in a large file cost one pass.
     lines: Vec<usize>,
+    /// How many characters begin before each [`BLOCK`], so that many problems in one long line cost no more.
+    characters: Vec<usize>,
     lists: Vec<String>,
 }
 
@@ -23,7 +28,11 @@ impl SourceText {
         let text = text.into();
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(offset, _)| offset + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
-        Self { name: name.into(), text, lines, lists: Vec::new() }
+        let mut characters = vec![0];
+        for block in text.as_bytes().chunks(BLOCK) {
+            characters.push(characters.last().copied().unwrap_or_default() + count_characters(block));
+        }
+        Self { name: name.into(), text, lines, characters, lists: Vec::new() }
     }
 
     /// With the names of the files that its `[[list]]`s read, in their order.
@@ -48,10 +57,15 @@ impl SourceText {
         let line = self.lines.partition_point(|start| *start <= span.start).max(1);
         let start = self.lines.get(line - 1).copied().unwrap_or_default();
         let end = span.start.min(self.text.len());
-        let before = self.text.as_bytes().get(start..end).unwrap_or_default();
-        // A character is counted where it begins: continuation bytes are none, and neither is a byte order mark.
-        let before = if line == 1 { before.strip_prefix(b"\xef\xbb\xbf").unwrap_or(before) } else { before };
-        (line, before.iter().filter(|byte| **byte & 0xc0 != 0x80).count() + 1)
+        // A byte order mark is no column.
+        let mark = usize::from(line == 1 && end > 0 && self.text.starts_with('\u{feff}'));
+        (line, self.characters_before(end).saturating_sub(self.characters_before(start) + mark) + 1)
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let block = offset / BLOCK;
+        let rest = self.text.as_bytes().get(block * BLOCK..offset).unwrap_or_default();
+        self.characters.get(block).copied().unwrap_or_default() + count_characters(rest)
     }
 
     /// The problem as one line: `file:line:column: what; mend`.
@@ -69,6 +83,11 @@ impl SourceText {
             Place::Whole => format!("{}: {what}; {mend}", self.name),
         }
     }
+}
+
+/// A character is counted where it begins: continuation bytes are none.
+fn count_characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 /// A document's bytes as text.
@@ -123,6 +142,21 @@ mod tests {
         assert_eq!(source.locate(Span { start: 99, end: 99 }), (4, 4), "behind the end");
         let marked = SourceText::new("p", "\u{feff}ab");
         assert_eq!(marked.locate(Span { start: 4, end: 5 }), (1, 2), "a byte order mark is no column");
+        assert_eq!(marked.locate(Span { start: 0, end: 5 }), (1, 1), "before the mark");
+    }
+
+    #[test]
+    fn columns_in_a_long_line_are_counted_as_in_a_short_one() {
+        let source = SourceText::new("p", format!("\u{feff}{}\n{}", "ü".repeat(5000), "xü".repeat(5000)));
+        for (start, place) in [
+            (3 + 2 * 4095, (1, 4096)),
+            (3 + 2 * 4999, (1, 5000)),
+            (3 + 10_000 + 1, (2, 1)),
+            (3 + 10_000 + 1 + 3 * 4096, (2, 2 * 4096 + 1)),
+            (3 + 10_000 + 1 + 3 * 4096 + 1, (2, 2 * 4096 + 2)),
+        ] {
+            assert_eq!(source.locate(Span { start, end: start }), place, "byte {start}");
+        }
     }
 
     #[test]

@@ -8,48 +8,8 @@ use super::place::quote;
 use super::quantity::{Written, parse_duration, parse_size};
 use super::suggest::{nearest, unknown_key};
 use super::{Entry, Node, Span, Spanned, Value};
-use crate::policy::{Place, Problem};
+use crate::policy::Problems;
 use crate::text::visible::is_visible;
-
-/// How many problems are kept. Nobody mends more at once, and a generated file of a million wrong lines must not make a
-/// million messages.
-const MAX_PROBLEMS: usize = 1000;
-
-/// What is wrong with a document, in the order it was found.
-#[derive(Debug, Default)]
-pub struct Problems {
-    found: Vec<Problem>,
-    more: usize,
-}
-
-impl Problems {
-    /// Adds one at a place in the document. `what` and `mend` are clauses, see [`Problem`].
-    pub fn at(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
-        if self.found.len() < MAX_PROBLEMS {
-            self.found.push(Problem { place: Place::Document(span), what: what.into(), mend: mend.into() });
-        } else {
-            self.more += 1;
-        }
-    }
-
-    /// Whether none was found.
-    pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    /// All of them, in the order of the text.
-    pub fn finish(mut self) -> Vec<Problem> {
-        self.found.sort_by_key(|problem| match problem.place {
-            Place::Document(span) => span.start,
-            Place::List { .. } | Place::Whole => usize::MAX,
-        });
-        if self.more > 0 {
-            let what = format!("there are {} more problems", self.more);
-            self.found.push(Problem { place: Place::Whole, what, mend: "mend these first".into() });
-        }
-        self.found
-    }
-}
 
 /// One table, read by its section.
 ///
