@@ -12,7 +12,7 @@
 //! Deliberately not done: changing the policy from here. It has an author, a review and a file; the page says which.
 
 mod denials;
-mod html;
+mod elements;
 mod parts;
 mod plot;
 mod reasons;
@@ -23,11 +23,13 @@ mod tunnels;
 use std::time::Duration;
 
 pub use denials::{AdviceView, DenialRow};
-use html::Html;
+use maud::{DOCTYPE, html};
 pub use plot::{Buckets, TimeView};
 pub use records::RecordRow;
 pub use sinks::SinkView;
 pub use tunnels::{TunnelRow, TunnelsView};
+
+use crate::text::{Inert, figures};
 
 /// Where the style is served, below the page's own folder.
 pub const STYLE_PATH: &str = "/dashboard.css";
@@ -57,9 +59,9 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self';
 #[derive(Clone, Debug)]
 pub struct View {
     /// The program's version.
-    pub version: String,
+    pub version: Inert,
     /// When this was true.
-    pub now: String,
+    pub now: Inert,
     /// The policy in force.
     pub policy: PolicyView,
     /// All requests since the start.
@@ -84,25 +86,25 @@ pub struct View {
 #[derive(Clone, Debug)]
 pub struct PolicyView {
     /// Whose policy it is.
-    pub name: String,
+    pub name: Inert,
     /// Its revision.
-    pub revision: String,
+    pub revision: Inert,
     /// `enforce` or `observe`.
-    pub mode: String,
+    pub mode: Inert,
     /// The organisation's switch.
     pub enabled: bool,
     /// `none`, `package-managers`, `allowlist` or `all`.
-    pub egress: String,
+    pub egress: Inert,
     /// The file, or what else it came from.
-    pub source: String,
+    pub source: Inert,
     /// Whether it is the one that this program carries, so that there is no file to add to.
     pub built_in: bool,
     /// Since when it is in force.
-    pub loaded: String,
+    pub loaded: Inert,
     /// The same as an age.
     pub age: Duration,
-    /// Why the last reload failed, if it did; may have several lines.
-    pub error: Option<String>,
+    /// Why the last reload failed, if it did; by lines.
+    pub error: Option<Vec<Inert>>,
     /// How many rules it has.
     pub rules: u64,
     /// Whether the proxy still denies what it must, if it has been asked yet.
@@ -115,7 +117,7 @@ pub struct SelfTestView {
     /// Whether everything was denied that had to be.
     pub ok: bool,
     /// What was asked, or what is wrong.
-    pub detail: String,
+    pub detail: Inert,
 }
 
 /// Requests by decision, since the start.
@@ -137,47 +139,51 @@ pub struct Totals {
 #[derive(Clone, Debug)]
 pub struct ListenerRow {
     /// The tool's label.
-    pub name: String,
+    pub name: Inert,
     /// As clients write it: `http://127.0.0.1:3128`.
-    pub url: String,
+    pub url: Inert,
 }
 
 /// The page.
 pub fn render(view: &View) -> String {
-    let mut html = Html::default();
-    html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>");
-    html.number(view.totals.denied);
-    html.raw(" denied · ");
-    html.text(&view.policy.name);
-    html.raw(" · outgate</title>\n<link rel=\"stylesheet\" href=\".");
-    html.raw(STYLE_PATH);
-    html.raw("\">\n<script src=\".");
-    html.raw(SCRIPT_PATH);
-    html.raw(
-        "\" defer></script>\n</head>\n<body>\n<a class=\"skip\" href=\"#denied\">Skip to denied destinations</a>\n",
-    );
-    parts::header(&mut html, view);
-    html.raw("<main>\n");
-    parts::problem(&mut html, &view.policy);
-    parts::unenforced(&mut html, &view.policy);
-    html.raw("<div class=\"pair\">\n<div class=\"stack\">\n");
-    parts::state(&mut html, &view.policy);
-    parts::check(&mut html);
-    html.raw("</div>\n");
-    plot::section(&mut html, view);
-    html.raw("</div>\n");
-    parts::totals(&mut html, view);
-    denials::section(&mut html, view);
-    html.raw("<div class=\"pair lower\">\n");
-    tunnels::section(&mut html, view);
-    sinks::section(&mut html, view);
-    html.raw("</div>\n");
-    records::section(&mut html, view);
-    reasons::legend(&mut html);
-    html.raw("</main>\n</body>\n</html>\n");
-    html.finish()
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                link rel="icon" href="data:,";
+                title { (figures::grouped(view.totals.denied)) " denied · " (view.policy.name) " · outgate" }
+                link rel="stylesheet" href={ "." (STYLE_PATH) };
+                script src={ "." (SCRIPT_PATH) } defer {}
+            }
+            body {
+                a.skip href="#denied" { "Skip to denied destinations" }
+                (parts::header(view))
+                main {
+                    (parts::problem(&view.policy))
+                    (parts::unenforced(&view.policy))
+                    div.pair {
+                        div.stack {
+                            (parts::state(&view.policy))
+                            (parts::check())
+                        }
+                        (plot::section(view))
+                    }
+                    (parts::totals(view))
+                    (denials::section(view))
+                    div.pair.lower {
+                        (tunnels::section(view))
+                        (sinks::section(view))
+                    }
+                    (records::section(view))
+                    (reasons::legend())
+                }
+            }
+        }
+    };
+    page.into_string()
 }
 
 #[cfg(test)]

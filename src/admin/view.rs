@@ -13,6 +13,7 @@ use super::routes::Admin;
 use crate::record::{Decided, Kind, OverTime, Record, RecordLine, Recorder, UtcTime, Window};
 use crate::session::Listed;
 use crate::sink::{RecentFilter, SinkStatus};
+use crate::text::Inert;
 
 /// Rows of each table: what fits a screen or two.
 const ROWS: usize = 50;
@@ -39,8 +40,8 @@ pub(super) async fn of(admin: &Admin) -> View {
         |listed| open_tunnels(&listed, &shared.recorder, now),
     );
     View {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        now: rfc3339(now),
+        version: env!("CARGO_PKG_VERSION").into(),
+        now: inert(UtcTime(now)),
         policy: policy(admin, now),
         totals: Totals {
             requests: totals.requests,
@@ -57,8 +58,8 @@ pub(super) async fn of(admin: &Admin) -> View {
             .listeners
             .iter()
             .map(|(name, address, tls)| ListenerRow {
-                name: name.clone(),
-                url: format!("{}://{address}", if *tls { "https" } else { "http" }),
+                name: name.as_str().into(),
+                url: inert(format_args!("{}://{address}", if *tls { "https" } else { "http" })),
             })
             .collect(),
         tunnels,
@@ -69,14 +70,18 @@ pub(super) async fn of(admin: &Admin) -> View {
 fn denial(advised: advised::AdvisedRow) -> DenialRow {
     let advised::AdvisedRow { row, allow, allowed_now, note } = advised;
     DenialRow {
-        destination: row.destination.to_string(),
-        reason: row.reason.to_string(),
+        destination: inert(&row.destination),
+        reason: inert(row.reason),
         count: row.count,
-        first: rfc3339(row.first),
-        last: rfc3339(row.last),
-        rule: row.rule.as_deref().map(str::to_owned),
-        tools: row.tools,
-        advice: AdviceView { allow, allowed_now, note },
+        first: inert(UtcTime(row.first)),
+        last: inert(UtcTime(row.last)),
+        rule: row.rule.as_deref().map(Inert::new),
+        tools: row.tools.join(", ").as_str().into(),
+        advice: AdviceView {
+            allow: allow.as_deref().map(Inert::lines),
+            allowed_now,
+            note: note.as_deref().map(Inert::new),
+        },
     }
 }
 
@@ -90,7 +95,7 @@ fn over_time(over_time: &OverTime) -> TimeView {
         }
     };
     TimeView {
-        since: rfc3339(over_time.since),
+        since: inert(UtcTime(over_time.since)),
         reading: over_time.reading,
         minutes: buckets(&over_time.minutes),
         hours: buckets(&over_time.hours),
@@ -99,12 +104,12 @@ fn over_time(over_time: &OverTime) -> TimeView {
 
 fn open_tunnels(listed: &Listed, recorder: &Recorder, now: SystemTime) -> TunnelsView {
     let row = |tunnel: &Record| TunnelRow {
-        destination: tunnel.destination.as_ref().map(ToString::to_string).unwrap_or_default(),
-        address: tunnel.address.map(|address| address.to_string()).unwrap_or_default(),
-        tool: tunnel.listener.as_str().to_owned(),
-        client: recorder.client(tunnel.client).to_string(),
-        rule: tunnel.rule().map(str::to_owned),
-        started: rfc3339(tunnel.started),
+        destination: tunnel.destination.as_ref().map(inert).unwrap_or_default(),
+        address: tunnel.address.map(inert).unwrap_or_default(),
+        tool: tunnel.listener.as_str().into(),
+        client: inert(recorder.client(tunnel.client)),
+        rule: tunnel.rule().map(Inert::new),
+        started: inert(UtcTime(tunnel.started)),
         age: now.duration_since(tunnel.started).unwrap_or_default(),
         bytes_up: tunnel.bytes_up,
         bytes_down: tunnel.bytes_down,
@@ -115,43 +120,46 @@ fn open_tunnels(listed: &Listed, recorder: &Recorder, now: SystemTime) -> Tunnel
 fn sink_view(sink: SinkStatus, now: SystemTime) -> SinkView {
     SinkView {
         lost_lately: sink.lost_ago(now).is_some_and(|ago| ago < LATELY),
-        sink: sink.sink.to_owned(),
-        path: sink.path.map(|path| path.display().to_string()),
+        sink: sink.sink.into(),
+        path: sink.path.map(|path| inert(path.display())),
         written: sink.written,
         dropped: sink.dropped,
-        last_dropped: sink.last_dropped.map(rfc3339),
-        error: sink.error,
-        since: sink.since.map(rfc3339),
+        last_dropped: sink.last_dropped.map(|at| inert(UtcTime(at))),
+        error: sink.error.as_deref().map(Inert::new),
+        since: sink.since.map(|at| inert(UtcTime(at))),
     }
 }
 
 fn policy(admin: &Admin, now: SystemTime) -> PolicyView {
     let (policy, status) = (admin.shared.store.current(), admin.shared.store.status());
     PolicyView {
-        name: policy.name().to_owned(),
-        revision: policy.revision().to_owned(),
-        mode: policy.mode().as_str().to_owned(),
+        name: policy.name().into(),
+        revision: policy.revision().into(),
+        mode: policy.mode().as_str().into(),
         enabled: policy.enabled(),
-        egress: policy.egress().as_str().to_owned(),
-        loaded: rfc3339(status.loaded),
+        egress: policy.egress().as_str().into(),
+        loaded: inert(UtcTime(status.loaded)),
         age: now.duration_since(status.loaded).unwrap_or_default(),
         built_in: status.source == BUILT_IN,
-        source: status.source,
-        error: status.error,
+        source: status.source.as_str().into(),
+        error: status.error.as_deref().map(Inert::lines),
         rules: policy.rule_count() as u64,
-        selftest: admin.selftest.last().map(|tested| SelfTestView { ok: tested.ok, detail: tested.detail }),
+        selftest: admin
+            .selftest
+            .last()
+            .map(|tested| SelfTestView { ok: tested.ok, detail: tested.detail.as_str().into() }),
     }
 }
 
 fn record(line: &RecordLine) -> Option<RecordRow> {
     let record = line.record()?;
     Some(RecordRow {
-        time: rfc3339(record.started),
-        decision: record.verdict.decision().to_owned(),
-        destination: record.destination.as_ref().map(ToString::to_string).unwrap_or_default(),
-        reason: record.verdict.reason().to_owned(),
-        id: record.id.to_string(),
-        tool: record.listener.as_str().to_owned(),
+        time: inert(UtcTime(record.started)),
+        decision: record.verdict.decision().into(),
+        destination: record.destination.as_ref().map(inert).unwrap_or_default(),
+        reason: record.verdict.reason().into(),
+        id: inert(record.id),
+        tool: record.listener.as_str().into(),
     })
 }
 
@@ -173,6 +181,11 @@ pub(super) fn tunnels(listed: &Listed, recorder: &Recorder) -> serde_json::Value
         })
     };
     json!({ "total": listed.total, "tunnels": listed.tunnels.iter().map(tunnel).collect::<Vec<_>>() })
+}
+
+/// A value as text that can be shown.
+fn inert(value: impl ToString) -> Inert {
+    value.to_string().as_str().into()
 }
 
 /// A time as records have it.

@@ -4,7 +4,9 @@
 //! that they read the same everywhere. Text from outside passes through [`visible`] before anybody sees it.
 
 pub mod figures;
+mod html;
 mod inert;
 pub mod visible;
 
+pub use html::HtmlText;
 pub use inert::Inert;

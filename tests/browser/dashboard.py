@@ -267,7 +267,7 @@ def a_tunnel_is_listed_and_ended_by_two_presses_and_not_by_one(setting):
 def a_sink_that_fails_is_red_and_says_why(setting):
     page = setting.page
     states = "[...document.querySelectorAll('#sinks tr')].map(row => row.dataset.state).join()"
-    return (page.until(f"{states} === 'works,failing,works'") and
+    return (page.until(f"{states} === 'ok,failing,ok'") and
             "No such file" in page.run("document.querySelector('[data-state=failing]').textContent") and
             page.run("document.querySelectorAll('#sinks tr')[2].textContent").find("history <b>.db") > 0)
 

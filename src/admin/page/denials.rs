@@ -1,25 +1,29 @@
 //! The denied destinations, the most denied first, and what to do about each.
 
+use maud::{Markup, html};
+
 use super::View;
-use super::html::Html;
+use super::elements::{name, narrow_name, prose, reason, time};
+use crate::text::Inert;
+use crate::text::figures::grouped;
 
 /// One denied destination.
 #[derive(Clone, Debug)]
 pub struct DenialRow {
     /// `host:port`, or `*.domain` for a collapsed row.
-    pub destination: String,
+    pub destination: Inert,
     /// The deny reason's token.
-    pub reason: String,
+    pub reason: Inert,
     /// How often.
     pub count: u64,
     /// When first.
-    pub first: String,
+    pub first: Inert,
     /// When last.
-    pub last: String,
+    pub last: Inert,
     /// The rule that denied it, or that it missed most narrowly.
-    pub rule: Option<String>,
-    /// By which tools.
-    pub tools: Vec<String>,
+    pub rule: Option<Inert>,
+    /// By which tools, in one text.
+    pub tools: Inert,
     /// What can be done.
     pub advice: AdviceView,
 }
@@ -27,93 +31,91 @@ pub struct DenialRow {
 /// What can be done about a denial.
 #[derive(Clone, Debug, Default)]
 pub struct AdviceView {
-    /// The text to add to the policy, if there is one.
-    pub allow: Option<String>,
+    /// The lines to add to the policy, if there are any.
+    pub allow: Option<Vec<Inert>>,
     /// Whether it is allowed by now.
     pub allowed_now: bool,
     /// What else there is to know.
-    pub note: Option<String>,
+    pub note: Option<Inert>,
 }
 
 /// The section.
-pub(super) fn section(html: &mut Html, view: &View) {
-    html.raw("<section id=\"denied\" class=\"card\" aria-labelledby=\"denied-title\" tabindex=\"-1\">\n<h2 id=\"denied-title\">Denied destinations</h2>\n");
-    html.raw("<p class=\"lead\"><span id=\"built-in\"");
-    html.hidden_if(!view.policy.built_in);
-    html.raw(">The policy in force is built in. To change it, save one as a file and start with <code>--policy FILE</code>. </span>");
-    html.raw("To allow one that is needed, add its rule at the end of <span id=\"where\">");
-    html.name(&view.policy.source);
-    html.raw("</span>. A saved change is in force within a second.</p>\n<table class=\"wide\">\n");
-    html.columns(&[
-        ("", "Destination"),
-        ("", "Reason"),
-        ("number", "Denied"),
-        ("", "Last"),
-        ("minor", "First"),
-        ("", "Asked by"),
-        ("minor", "Rule"),
-        ("", "To allow it"),
-    ]);
-    html.raw("<tbody id=\"denials\">\n");
+pub(super) fn section(view: &View) -> Markup {
     let most = view.denials.iter().map(|row| row.count).max().unwrap_or_default();
-    for row in &view.denials {
-        denial(html, row, most);
-    }
-    html.raw("</tbody>\n</table>\n<p id=\"folded\" hidden><button type=\"button\" id=\"unfold\" class=\"copy\" aria-expanded=\"false\" aria-controls=\"denials\"></button></p>\n");
-    html.raw("<p id=\"no-denials\" class=\"empty\"");
-    html.hidden_if(!view.denials.is_empty());
-    html.raw(">Nothing has been denied since the start.</p>\n<p id=\"more\" class=\"lead\"");
-    html.hidden_if(view.other_denials == 0);
-    html.raw("><span id=\"other-denials\">");
-    html.number(view.other_denials);
-    html.raw("</span> more denied requests went to destinations that are not listed here.</p>\n");
-    html.raw("<p id=\"copied\" class=\"unseen\" role=\"status\"></p>\n</section>\n");
-}
-
-fn denial(html: &mut Html, row: &DenialRow, most: u64) {
-    html.raw("<tr><th scope=\"row\">");
-    html.name(&row.destination);
-    html.raw("</th><td>");
-    html.reason(&row.reason);
-    html.raw("</td><td class=\"number\">");
-    html.number(row.count);
-    html.raw("<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect height=\"4\" width=\"");
-    html.text(&row.count.saturating_mul(100).checked_div(most).unwrap_or_default().to_string());
-    html.raw("\"/></svg></td><td>");
-    html.time(&row.last);
-    html.raw("</td><td class=\"minor\">");
-    html.time(&row.first);
-    html.raw("</td><td class=\"tools\">");
-    html.name(&row.tools.join(", "));
-    html.raw("</td><td class=\"minor\">");
-    html.narrow_name(row.rule.as_deref().unwrap_or("none"));
-    html.raw("</td><td class=\"mend\">");
-    advice(html, &row.advice);
-    html.raw("</td></tr>\n");
-}
-
-fn advice(html: &mut Html, advice: &AdviceView) {
-    let note = |html: &mut Html| {
-        html.raw("<p>");
-        html.prose(advice.note.as_deref().unwrap_or_default());
-        html.raw("</p>");
-    };
-    match &advice.allow {
-        Some(text) => {
-            html.raw("<details><summary>Show</summary><pre>");
-            for line in text.lines() {
-                html.text(line);
-                html.raw("\n");
+    html! {
+        section id="denied" class="card" aria-labelledby="denied-title" tabindex="-1" {
+            h2 #denied-title { "Denied destinations" }
+            p.lead {
+                span #built-in hidden[!view.policy.built_in] {
+                    "The policy in force is built in. To change it, save one as a file and start with "
+                    code { "--policy FILE" } ". "
+                }
+                "To allow one that is needed, add its rule at the end of "
+                span #where { (name(&view.policy.source)) }
+                ". A saved change is in force within a second."
             }
-            html.raw("</pre>");
-            note(html);
-            html.raw("</details>");
+            table.wide {
+                thead {
+                    tr {
+                        th scope="col" { "Destination" }
+                        th scope="col" { "Reason" }
+                        th.number scope="col" { "Denied" }
+                        th scope="col" { "Last" }
+                        th.minor scope="col" { "First" }
+                        th scope="col" { "Asked by" }
+                        th.minor scope="col" { "Rule" }
+                        th scope="col" { "To allow it" }
+                    }
+                }
+                tbody #denials { @for row in &view.denials { (denial(row, most)) } }
+            }
+            p #folded hidden { button id="unfold" class="copy" type="button" aria-expanded="false" aria-controls="denials" {} }
+            p id="no-denials" class="empty" hidden[!view.denials.is_empty()] { "Nothing has been denied since the start." }
+            p id="more" class="lead" hidden[view.other_denials == 0] {
+                span #other-denials { (grouped(view.other_denials)) }
+                " more denied requests went to destinations that are not listed here."
+            }
+            p id="copied" class="unseen" role="status" {}
         }
-        None => {
-            if advice.allowed_now {
-                html.raw("<span class=\"decision\" data-decision=\"allow\">allowed now</span>");
+    }
+}
+
+fn denial(row: &DenialRow, most: u64) -> Markup {
+    let share = row.count.saturating_mul(100).checked_div(most).unwrap_or_default();
+    html! {
+        tr {
+            th scope="row" { (name(&row.destination)) }
+            td { (reason(&row.reason)) }
+            td.number {
+                (grouped(row.count))
+                svg.bar viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" {
+                    rect height="4" width=(share) {}
+                }
             }
-            note(html);
+            td { (time(&row.last)) }
+            td.minor { (time(&row.first)) }
+            td.tools { (name(&row.tools)) }
+            td.minor { (narrow_name(row.rule.as_ref().unwrap_or(&"none".into()))) }
+            td.mend { (advice(&row.advice)) }
+        }
+    }
+}
+
+fn advice(advice: &AdviceView) -> Markup {
+    let note = html! { p { @if let Some(note) = &advice.note { (prose(note)) } } };
+    html! {
+        @match &advice.allow {
+            Some(lines) => {
+                details {
+                    summary { "Show" }
+                    pre { @for line in lines { (line) "\n" } }
+                    (note)
+                }
+            }
+            None => {
+                @if advice.allowed_now { span.decision data-decision="allow" { "allowed now" } }
+                (note)
+            }
         }
     }
 }

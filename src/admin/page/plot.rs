@@ -5,15 +5,17 @@
 
 use std::fmt::Write as _;
 
-use super::View;
-use super::html::Html;
+use maud::{Markup, html};
+
+use super::{View, elements};
+use crate::text::Inert;
 use crate::text::figures::grouped;
 
 /// What is known of requests over time.
 #[derive(Clone, Debug)]
 pub struct TimeView {
     /// From when on everything was counted.
-    pub since: String,
+    pub since: Inert,
     /// Whether some of it comes from a database of records, or still will.
     pub reading: bool,
     /// The last hour.
@@ -52,68 +54,52 @@ const RANGES: [Range; 3] = [
 ];
 
 /// The section.
-pub(super) fn section(html: &mut Html, view: &View) {
-    html.raw("<section id=\"over-time\" class=\"card\" aria-labelledby=\"time-title\">\n<div class=\"bar-title\">");
-    html.raw("<h2 id=\"time-title\">Denied and all requests over time</h2>\n<fieldset class=\"ranges\"><legend class=\"unseen\">Time shown</legend>");
-    for (place, Range(key, label, ..)) in RANGES.iter().enumerate() {
-        html.raw("<label><input type=\"radio\" name=\"range\" value=\"");
-        html.raw(key);
-        html.raw("\"");
-        if place == 0 {
-            html.raw(" checked");
-        }
-        html.raw("> ");
-        html.raw(label);
-        html.raw("</label>");
-    }
-    html.raw("</fieldset></div>\n");
+pub(super) fn section(view: &View) -> Markup {
     let time = &view.time;
-    for (range, buckets) in RANGES.iter().zip([time.minutes.last(60), time.hours.last(24), time.hours.last(168)]) {
-        figure(html, range, &buckets);
+    html! {
+        section id="over-time" class="card" aria-labelledby="time-title" {
+            div.bar-title {
+                h2 #time-title { "Denied and all requests over time" }
+                fieldset.ranges {
+                    legend.unseen { "Time shown" }
+                    @for (place, Range(key, label, ..)) in RANGES.iter().enumerate() {
+                        label { input type="radio" name="range" value=(key) checked[place == 0]; " " (label) }
+                    }
+                }
+            }
+            @for (range, buckets) in RANGES.iter().zip([time.minutes.last(60), time.hours.last(24), time.hours.last(168)]) {
+                (figure(range, &buckets))
+            }
+            p id="time-since" class="lead" {
+                "Counted since " (elements::time(&time.since)) "."
+                span #time-reading hidden[!time.reading] { " The time before is being read from the history." }
+            }
+        }
     }
-    html.raw("<p class=\"lead\" id=\"time-since\">Counted since ");
-    html.time(&time.since);
-    html.raw(".<span id=\"time-reading\"");
-    html.hidden_if(!time.reading);
-    html.raw("> The time before is being read from the history.</span></p>\n</section>\n");
 }
 
-fn figure(html: &mut Html, Range(key, _, words, bucket, ticks): &Range, buckets: &Buckets) {
-    html.raw("<figure class=\"range\" data-range=\"");
-    html.raw(key);
-    html.raw("\" data-words=\"");
-    html.raw(words);
-    html.raw("\" data-bucket=\"");
-    html.raw(bucket);
-    html.raw("\">\n<div class=\"plots\">\n");
-    for (kind, label, counts) in [("deny", "Denied", &buckets.denied), ("all", "All requests", &buckets.all)] {
-        html.raw("<div class=\"plot\" data-kind=\"");
-        html.raw(kind);
-        html.raw("\"><p class=\"axis\"><b>");
-        html.raw(label);
-        html.raw("</b> a ");
-        html.raw(bucket);
-        html.raw("</p><p class=\"scale\" aria-hidden=\"true\"><span class=\"most\">");
-        html.number(counts.iter().copied().max().unwrap_or_default());
-        html.raw("</span><span>0</span></p><svg viewBox=\"0 0 ");
-        html.text(&counts.len().to_string());
-        html.raw(
-            " 100\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"unknown\" height=\"100\" width=\"",
-        );
-        html.text(&buckets.unknown.to_string());
-        html.raw("\"/><path d=\"");
-        html.text(&bars(counts));
-        html.raw("\"/></svg><p class=\"ticks\" aria-hidden=\"true\">");
-        for tick in ticks {
-            html.raw("<span>");
-            html.raw(tick);
-            html.raw("</span>");
+fn figure(Range(key, _, words, bucket, ticks): &Range, buckets: &Buckets) -> Markup {
+    html! {
+        figure.range data-range=(key) data-words=(words) data-bucket=(bucket) {
+            div.plots {
+                @for (kind, label, counts) in [("deny", "Denied", &buckets.denied), ("all", "All requests", &buckets.all)] {
+                    div.plot data-kind=(kind) {
+                        p.axis { b { (label) } " a " (bucket) }
+                        p.scale aria-hidden="true" {
+                            span.most { (grouped(counts.iter().copied().max().unwrap_or_default())) }
+                            span { "0" }
+                        }
+                        svg viewBox={ "0 0 " (counts.len()) " 100" } preserveAspectRatio="none" aria-hidden="true" {
+                            rect.unknown height="100" width=(buckets.unknown) {}
+                            path d=(bars(counts)) {}
+                        }
+                        p.ticks aria-hidden="true" { @for tick in ticks { span { (tick) } } }
+                    }
+                }
+            }
+            figcaption { (sentence(words, bucket, buckets)) }
         }
-        html.raw("</p></div>\n");
     }
-    html.raw("</div>\n<figcaption>");
-    html.text(&sentence(words, bucket, buckets));
-    html.raw("</figcaption>\n</figure>\n");
 }
 
 /// A path of bars, each a unit wide with a fifth of it free, in a hundred units of height.

@@ -1,6 +1,6 @@
 //! What the reasons mean, and what to do about each: one table for people, which the script reads too.
 
-use super::html::Html;
+use maud::{Markup, html};
 
 /// Token, meaning, and what an administrator can do (CONTRACT §5).
 const REASONS: [(&str, &str, &str); 17] = [
@@ -49,16 +49,18 @@ pub(super) fn meaning(token: &str) -> Option<&'static str> {
 }
 
 /// The table, folded away until somebody wants it.
-pub(super) fn legend(html: &mut Html) {
-    html.raw("<details class=\"card legend\">\n<summary>What the reasons mean, and what to do</summary>\n<dl id=\"reasons\">\n");
-    for (token, meaning, mend) in REASONS {
-        html.raw("<div><dt><code>");
-        html.raw(token);
-        html.raw("</code></dt><dd><span class=\"meaning\">");
-        html.text(meaning);
-        html.raw("</span><span class=\"mend\">");
-        html.text(mend);
-        html.raw("</span></dd></div>\n");
+pub(super) fn legend() -> Markup {
+    html! {
+        details.card.legend {
+            summary { "What the reasons mean, and what to do" }
+            dl #reasons {
+                @for (token, meaning, advice) in REASONS {
+                    div {
+                        dt { code { (token) } }
+                        dd { span.meaning { (meaning) } span.mend { (advice) } }
+                    }
+                }
+            }
+        }
     }
-    html.raw("</dl>\n</details>\n");
 }

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use maud::{Markup, html};
+
 use super::View;
-use super::html::Html;
+use super::elements::{age, name, narrow_name};
+use crate::text::Inert;
+use crate::text::figures::{bytes, grouped};
 
 /// What is known of open tunnels.
 #[derive(Clone, Debug, Default)]
@@ -18,17 +22,17 @@ pub struct TunnelsView {
 #[derive(Clone, Debug)]
 pub struct TunnelRow {
     /// `host:port` as asked for.
-    pub destination: String,
+    pub destination: Inert,
     /// The address that was dialled.
-    pub address: String,
+    pub address: Inert,
     /// The listener's name.
-    pub tool: String,
+    pub tool: Inert,
     /// Whose it is.
-    pub client: String,
+    pub client: Inert,
     /// The rule that allows it.
-    pub rule: Option<String>,
+    pub rule: Option<Inert>,
     /// Since when.
-    pub started: String,
+    pub started: Inert,
     /// The same as an age.
     pub age: Duration,
     /// Bytes to the origin.
@@ -38,54 +42,48 @@ pub struct TunnelRow {
 }
 
 /// The section.
-pub(super) fn section(html: &mut Html, view: &View) {
+pub(super) fn section(view: &View) -> Markup {
     let tunnels = &view.tunnels;
-    html.raw(
-        "<section class=\"card\" aria-labelledby=\"tunnels-title\">\n<h2 id=\"tunnels-title\">Open tunnels</h2>\n",
-    );
-    html.raw(
-        "<p class=\"lead\">Ending one does not keep its client from opening another: the policy does.</p>\n<table>\n",
-    );
-    html.columns(&[
-        ("", "Destination"),
-        ("", "Opened"),
-        ("", "Tool"),
-        ("minor", "Client"),
-        ("minor", "Rule"),
-        ("number", "Up"),
-        ("number", "Down"),
-        ("end", "<span class=\"unseen\">End it</span>"),
-    ]);
-    html.raw("<tbody id=\"tunnels\">\n");
-    for row in &tunnels.oldest {
-        tunnel(html, row);
-    }
-    html.raw("</tbody>\n</table>\n<p id=\"no-tunnels\" class=\"empty\"");
-    html.hidden_if(!tunnels.oldest.is_empty());
-    html.raw(">No tunnel is open.</p>\n<p id=\"more-tunnels\" class=\"lead\"");
     let more = tunnels.total.saturating_sub(tunnels.oldest.len() as u64);
-    html.hidden_if(more == 0);
-    html.raw("><span id=\"other-tunnels\">");
-    html.number(more);
-    html.raw("</span> more are open, all of them younger.</p>\n<p id=\"ended\" class=\"unseen\" role=\"status\"></p>\n</section>\n");
+    html! {
+        section.card aria-labelledby="tunnels-title" {
+            h2 #tunnels-title { "Open tunnels" }
+            p.lead { "Ending one does not keep its client from opening another: the policy does." }
+            table {
+                thead {
+                    tr {
+                        th scope="col" { "Destination" }
+                        th scope="col" { "Opened" }
+                        th scope="col" { "Tool" }
+                        th.minor scope="col" { "Client" }
+                        th.minor scope="col" { "Rule" }
+                        th.number scope="col" { "Up" }
+                        th.number scope="col" { "Down" }
+                        th.end scope="col" { span.unseen { "End it" } }
+                    }
+                }
+                tbody #tunnels { @for row in &tunnels.oldest { (tunnel(row)) } }
+            }
+            p id="no-tunnels" class="empty" hidden[!tunnels.oldest.is_empty()] { "No tunnel is open." }
+            p id="more-tunnels" class="lead" hidden[more == 0] {
+                span #other-tunnels { (grouped(more)) } " more are open, all of them younger."
+            }
+            p id="ended" class="unseen" role="status" {}
+        }
+    }
 }
 
-fn tunnel(html: &mut Html, row: &TunnelRow) {
-    html.raw("<tr><th scope=\"row\">");
-    html.name(&row.destination);
-    html.raw(" <small>");
-    html.name(&row.address);
-    html.raw("</small></th><td>");
-    html.age(&row.started, row.age);
-    html.raw("</td><td>");
-    html.name(&row.tool);
-    html.raw("</td><td class=\"minor\">");
-    html.name(&row.client);
-    html.raw("</td><td class=\"minor\">");
-    html.narrow_name(row.rule.as_deref().unwrap_or("none"));
-    html.raw("</td><td class=\"number\">");
-    html.bytes(row.bytes_up);
-    html.raw("</td><td class=\"number\">");
-    html.bytes(row.bytes_down);
-    html.raw("</td><td class=\"end\"></td></tr>\n");
+fn tunnel(row: &TunnelRow) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (name(&row.destination)) " " small { (name(&row.address)) } }
+            td { (age(&row.started, row.age)) }
+            td { (name(&row.tool)) }
+            td.minor { (name(&row.client)) }
+            td.minor { (narrow_name(row.rule.as_ref().unwrap_or(&"none".into()))) }
+            td.number { (bytes(row.bytes_up)) }
+            td.number { (bytes(row.bytes_down)) }
+            td.end {}
+        }
+    }
 }
