@@ -33,6 +33,7 @@
 
 mod sync;
 
+pub mod private_file;
 pub mod text;
 
 pub mod facts;

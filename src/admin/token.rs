@@ -1,11 +1,12 @@
 //! The admin token: who may read everyone's records.
 
 use std::fmt::{self, Write as _};
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use crate::private_file;
 
 /// A token in a file must be at least this long; shorter ones can be guessed on the same machine.
 const MIN_LENGTH: usize = 16;
@@ -30,14 +31,25 @@ impl Token {
         Ok(Self(text))
     }
 
-    /// The one in a file: one line of at least 16 visible ASCII characters.
+    /// The one in the process's own file: one line of at least 16 visible ASCII characters. Other users lose access to it.
     ///
     /// # Errors
-    /// What is wrong with the file, with the mend.
+    /// What is wrong with the file, and how to fix it.
     pub fn from_file(path: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("cannot read the token file {}: {error}", path.display()))?;
-        Self::from_text(&text).ok_or_else(|| {
+        Self::from_bytes(path, private_file::read_key(path))
+    }
+
+    /// The same of a file that a person named on the command line: its mode is not judged.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and how to fix it.
+    pub fn from_named_file(path: &Path) -> Result<Self, String> {
+        Self::from_bytes(path, private_file::read_named_key(path))
+    }
+
+    fn from_bytes(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<Self, String> {
+        let bytes = bytes.map_err(|error| format!("cannot read the token file {}: {error}", path.display()))?;
+        std::str::from_utf8(&bytes).ok().and_then(Self::from_text).ok_or_else(|| {
             format!(
                 "the token file {} must hold one line of at least {MIN_LENGTH} visible ASCII characters",
                 path.display()

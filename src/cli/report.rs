@@ -139,7 +139,7 @@ fn walk(config: Option<&Path>, args: Args) -> Result<Vec<Verified>, String> {
         Some(path) => configuration(Some(path))?.0.record.chain_key,
         None => None,
     };
-    let keys = configured.iter().chain(&args.chain_key).map(|file| Chain::open(Some(file)));
+    let keys = configured.iter().chain(&args.chain_key).map(|file| Chain::known(file));
     let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     let sources = sources(config, args.chosen.file)?;
     if let ([first, second, ..], false) = (sources.as_slice(), heads.is_empty()) {

@@ -42,11 +42,11 @@ impl Running {
         };
         let variable = std::env::var(TOKEN_VARIABLE).ok().filter(|text| !text.is_empty());
         let token = match (token, variable, &config.token_file) {
-            (Some(path), _, _) => Token::from_file(path)?,
+            (Some(path), _, _) => Token::from_named_file(path)?,
             (None, Some(text), _) => Token::from_text(&text).ok_or_else(|| {
                 format!("{TOKEN_VARIABLE} holds no admin token: at least 16 visible ASCII characters")
             })?,
-            (None, None, Some(path)) => Token::from_file(path)?,
+            (None, None, Some(path)) => Token::from_named_file(path)?,
             (None, None, None) => {
                 return Err(format!(
                     "--admin needs the admin token: name its file with --token-file, or put what stands behind `token=` \

@@ -133,7 +133,7 @@ static POLICY_SOURCE: Section = Section {
 pub(super) const ADMIN_ADDRESS: Key =
     Key::new("address", Shape::Text(MAX_ADDRESS), "An IP address and a port, or `off`.").default("\"127.0.0.1:3129\"");
 pub(super) const TOKEN_FILE: Key =
-    Key::new("token-file", Shape::Text(MAX_PATH), "The file that holds the token: one line of at least 16 characters.")
+    Key::new("token-file", Shape::Text(MAX_PATH), "The file that holds the token: one line of at least 16 characters. Other users lose access to it (mode 0600; its group may read it).")
         .default("a random token at each start");
 pub(super) const PROTECT_METRICS: Key =
     Key::new("protect-metrics", Shape::Flag, "Whether `/metrics` needs the token as well.").default("false");
@@ -174,7 +174,7 @@ pub(super) const REDACT: Key = Key::new(
 pub(super) const REDACT_KEY: Key = Key::new(
     "redact-key",
     Shape::Text(MAX_PATH),
-    "The file that holds the key of that hash, so that it stays the same over restarts.",
+    "The file that holds the key of that hash, so that it stays the same over restarts; protected like `token-file`.",
 )
 .default("a random key at each start");
 pub(super) const MAX_DESTINATIONS: Key = Key::new(
@@ -192,7 +192,7 @@ pub(super) const REQUIRED: Key = Key::new(
 pub(super) const CHAIN_KEY: Key = Key::new(
     "chain-key",
     Shape::Text(MAX_PATH),
-    "The file that holds the key of the chain of records: nobody can change a record unseen without it. At least 16 characters, readable by outgate's user alone.",
+    "The file that holds the key of the chain of records: nobody can change a record unseen without it. At least 16 characters; protected like `token-file`.",
 ).default("none: anybody can compute the chain");
 
 static RECORDS: Section = Section {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::request::{Beside, Request, Wanted};
 use super::verify::{Known, Line, Place, Verified, Walk};
+use crate::private_file;
 use crate::record::files::{compressed, lines_of, numbered, rotated};
 use crate::record::{Chain, LineHash};
 
@@ -169,10 +170,15 @@ fn files(path: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     // One more, for a rotation meanwhile.
     for number in 0..=last + 1 {
         let plain = numbered(path, number);
-        let opened = match File::open(&plain) {
+        let open = |path: &Path| match files.first() {
+            Some((_, live)) => private_file::open_next_to(path, live)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+            None => private_file::open_regular(path),
+        };
+        let opened = match open(&plain) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && number > 0 => {
                 let compressed = compressed(path, number);
-                File::open(&compressed).map(|file| (compressed, file))
+                open(&compressed).map(|file| (compressed, file))
             }
             opened => opened.map(|file| (plain, file)),
         };

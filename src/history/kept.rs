@@ -1,6 +1,5 @@
 //! Where records were kept, and the requests in them.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -9,6 +8,7 @@ use super::request::{Beside, Request, Wanted};
 use super::verify::{Known, Verified};
 use super::{jsonl, sqlite};
 use crate::policy::text::parse_duration;
+use crate::private_file;
 
 /// Where records were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,8 @@ impl Kept {
     pub fn of_file(path: PathBuf) -> Result<Self, KeptError> {
         const MAGIC: &[u8] = b"SQLite format 3\0";
         let mut first = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut first));
+        let read =
+            private_file::open_regular(&path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut first));
         match read {
             Err(error) => Err(KeptError::new(path, &error)),
             Ok(_) if first == MAGIC => Ok(Self::Sqlite(path)),

@@ -13,10 +13,9 @@ use ipnet::{IpNet, Ipv4Net};
 use super::decision::RuleIndex;
 use super::document::{Covers, Effect, Egress, ListDocument, PolicyDocument};
 use super::draft::{Draft, Entry, default_ports, too_much};
-use super::list::BadLine;
 use super::matcher::{ClauseRef, Matcher, MatcherBuilder};
 use super::pattern::{Scope, Target};
-use super::problem::{Place, Problem};
+use super::problem::{Place, Problem, Refusal};
 use super::rule::Rule;
 use super::suffix::{Breadth, breadth};
 use super::table::TableFull;
@@ -208,19 +207,20 @@ fn add_deny(denies: &mut MatcherBuilder, entry: &Entry) -> Result<(), TableFull>
     denies.add(entry.rule, &entry.target, &entry.ports)
 }
 
-fn add_listed(builder: &mut MatcherBuilder, name: &[u8], clause: ClauseRef) -> Result<(), BadLine> {
-    builder.add_name(name, clause).map_err(|TableFull| BadLine {
-        what: "the names of the policy take more than 4 GiB",
-        mend: "make the list smaller",
+fn add_listed(builder: &mut MatcherBuilder, name: &[u8], clause: ClauseRef) -> Result<(), Refusal> {
+    builder.add_name(name, clause).map_err(|TableFull| {
+        let Problem { what, mend, .. } = too_much();
+        Refusal { what, mend }
     })
 }
 
-fn check_listed(name: &[u8]) -> Result<(), BadLine> {
-    if breadth(&String::from_utf8_lossy(name)) == Breadth::Registry {
-        return Err(BadLine {
-            what: "the line is a public suffix, and the list covers everything below its names",
-            mend: "name the domains that you mean",
-        });
+fn check_listed(name: &[u8]) -> Result<(), Refusal> {
+    let name = String::from_utf8_lossy(name);
+    if breadth(&name) == Breadth::Registry {
+        return Err(Refusal::new(
+            format!("`{name}` is a public suffix, and the list covers everything below its names"),
+            "name the domains that you mean",
+        ));
     }
     Ok(())
 }

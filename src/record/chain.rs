@@ -50,12 +50,15 @@ impl Chain {
     /// The file cannot be read or holds less than 16 bytes.
     pub fn open(file: Option<&Path>) -> io::Result<Self> {
         let key = file.map(|file| MacKey::read("chain-key", file)).transpose()?;
-        Ok(Self(key.map(|key| {
-            let mut id = [0; 4];
-            // No line begins like this.
-            fill(&mut id, key.hash(b"outgate chain-key"));
-            ChainKey { id, key }
-        })))
+        Ok(Self(key.map(ChainKey::new)))
+    }
+
+    /// The chain by the key in a file that a person named, to check lines.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds less than 16 bytes.
+    pub fn known(file: &Path) -> io::Result<Self> {
+        Ok(Self(Some(ChainKey::new(MacKey::read_named("chain-key", file)?))))
     }
 
     /// The hash of a line without its line feed.
@@ -83,6 +86,15 @@ impl Chain {
             (Some(_), Some(_)) => "from here on the chain of records has another key; `report --verify` wants both",
         };
         tracing::warn!(path = %path.display(), after_seq = seq, "{what}");
+    }
+}
+
+impl ChainKey {
+    fn new(key: MacKey) -> Self {
+        let mut id = [0; 4];
+        // No line begins like this.
+        fill(&mut id, key.hash(b"outgate chain-key"));
+        Self { id, key }
     }
 }
 

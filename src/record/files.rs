@@ -12,6 +12,8 @@ use std::time::SystemTime;
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
+use crate::private_file;
+
 /// More rotated files than a configuration can ask for.
 const MAX_FILES: usize = 1000;
 /// A line is never so long.
@@ -57,15 +59,15 @@ pub(crate) fn rotated(path: &Path) -> io::Result<Vec<usize>> {
     Ok(numbers)
 }
 
-/// A file of lines, decompressed if it is compressed, whatever its name. Memory is bounded: it is read piece by piece.
+/// A file of lines that we wrote, decompressed if it is compressed.
 ///
 /// # Errors
 /// It cannot be opened.
 pub(crate) fn open_lines(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    lines_of(File::open(path)?)
+    lines_of(private_file::open_own(path)?)
 }
 
-/// The same of a file that was opened already.
+/// The lines of a file, decompressed if it is compressed, whatever its name. Memory is bounded: it is read piece by piece.
 pub(crate) fn lines_of(file: File) -> io::Result<Box<dyn BufRead>> {
     const PIECE: usize = 256 * 1024;
     let mut reader = BufReader::with_capacity(PIECE, file);
@@ -77,10 +79,13 @@ pub(crate) fn lines_of(file: File) -> io::Result<Box<dyn BufRead>> {
 }
 
 /// When the first request of a file began; none where that cannot be read.
-pub(crate) fn begun(path: &Path) -> Option<SystemTime> {
+///
+/// # Errors
+/// The file cannot be opened.
+pub(crate) fn begun(path: &Path) -> io::Result<Option<SystemTime>> {
     let mut first = Vec::new();
-    open_lines(path).ok()?.take(MAX_LINE).read_until(b'\n', &mut first).ok()?;
-    time_of(&first)
+    let read = open_lines(path)?.take(MAX_LINE).read_until(b'\n', &mut first);
+    Ok(read.ok().and_then(|_| time_of(&first)))
 }
 
 /// The time of the first of these lines.

@@ -7,6 +7,8 @@ use std::path::Path;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use crate::private_file;
+
 /// A shorter key could be guessed by trying.
 const MIN_KEY: usize = 16;
 /// Bytes of a random key: as many as the hash has (RFC 2104 §3).
@@ -20,11 +22,23 @@ impl MacKey {
     /// Reads the key in `file`, which the configuration calls `name`. Blanks and line ends around the key are ignored.
     ///
     /// # Errors
-    /// The file cannot be read or holds less than 16 bytes.
+    /// The file cannot be read, other users may change it, or it holds less than 16 bytes.
     pub(super) fn read(name: &str, file: &Path) -> io::Result<Self> {
+        Self::of_text(name, file, private_file::read_key(file))
+    }
+
+    /// The same of a file that a person named on the command line.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds less than 16 bytes.
+    pub(super) fn read_named(name: &str, file: &Path) -> io::Result<Self> {
+        Self::of_text(name, file, private_file::read_named_key(file))
+    }
+
+    fn of_text(name: &str, file: &Path, text: io::Result<Vec<u8>>) -> io::Result<Self> {
         let wrong =
             |what: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{name} {}: {what}", file.display()));
-        let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        let text = text.map_err(|error| wrong(error.to_string()))?;
         let key = text.trim_ascii();
         if key.len() < MIN_KEY {
             return Err(wrong(format!("it must hold at least {MIN_KEY} characters")));

@@ -5,9 +5,6 @@
 //!   changed when the last was through.
 //! - Nothing is read that is no regular file, and nothing without a bound.
 //! - All that is wrong is said at once; the files to wait for are named also where loading fails.
-//! - No message holds anything of a list's file but how many names it has. A list may be any file, relative to the policy's
-//!   folder or absolute, since somebody who may write the policy decides anyway what is denied; but outgate may be able to
-//!   read what that person may not.
 //!
 //! Deliberately not done: judging the lines of lists (whoever compiles the policy does), and waiting for a slow writer.
 //! A writer that pauses in the middle of a file looks like one that has finished; such writers must rename.
@@ -204,8 +201,7 @@ fn check(list: &ListDocument, bytes: &[u8], hash: &str, problems: &mut Vec<Probl
     if let Some(expected) = &list.sha256
         && expected.value != hash
     {
-        // Its hash is not said: the file may be any that this process can read, and a short secret is found by its hash.
-        let what = "the list's file is another one: its SHA-256 is not this".into();
+        let what = format!("the list's file is another one, its SHA-256 is {hash}");
         problems.push(Problem { place: Place::Document(expected.span), what, mend: MEND.into() });
     }
 }

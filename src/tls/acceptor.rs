@@ -23,6 +23,8 @@ use rustls::{InconsistentKeys, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::private_file;
+
 /// Turns accepted connections into TLS ones.
 #[derive(Debug)]
 pub struct TlsAcceptor {
@@ -167,7 +169,9 @@ impl Files {
     }
 
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, AcceptorError> {
-        match PrivateKeyDer::from_pem_slice(&read(&self.key)?) {
+        let pem = private_file::read_shared_key(&self.key);
+        let pem = pem.map_err(|error| AcceptorError::Unreadable { path: self.key.clone(), error })?;
+        match PrivateKeyDer::from_pem_slice(&pem) {
             Ok(key) => Ok(key),
             Err(pem::Error::NoItemsFound) => Err(AcceptorError::NoKey(self.key.clone())),
             Err(error) => Err(AcceptorError::Damaged { path: self.key.clone(), error }),

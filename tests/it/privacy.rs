@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::harness::{Origin, Settings, TOKEN, answer, get, hello, in_records, policy, request, rule, until};
+use crate::harness::{Origin, Outgate, Settings, TOKEN, answer, get, hello, in_records, policy, request, rule, until};
 use crate::records::COLUMNS;
 
 /// Every secret begins with it; what follows says where it was.
@@ -251,6 +251,60 @@ fn every_file_of_records_is_its_owners_alone_whatever_the_umask() {
         if proxy.path(&name).exists() {
             assert_eq!(mode(&proxy.path(&name)), 0o600, "{name}");
         }
+    }
+}
+
+#[test]
+fn a_file_that_logrotate_or_a_restart_finds_open_to_others_is_closed_before_it_is_used() {
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mut proxy = Settings::with(policy("r1", "")).record("sqlite = \"history.db\"").start();
+    assert_eq!(mode(&proxy.path("admin.token")), 0o600, "the harness made it with mode 644");
+    let (live, moved) = (proxy.path("records.jsonl"), proxy.path("records.old"));
+    proxy.get("http://no.test/");
+    proxy.records(1);
+    fs::rename(&live, &moved).unwrap();
+    // As logrotate does, with `create 0644`.
+    fs::write(&live, "").unwrap();
+    set_mode(&live, 0o644);
+    proxy.get("http://no.test/");
+    proxy.records(1);
+    assert_eq!((mode(&live), mode(&moved)), (0o600, 0o600));
+    proxy.stop();
+    let files = ["records.jsonl", "history.db", "history.db-lock"];
+    files.iter().for_each(|name| set_mode(&proxy.path(name), 0o666));
+    proxy.start_again();
+    for name in files {
+        assert_eq!(mode(&proxy.path(name)), 0o600, "{name}");
+        let file = format!("{name}\",\"mode\":\"666\"");
+        let said = |line: &String| line.contains(&file) && line.contains("other users could ");
+        assert!(proxy.output().iter().any(said), "{name}: {:#?}", proxy.output());
+    }
+}
+
+#[test]
+fn records_that_a_link_or_another_user_would_get_are_an_error_at_the_start() {
+    for key in ["jsonl", "sqlite"] {
+        let folder = Outgate::new().file("target", "").file(
+            "outgate.toml",
+            format!(
+                "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n[record]\n{key} = \"records\"\n"
+            ),
+        );
+        let refused = |expected: &str| {
+            let finished = folder.run(&["run", "--config", "outgate.toml"]);
+            assert_eq!(finished.code, Some(2), "{key}: {finished:?}");
+            assert!(finished.stderr.contains(expected), "{key}: {finished:?}");
+        };
+        std::os::unix::fs::symlink("target", folder.path("records")).unwrap();
+        refused("it is a symbolic link; name the file itself");
+        fs::remove_file(folder.path("records")).unwrap();
+        fs::write(folder.path("records"), "").unwrap();
+        if std::os::unix::fs::chown(folder.path("records"), Some(12_345), None).is_err() {
+            println!("skipped: only root can give files away");
+            continue;
+        }
+        refused("it belongs to user 12345, not to user 0 that outgate runs as: run `chown 0` on it");
+        assert_eq!(fs::read(folder.path("target")).unwrap(), b"", "{key}");
     }
 }
 

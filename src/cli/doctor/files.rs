@@ -1,14 +1,16 @@
 //! Files and their modes, the limit on open files, the clock.
 
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Access, access};
 
 use super::finding::{Finding, fail, ok, warn};
 use crate::config::Config;
+use crate::private_file::{self, FolderRisk};
 
 /// 2026-01-01, before which this program did not exist: a clock that says so is not set.
 const FIRST_YEAR: Duration = Duration::from_secs(1_767_225_600);
@@ -29,12 +31,17 @@ pub(super) fn judge(path: Option<&Path>, config: &Config) -> Vec<Finding> {
     {
         findings.extend(fs::metadata(path).ok().and_then(|file| writable_by_others(check, path, file.mode())));
     }
-    if let Some(token) = &config.admin.token_file {
-        findings.push(match fs::metadata(token) {
-            Ok(file) => token_mode(token, file.mode()),
+    let secrets = [
+        ("token", &config.admin.token_file),
+        ("chain-key", &config.record.chain_key),
+        ("redact-key", &config.record.redact_key),
+    ];
+    for (check, path) in secrets.into_iter().filter_map(|(check, path)| Some((check, path.as_ref()?))) {
+        findings.push(match fs::metadata(path) {
+            Ok(file) => secret_mode(check, path, file.mode()),
             Err(error) => fail(
-                "token",
-                format!("cannot read {}: {error}", token.display()),
+                check,
+                format!("cannot read {}: {error}", path.display()),
                 "make it: one line of at least 16 random characters, mode 600",
             ),
         });
@@ -43,7 +50,7 @@ pub(super) fn judge(path: Option<&Path>, config: &Config) -> Vec<Finding> {
         let key = listen.tls.as_ref().map(|files| files.key.as_path());
         findings.extend(key.and_then(|key| key_mode(key, fs::metadata(key).ok()?.mode())));
     }
-    if let Some(records) = &config.record.jsonl {
+    for records in [&config.record.jsonl, &config.record.sqlite].into_iter().flatten() {
         findings.extend(judge_records(records));
     }
     findings
@@ -52,9 +59,16 @@ pub(super) fn judge(path: Option<&Path>, config: &Config) -> Vec<Finding> {
 fn judge_records(path: &Path) -> Vec<Finding> {
     const CHECK: &str = "records";
     let place = path.display();
-    match fs::metadata(path) {
+    let mut findings = Vec::new();
+    if let Some(FolderRisk { what, fix }) = private_file::folder_risk(path) {
+        findings.push(warn(CHECK, what, fix));
+    }
+    findings.extend(match fs::symlink_metadata(path) {
+        Ok(file) if file.is_symlink() => {
+            vec![fail(CHECK, format!("{place} is a symbolic link"), "name the file itself in `[record]`")]
+        }
         Ok(file) if !file.is_file() => {
-            vec![fail(CHECK, format!("{place} is no regular file"), "name another file in `[record] jsonl`")]
+            vec![fail(CHECK, format!("{place} is no regular file"), "name another file in `[record]`")]
         }
         Ok(file) => {
             let mut findings: Vec<_> = readable_by_others(path, &file).into_iter().collect();
@@ -73,7 +87,32 @@ fn judge_records(path: &Path) -> Vec<Finding> {
                 ),
             }]
         }
-    }
+    });
+    findings.extend(next_to(path).into_iter().filter_map(|path| {
+        let file = fs::symlink_metadata(&path).ok()?;
+        match file.is_file() {
+            true => readable_by_others(&path, &file),
+            false => Some(fail(CHECK, format!("{} is no regular file", path.display()), "move it away")),
+        }
+    }));
+    findings
+}
+
+/// The files of the same records: rotated ones, and those that SQLite keeps.
+fn next_to(path: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let names = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name()));
+    let is_part = |other: &OsString| {
+        let suffix = other.as_encoded_bytes().strip_prefix(name.as_encoded_bytes()).unwrap_or_default();
+        match suffix.strip_prefix(b".") {
+            Some(rest) => rest.strip_suffix(b".gz").unwrap_or(rest).iter().all(u8::is_ascii_digit),
+            None => [&b"-wal"[..], b"-shm", b"-journal", b"-lock"].contains(&suffix),
+        }
+    };
+    let mut parts: Vec<_> = names.filter(is_part).map(|name| folder.join(name)).collect();
+    parts.sort();
+    parts
 }
 
 /// Whether we may write there, where the answer means anything: a service of another user has its own rights.
@@ -100,13 +139,13 @@ fn readable_by_others(path: &Path, file: &Metadata) -> Option<Finding> {
     })
 }
 
-fn token_mode(path: &Path, mode: u32) -> Finding {
+fn secret_mode(check: &'static str, path: &Path, mode: u32) -> Finding {
     let place = path.display();
     if mode & 0o077 == 0 {
-        return ok("token", format!("{place} is for its owner alone"));
+        return ok(check, format!("{place} is for its owner alone"));
     }
-    let what = format!("{place} (mode {:o}) can be read by others: they can read everyone's records", mode & 0o777);
-    fail("token", what, format!("chmod 600 {place}, write a new token into it, and restart"))
+    let what = format!("{place} (mode {:o}) can be opened by others, and then it is no secret", mode & 0o777);
+    fail(check, what, format!("chmod 600 {place}, write a new one into it, and restart"))
 }
 
 fn key_mode(path: &Path, mode: u32) -> Option<Finding> {
@@ -183,7 +222,7 @@ mod tests {
         for (mode, level) in
             [(0o600, Level::Ok), (0o400, Level::Ok), (0o640, Level::Fail), (0o604, Level::Fail), (0o666, Level::Fail)]
         {
-            assert_eq!(token_mode(Path::new("t"), 0o100_000 | mode).level, level, "{mode:o}");
+            assert_eq!(secret_mode("token", Path::new("t"), 0o100_000 | mode).level, level, "{mode:o}");
         }
     }
 
@@ -213,6 +252,41 @@ mod tests {
         assert_eq!(levels("r.jsonl"), [Level::Ok]);
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         assert_eq!(levels("r.jsonl"), [Level::Warn, Level::Ok]);
+    }
+
+    #[test]
+    fn files_next_to_the_records_and_their_folder_are_judged_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r");
+        let write = |name: &str, mode| {
+            let file = folder.path().join(name);
+            fs::write(&file, "").unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        };
+        let levels = || judge_records(&path).iter().map(|finding| finding.level).collect::<Vec<_>>();
+        write("r", 0o600);
+        for (name, level) in [
+            ("r.1", Some(Level::Warn)),
+            ("r.12.gz", Some(Level::Warn)),
+            ("r-wal", Some(Level::Warn)),
+            ("r-lock", Some(Level::Warn)),
+            ("r.txt", None),
+            ("r-other", None),
+            ("s.1", None),
+        ] {
+            write(name, 0o644);
+            assert_eq!(levels().get(1), level.as_ref(), "{name}");
+            write(name, 0o600);
+            assert_eq!(levels(), [Level::Ok], "{name}");
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("r", folder.path().join("r.2")).unwrap();
+        assert_eq!(levels(), [Level::Ok, Level::Fail]);
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(levels(), [Level::Warn, Level::Ok, Level::Fail]);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(judge_records(&link)[1].level, Level::Fail);
     }
 
     #[test]

@@ -170,7 +170,7 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
     let Some(file) = &config.admin.token_file else {
         return vec![ok(CHECK, format!("{address} answers; its token is new at each start, so it was asked no more"))];
     };
-    let asked = Token::from_file(file).and_then(|token| Running::new(address, token).json("/v1/policy"));
+    let asked = Token::from_named_file(file).and_then(|token| Running::new(address, token).json("/v1/policy"));
     match asked {
         Ok(policy) => listeners::judge_health(address, &policy),
         Err(error) => vec![fail(CHECK, error, "the file must hold the token that the proxy was started with")],

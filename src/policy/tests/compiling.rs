@@ -59,7 +59,7 @@ fn every_mistake_is_found_at_once_in_the_order_of_places() {
             "36: `10.0.0.1/8` has bits set behind its length; write `10.0.0.0/8` for the block, or `10.0.0.1` for the \
              one address",
             "37: `until` is not later than `from`; set it to a later time, or take one out",
-            "list 0 line 2: the line has several words; write one name a line",
+            "list 0 line 2: `not ok.test` has blanks; write one pattern an entry, without blanks",
         ]
     );
 }
@@ -124,10 +124,8 @@ fn a_list_may_deny_a_registry_but_not_allow_one() {
     let problems = compile_with(&lists(Effect::Allow), &["example.com\nco.uk\n"]).unwrap_err();
     assert_eq!(
         show(&problems),
-        [
-            "list 0 line 2: the line is a public suffix, and the list covers everything below its names; name the domains \
-          that you mean"
-        ]
+        ["list 0 line 2: `co.uk` is a public suffix, and the list covers everything below its names; name the \
+          domains that you mean"]
     );
 }
 

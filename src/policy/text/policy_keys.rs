@@ -188,13 +188,9 @@ static RULE: Section = Section {
 
 pub(super) const LIST_EFFECT: Key =
     Key::new("effect", Shape::Choice(&EFFECT_WORDS), "What the list does with the names in the file.").needed();
-pub(super) const FILE: Key = Key::new(
-    "file",
-    Shape::Text(MAX_PATH),
-    "The file: a path relative to the policy's own folder, or an absolute path. Messages never repeat its lines.",
-)
-.needed()
-.also(&["path", "source"]);
+pub(super) const FILE: Key = Key::new("file", Shape::Text(MAX_PATH), "The file, relative to the policy's own folder.")
+    .needed()
+    .also(&["path", "source"]);
 pub(super) const FORMAT: Key = Key::new(
     "format",
     Shape::Choice(&words(&FORMATS)),

@@ -22,6 +22,7 @@ use flate2::write::GzEncoder;
 
 use super::super::retry::{Retry, mend_of};
 use super::identity;
+use crate::private_file;
 use crate::record::files::{begun, compressed, create, numbered, remove, rotated, unfinished};
 use crate::record::lock;
 use crate::sync::{self, Mutex};
@@ -108,7 +109,8 @@ impl Drop for Archive {
 impl Shared {
     fn tidy(&self, now: SystemTime, retry: &mut Retry) {
         let path = self.path.display();
-        match self.expire(now).and_then(|()| self.compress_all()) {
+        let (expired, compressed) = (self.expire(now), self.compress_all());
+        match expired.and(compressed) {
             Ok(()) => _ = retry.mended(Instant::now()),
             Err(error) if retry.failed(Instant::now()) => {
                 let mend = mend_of(&error);
@@ -121,14 +123,21 @@ impl Shared {
     /// Removes what is too old, the oldest first.
     fn expire(&self, now: SystemTime) -> io::Result<()> {
         let _held = lock(&self.names);
+        let mut unfit = Ok(());
         for number in rotated(&self.path)?.into_iter().rev() {
             let (plain, compressed) = (numbered(&self.path, number), compressed(&self.path, number));
             if plain.exists() && compressed.exists() {
                 remove(&compressed)?;
             }
             let file = if plain.exists() { &plain } else { &compressed };
-            // What cannot be read is as old as the file system says.
-            let begun = begun(file).or_else(|| file.metadata().ok()?.modified().ok());
+            let begun = match begun(file) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    unfit = Err(io::Error::new(error.kind(), format!("{}: {error}", file.display())));
+                    continue;
+                }
+                // What cannot be read is as old as the file system says.
+                begun => begun.ok().flatten().or_else(|| file.metadata().ok()?.modified().ok()),
+            };
             // A clock that was stepped back makes files from the future, which are young.
             if begun.and_then(|begun| now.duration_since(begun).ok()).is_none_or(|age| age < self.keep) {
                 continue;
@@ -136,7 +145,7 @@ impl Shared {
             remove(file)?;
             tracing::info!(path = %file.display(), "a file of records was removed, since it was older than `keep`");
         }
-        Ok(())
+        unfit
     }
 
     fn compress_all(&self) -> io::Result<()> {
@@ -148,7 +157,7 @@ impl Shared {
                 let _held = lock(&self.names);
                 let numbers = rotated(&self.path)?.into_iter().filter(|number| *number >= FIRST_COMPRESSED);
                 let mut files = numbers.filter_map(|number| {
-                    let file = File::open(numbered(&self.path, number)).ok()?;
+                    let file = private_file::open_own(&numbered(&self.path, number)).ok()?;
                     let identity = identity(&file.metadata().ok()?);
                     Some((file, identity))
                 });
@@ -257,6 +266,27 @@ mod tests {
             let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn rotated_files_are_closed_to_others_and_what_is_not_ours_is_neither_read_nor_removed() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let shared = shared(&dir, DAY * 7);
+        for name in ["r.jsonl.1", "r.jsonl.2", "secret"] {
+            std::fs::write(dir.path().join(name), line(1)).unwrap();
+            std::fs::set_permissions(dir.path().join(name), PermissionsExt::from_mode(0o644)).unwrap();
+        }
+        std::os::unix::fs::symlink(dir.path().join("secret"), dir.path().join("r.jsonl.3")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("r.jsonl.4"), rustix::fs::Mode::RWXU).unwrap();
+        shared.tidy(at(2), &mut Retry::new(Instant::now()));
+        assert_eq!(names(&dir), ["r.jsonl.1", "r.jsonl.2.gz", "r.jsonl.3", "r.jsonl.4", "secret"]);
+        for name in ["r.jsonl.1", "r.jsonl.2.gz"] {
+            let mode = dir.path().join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        shared.tidy(at(10), &mut Retry::new(Instant::now()));
+        assert_eq!(names(&dir), ["r.jsonl.3", "r.jsonl.4", "secret"]);
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //! each minute, only the last of the file has to be read.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use memchr::memmem;
 use serde::Deserialize;
+
+use crate::private_file;
 
 /// How much of the file is read: 150,000 lines, in some hundred milliseconds. Only a flood of thousands of requests a
 /// second can push a minute's `progress` lines further back.
@@ -29,13 +30,8 @@ pub(in crate::sink) fn open_tunnels(path: &Path, known: HashSet<String>) -> Hash
 }
 
 fn end_of(path: &Path, len: u64) -> io::Result<(Vec<u8>, u64)> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    // A pipe would give nothing, and for ever.
-    if !metadata.is_file() {
-        return Ok((Vec::new(), 0));
-    }
-    file.seek(SeekFrom::Start(metadata.len().saturating_sub(len)))?;
+    let mut file = private_file::open_own(path)?;
+    file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(len)))?;
     let mut end = Vec::new();
     file.take(len).read_to_end(&mut end)?;
     let read = end.len() as u64;

@@ -4,7 +4,8 @@
 //! - Only whole lines: what a full disk cut off in the middle is taken back before anything follows it.
 //! - Each line's `prev` is the hash of the line before it in the files, over rotation, restarts and gaps.
 //! - What could not be written is counted; once writing works again, a `gap` line says how many are missing.
-//! - Mode 0600 for a new file; one process at a time (an advisory lock).
+//! - The file is its owner's alone, whoever made it and whatever its mode was ([`private_file`]); one process at a time (an
+//!   advisory lock).
 //! - A file that somebody moves, deletes or cuts off is noticed before the next write: lines go on in a new one under the
 //!   old name, and the chain with them. No signal is needed for it.
 //! - The file is rotated at `max-size`, and at the latest when its first line is a `files`-th of `keep` old; so nothing stays
@@ -17,7 +18,7 @@ mod archive;
 pub(super) mod lost;
 mod tail;
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use self::archive::Archive;
 use self::tail::Tail;
 use super::retry::{Retry, mend_of};
+use crate::private_file;
 use crate::record::files::{begun, compressed, numbered, remove, rename, time_of};
 use crate::record::{Chain, LineHash};
 
@@ -99,10 +101,16 @@ impl JsonlFile {
     /// It cannot be opened, another process writes it, or it is no file of records, or no file.
     pub(super) fn open(settings: Jsonl, chain: Chain, consequence: &'static str) -> io::Result<(Self, Tail)> {
         let (live, mut tail) = open_live(&settings, &chain)?;
-        if tail.hash.is_none()
-            && let Ok(mut rotated) = File::open(numbered(&settings.path, 1))
-        {
-            tail = Tail { whole: 0, ..Tail::read(&mut rotated, &chain)? };
+        if tail.hash.is_none() {
+            let before = numbered(&settings.path, 1);
+            match private_file::open_own(&before) {
+                Ok(mut rotated) => tail = Tail { whole: 0, ..Tail::read(&mut rotated, &chain)? },
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", before.display()))),
+            }
+        }
+        if let Some(risk) = private_file::folder_risk(&settings.path) {
+            tracing::warn!(path = %settings.path.display(), "{risk}");
         }
         chain.notice_change(&settings.path, tail.seq, &tail.prev);
         let file = Self {
@@ -382,20 +390,10 @@ fn cleared(mut buffer: Vec<u8>) -> Vec<u8> {
 
 /// Opens the live file, cuts off a torn last line, and locks it.
 fn open_live(settings: &Jsonl, chain: &Chain) -> io::Result<(Live, Tail)> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    // Before it is opened, which for a pipe or a device may wait, or do something.
-    if std::fs::metadata(&settings.path).is_ok_and(|there| !there.is_file()) {
-        let what =
-            "it is no regular file; name one (records also go to standard error, as JSON with --log-format json)";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-    }
-    let mut file = options.open(&settings.path)?;
-    // A file system that knows no locks is no reason to keep no records.
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process writes its records to this file"));
-    }
+    let mut file = private_file::claim(&settings.path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(error.kind(), "another process writes its records to this file"),
+        _ => error,
+    })?;
     let tail = Tail::read(&mut file, chain)?;
     let torn = file.metadata()?.len() - tail.whole;
     if torn > 0 {
@@ -403,7 +401,7 @@ fn open_live(settings: &Jsonl, chain: &Chain) -> io::Result<(Live, Tail)> {
         tracing::warn!(path = %settings.path.display(), bytes = torn, "the last record was torn and has been cut off");
     }
     let identity = identity(&file.metadata()?);
-    let begun = (tail.whole > 0).then(|| begun(&settings.path)).flatten();
+    let begun = if tail.whole > 0 { begun(&settings.path)? } else { None };
     Ok((Live { file, identity, size: tail.whole, rotate_at: settings.max_size, begun }, tail))
 }
 
@@ -489,11 +487,7 @@ pub(super) mod tests {
         assert_eq!(seqs(&numbered(&settings.path, 1)), [7, 8]);
         assert_eq!(seqs(&numbered(&settings.path, 2)), [5, 6]);
         assert!(!numbered(&settings.path, 3).exists());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&settings.path).unwrap().permissions().mode() & 0o777, 0o600);
-        }
+        assert_eq!(mode(&settings.path), 0o600);
     }
 
     #[test]
@@ -516,6 +510,62 @@ pub(super) mod tests {
         drop(file);
         let (_, tail) = JsonlFile::open(settings, Chain::PLAIN, "requests go on").unwrap();
         assert_eq!(tail, Tail { seq: 2, hash: Some(LineHash::of(text(2).as_bytes())), ..Tail::EMPTY });
+    }
+
+    fn make(path: &Path, mode: u32) {
+        std::fs::write(path, "").unwrap();
+        set_mode(path, mode);
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o777
+    }
+
+    #[test]
+    fn a_file_that_others_may_open_is_closed_to_them_before_a_line_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir, 1 << 20, 3);
+        make(&settings.path, 0o666);
+        let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+        assert_eq!(append(&mut file, 1..=2), 0);
+        assert_eq!(mode(&settings.path), 0o600);
+        // As logrotate does, with `create 0644`.
+        std::fs::rename(&settings.path, dir.path().join("old")).unwrap();
+        make(&settings.path, 0o644);
+        assert_eq!(append(&mut file, [3]), 0);
+        assert_eq!((mode(&settings.path), seqs(&settings.path)), (0o600, vec![3]));
+        drop(file);
+        set_mode(&settings.path, 0o644);
+        let (_file, tail) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+        assert_eq!((mode(&settings.path), tail.seq), (0o600, 3));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_never_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir, 1 << 20, 3);
+        let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+        append(&mut file, 1..=2);
+        let target = dir.path().join("target");
+        make(&target, 0o644);
+        let old = dir.path().join("old");
+        std::fs::rename(&settings.path, &old).unwrap();
+        std::os::unix::fs::symlink(&target, &settings.path).unwrap();
+        assert_eq!(append(&mut file, [3]), 1, "lost, and counted");
+        assert_eq!(file.fault(), Some("it is a symbolic link; name the file itself"));
+        assert_eq!((std::fs::read_to_string(&target).unwrap(), mode(&target)), (String::new(), 0o644));
+        drop(file);
+        let open = || JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").map(|_| ()).unwrap_err();
+        assert_eq!(open().kind(), io::ErrorKind::InvalidData);
+        // Neither is one in the place of the rotated file, from which an empty one goes on.
+        std::fs::remove_file(&settings.path).unwrap();
+        let rotated = numbered(&settings.path, 1);
+        std::os::unix::fs::symlink(&old, &rotated).unwrap();
+        assert_eq!(open().to_string(), format!("{}: it is a symbolic link; name the file itself", rotated.display()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -14,6 +14,7 @@ use super::queue::Item;
 use super::schema::{self, APPLICATION, VERSION};
 use super::sums::{self, Tally};
 use super::{Sqlite, Tail};
+use crate::private_file;
 use crate::record::{Body, COLUMNS, Chain, Clock, Columns, Gap, GapCause, Kind, RecordLine, StoredLine};
 
 /// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
@@ -77,13 +78,12 @@ pub(super) enum Fault {
 }
 
 impl Database {
-    /// Opens it, or makes it (mode 0600), and brings it to this program's version.
+    /// Opens it, or makes it, and brings it to this program's version. It and the files next to it are their owner's alone
+    /// ([`private_file`]); SQLite itself follows no link to the latter and gives new ones the database's mode.
     pub(super) fn open(settings: &Sqlite, chain: &Chain) -> Result<Self, Fault> {
         let path = &settings.path;
-        if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-            return Err(Fault::Foreign("it is no regular file".into()));
-        }
         create(path)?;
+        vet(path)?;
         let lock = lock_beside(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
@@ -310,11 +310,7 @@ fn merge(missing: &mut Option<Missing>, records: u64, last_seq: u64, cause: GapC
 /// Renames a damaged database, with its log, so that somebody may still look at it. The new name.
 pub(super) fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
     let stamp = Timestamp::try_from(now).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let name = |suffix: &str| {
-        let mut name: OsString = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
+    let name = |suffix: &str| part(path, suffix);
     let aside = (1..)
         .map(|n| if n == 1 { format!(".damaged-{stamp}") } else { format!(".damaged-{stamp}-{n}") })
         .find(|suffix| !name(suffix).exists())
@@ -339,11 +335,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 /// if there was anything in it.
 pub(super) fn set_log_aside(path: &Path, now: SystemTime) -> Option<PathBuf> {
     let stamp = Timestamp::try_from(now).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let name = |suffix: &str| {
-        let mut name: OsString = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
+    let name = |suffix: &str| part(path, suffix);
     let (log, aside) = (name("-wal"), name(&format!(".moved-{stamp}-wal")));
     let holds_rows = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
     // What is not there needs no moving.
@@ -357,7 +349,6 @@ pub(super) fn set_log_aside(path: &Path, now: SystemTime) -> Option<PathBuf> {
 fn create(path: &Path) -> Result<(), Fault> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Ok(_) => Ok(()),
@@ -370,20 +361,41 @@ fn create(path: &Path) -> Result<(), Fault> {
 /// One process at a time writes. The lock is on a file beside the database: where SQLite's own locks and this kind know
 /// of each other, one on the very file would lock ourselves out.
 fn lock_beside(path: &Path) -> Result<File, Fault> {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-lock");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(name).map_err(|error| Fault::Unavailable(error.to_string()))?;
-    // A file system that knows no locks is no reason to keep no records.
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            Err(Fault::Unavailable("another process writes its records to this database".into()))
-        }
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    let name = part(path, "-lock");
+    private_file::claim(&name).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Fault::Unavailable("another process writes its records to this database".into()),
+        _ => unfit(&name, &error),
+    })
+}
+
+/// Judges the database and what SQLite keeps next to it: the log, its index, and the journal, by which another program
+/// could make SQLite change the database.
+fn vet(path: &Path) -> Result<(), Fault> {
+    ["", "-wal", "-shm", "-journal"].into_iter().try_for_each(|suffix| {
+        let part = part(path, suffix);
+        private_file::vet(&part).map_err(|error| match suffix {
+            "" => fault_of(&error, error.to_string()),
+            _ => unfit(&part, &error),
+        })
+    })
+}
+
+fn unfit(part: &Path, error: &io::Error) -> Fault {
+    fault_of(error, format!("{}: {error}", part.display()))
+}
+
+fn fault_of(error: &io::Error, what: String) -> Fault {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Fault::Foreign(what),
+        _ => Fault::Unavailable(what),
     }
+}
+
+/// The file next to the database with this suffix.
+fn part(path: &Path, suffix: &str) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// The version that a database has; 0 for an empty one.

@@ -45,6 +45,7 @@ use self::queue::{Item, Queue, Queued};
 use super::account::Account;
 use super::fault::SinkFault;
 use super::retry::Retry;
+use crate::private_file;
 use crate::record::{Chain, GapCause, Health, Hourly, LineHash, RecordLine, Signal, lock};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -136,6 +137,9 @@ impl Opened {
     pub(super) fn open(settings: Sqlite, chain: Chain, consequence: &'static str) -> io::Result<(Self, Found)> {
         let mut retry = Retry::new(Instant::now());
         let path = settings.path.display();
+        if let Some(risk) = private_file::folder_risk(&settings.path) {
+            tracing::warn!(%path, "{risk}");
+        }
         let foreign = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("database {path}: {what}"));
         let opened = match Database::open(&settings, &chain) {
             Err(Fault::Damaged(what)) => {

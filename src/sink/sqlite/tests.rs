@@ -125,11 +125,19 @@ fn as_many_rows_as_lines_with_every_column_and_over_a_restart() {
     assert_eq!((ms, &*time), (1_795_442_531_042, "2026-11-23T14:02:11.042Z"));
 }
 
-#[cfg(unix)]
 #[test]
-fn only_its_owner_can_read_it() {
+fn only_its_owner_can_read_it_whatever_mode_its_files_had() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
+    for name in ["history.db", "history.db-lock"] {
+        std::fs::write(folder.0.path().join(name), "").unwrap();
+        std::fs::set_permissions(folder.0.path().join(name), PermissionsExt::from_mode(0o666)).unwrap();
+    }
+    let (history, ..) = start(folder.settings(), 0);
+    hand_in(&history, 1..=1);
+    drop(history);
+    // What SQLite puts next to a database has the mode of the database.
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o644)).unwrap();
     let (history, ..) = start(folder.settings(), 0);
     hand_in(&history, 1..=1);
     history.flush();
@@ -138,6 +146,46 @@ fn only_its_owner_can_read_it() {
     for file in files {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
+}
+
+#[test]
+fn files_of_others_and_links_next_to_it_are_refused_before_it_is_opened() {
+    let folder = Folder::new();
+    let (history, ..) = start(folder.settings(), 0);
+    hand_in(&history, 1..=1);
+    drop(history);
+    let target = folder.0.path().join("target");
+    std::fs::write(&target, "kept").unwrap();
+    let refused = |name: &str| {
+        let error = Opened::open(folder.settings(), Chain::PLAIN, "").map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
+        error.to_string()
+    };
+    for suffix in ["-wal", "-shm", "-journal", "-lock"] {
+        let name = folder.0.path().join(format!("history.db{suffix}"));
+        let _ = std::fs::remove_file(&name);
+        std::os::unix::fs::symlink(&target, &name).unwrap();
+        let said = refused(suffix);
+        assert!(said.ends_with(&format!("history.db{suffix}: it is a symbolic link; name the file itself")), "{said}");
+        std::fs::remove_file(&name).unwrap();
+        if std::fs::write(&name, "").and_then(|()| std::os::unix::fs::chown(&name, Some(12_345), None)).is_err() {
+            println!("skipped: only root can give files away");
+            continue;
+        }
+        let said = refused(suffix);
+        assert!(said.contains(&format!("history.db{suffix}: it belongs to user 12345, not to user 0")), "{said}");
+        std::fs::remove_file(&name).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "kept");
+    std::fs::rename(folder.path(), folder.0.path().join("other")).unwrap();
+    std::os::unix::fs::symlink("other", folder.path()).unwrap();
+    assert!(refused("").ends_with("history.db: it is a symbolic link; name the file itself"));
+    std::fs::remove_file(folder.path()).unwrap();
+    std::fs::rename(folder.0.path().join("other"), folder.path()).unwrap();
+    let (history, ..) = start(folder.settings(), 0);
+    hand_in(&history, 2..=2);
+    drop(history);
+    assert_eq!(rows(&folder.path()), ends(1..=2));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn all_that_is_wrong_with_lists_is_said_at_once() {
         folder.errors("policy.toml"),
         [
             "policy.toml:7:9: the number of names in the list's file is 1, not 3; get the right file, or correct this",
-            "policy.toml:8:10: the list's file is another one: its SHA-256 is not this; get the right file, or correct this",
+            "policy.toml:8:10: the list's file is another one, its SHA-256 is 5f0f8175e59f623c3016f1ab6162b8a1118702ee5b1bb773b1dad2969ddd7857; get the right file, or correct this",
             "policy.toml:11:8: the list's file cannot be used: there is no such file; check the path",
             "policy.toml:15:8: the list's file cannot be used: it is empty; check that it was written",
         ]
