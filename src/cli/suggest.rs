@@ -67,9 +67,14 @@ struct Asked {
     greeted_otherwise: bool,
 }
 
+/// Counts come from a file; somebody may have written there what no proxy counts.
+fn add(sum: &mut u64, count: u64) {
+    *sum = sum.saturating_add(count);
+}
+
 impl Seen {
     fn add(&mut self, request: &Request<'_>) {
-        self.requests += request.count;
+        add(&mut self.requests, request.count);
         if request.decision == "none" {
             return;
         }
@@ -93,8 +98,8 @@ impl Seen {
             greeted_otherwise: false,
         });
         match reason.filter(|_| !allowed) {
-            Some(reason) => *asked.denied.entry(reason).or_default() += request.count,
-            None => asked.allowed += request.count,
+            Some(reason) => add(asked.denied.entry(reason).or_default(), request.count),
+            None => add(&mut asked.allowed, request.count),
         }
         // To an address a greeting need not name anything.
         asked.greeted_otherwise |= request.greeted_otherwise && matches!(destination.host(), Host::Name(_));
@@ -171,7 +176,7 @@ impl Asked {
     }
 
     fn tally(&self) -> String {
-        let all = self.allowed + self.denied.values().sum::<u64>();
+        let all = self.denied.values().fold(self.allowed, |all, count| all.saturating_add(*count));
         let mut text = times(all, "request");
         for (reason, count) in &self.denied {
             let _ = write!(text, ", {count} {reason}");

@@ -1,5 +1,8 @@
 //! What reports ask of a request.
 
+/// Reasons of gaps that are told apart; outgate writes five.
+pub(super) const MAX_REASONS: usize = 20;
+
 /// One request that ended, as far as reports ask, or some that are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -53,10 +56,15 @@ pub struct Beside {
 
 impl Beside {
     pub(super) fn gap(&mut self, reason: &str, dropped: u64) {
+        if dropped == 0 {
+            return;
+        }
+        // A file may name any reason, and any number of them.
+        let is_known = self.missing.iter().any(|(known, _)| known == reason);
+        let reason = if is_known || self.missing.len() < MAX_REASONS { reason } else { "other" };
         match self.missing.iter_mut().find(|(known, _)| known == reason) {
-            Some((_, sum)) => *sum += dropped,
-            None if dropped > 0 => self.missing.push((reason.to_owned(), dropped)),
-            None => {}
+            Some((_, sum)) => *sum = sum.saturating_add(dropped),
+            None => self.missing.push((reason.to_owned(), dropped)),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::request::MAX_REASONS;
 use super::*;
 use crate::facts::Destination;
 use crate::policy::{Cited, DenyReason};
@@ -361,6 +362,35 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
     connection.execute_batch("UPDATE records SET reason = 'sqlite_failed', dropped = 7 WHERE kind = 'gap'").unwrap();
     drop(connection);
     assert_eq!(faults(&both(dir.path())[1]), ["seq 5: a gap, of records that are missing: 7 (sqlite_failed)"]);
+}
+
+#[test]
+fn numbers_and_reasons_that_no_proxy_writes_neither_overflow_nor_grow() {
+    let dir = folder(2);
+    let path = dir.path().join("records.jsonl");
+    let last = std::fs::read_to_string(&path).unwrap().lines().last().unwrap().to_owned();
+    let fields: serde_json::Value = serde_json::from_str(&last).unwrap();
+    let gap = |seq: u64, reason: &str, dropped: u64| {
+        let mut gap = fields.clone();
+        for (key, value) in
+            [("seq", seq.into()), ("dropped", dropped.into()), ("kind", "gap".into()), ("reason", reason.into())]
+        {
+            gap[key] = value;
+        }
+        format!("{gap}\n")
+    };
+    let many = (0..1000).map(|n| gap(n + 100, &format!("made-up-{n}"), 1)).collect::<String>();
+    let text =
+        gap(7, "lost", u64::MAX) + &gap(8, "lost", 1) + &many + &gap(u64::MAX, "lost", 1) + &gap(u64::MAX, "lost", 1);
+    std::fs::write(&path, text + "no record\n").unwrap();
+    let kept = Kept::of_file(path).unwrap();
+    let missing = kept.requests(Wanted::Totals, None, |_| {}).unwrap().missing;
+    assert_eq!(missing[0], ("lost".to_owned(), u64::MAX));
+    assert_eq!(missing.last().unwrap(), &("other".to_owned(), 1000 - (MAX_REASONS as u64 - 1)));
+    assert_eq!(missing.len(), MAX_REASONS + 1);
+    let verified = kept.verify(&Known::default()).unwrap();
+    assert_eq!(verified.last, u64::MAX);
+    assert!(!verified.is_whole());
 }
 
 #[test]

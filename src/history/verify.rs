@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn line(&mut self, place: Place<'_>, line: &Line<'_>) {
-        let expected = self.so_far.last + 1;
+        let expected = self.so_far.last.saturating_add(1);
         let prev = LineHash::parse(line.prev);
         if let Some(prev) = prev {
             self.follow_key(place, prev.key());
@@ -228,7 +228,7 @@ impl<'a> Walk<'a> {
         self.note(place, true, "this is no record".to_owned());
         self.so_far.lines += 1;
         if self.before.is_some() {
-            self.so_far.last += 1;
+            self.so_far.last = self.so_far.last.saturating_add(1);
         }
         self.before = Some(None);
     }

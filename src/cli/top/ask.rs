@@ -158,13 +158,13 @@ fn document<T: serde::de::DeserializeOwned>(running: &Running, path: &str) -> Re
 
 /// The sums of `outgate_requests_total`, all of them and those denied.
 fn counted(metrics: &str) -> Pair<u64> {
-    let mut counted = Pair::default();
+    let mut counted = Pair::<u64>::default();
     for line in metrics.lines().filter(|line| line.starts_with("outgate_requests_total{")) {
         let count = line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
-        counted.requests += count;
+        counted.requests = counted.requests.saturating_add(count);
         // A quotation mark inside of a label has a backslash in front of it.
         if line.contains("decision=\"deny\"") {
-            counted.denied += count;
+            counted.denied = counted.denied.saturating_add(count);
         }
     }
     counted

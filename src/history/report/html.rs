@@ -90,8 +90,7 @@ fn over_time(html: &mut String, hours: &BTreeMap<i64, Count>) {
     let mut bars: BTreeMap<i64, Count> = BTreeMap::new();
     for (hour, count) in hours {
         let bar = bars.entry(hour.div_euclid(step)).or_default();
-        bar.requests += count.requests;
-        bar.denied += count.denied;
+        bar.add(*count);
     }
     let unit = match step {
         1 => "hour".to_owned(),

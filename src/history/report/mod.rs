@@ -236,9 +236,10 @@ impl First {
 }
 
 impl Count {
-    fn add(&mut self, more: Self) {
-        self.requests += more.requests;
-        self.denied += more.denied;
+    /// Adds more requests. Counts come from a file, in which somebody may have written what no proxy counts.
+    pub fn add(&mut self, more: Self) {
+        self.requests = self.requests.saturating_add(more.requests);
+        self.denied = self.denied.saturating_add(more.denied);
     }
 }
 
