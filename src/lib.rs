@@ -33,7 +33,12 @@
 
 mod sync;
 
+<<<<<<< HEAD
 pub mod private_file;
+=======
+pub mod places;
+
+>>>>>>> 592f44c (places, dial, listen: give each client a share of every limit)
 pub mod text;
 
 pub mod facts;

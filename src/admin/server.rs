@@ -1,26 +1,32 @@
 //! The admin listener's connections: hyper's server, bounded in number and time.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::routes::{self, Admin};
 use super::stall::NoStall;
+use crate::places::{Place, Places};
 
-/// Admin connections at once. Administrators, a scraper, a few dashboards; a flood waits in the kernel's queue.
-const MAX_CONNECTIONS: usize = 64;
+/// Admin connections at once: administrators, a scraper, a few dashboards. One client gets three quarters of them at most
+/// (see `places`), which on loopback has to be enough for all.
+const MAX_CONNECTIONS: usize = 96;
+
+/// What a connection gets for which there is no place.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 43\r\nConnection: close\r\n\r\nToo many connections are open here already\n";
 
 /// A request head on the admin listener, and the silence before it: with few places nobody keeps one for later.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of a request head, and of an answer that hyper holds back. Browsers' heads for loopback are about 1 KiB; this is
-/// 4 MiB for all places together.
+/// 6 MiB for all places together.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Fields of a head. Browsers send about 20.
@@ -33,11 +39,15 @@ const DRAIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What the system says when it has no files for a runtime.
-pub fn run(socket: TcpListener, admin: Arc<Admin>, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+pub fn run(
+    socket: std::net::TcpListener,
+    admin: Arc<Admin>,
+    mut shutdown: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async move {
-        let listener = tokio::net::TcpListener::from_std(socket)?;
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let listener = TcpListener::from_std(socket)?;
+        let places = Places::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -70,14 +80,17 @@ pub fn run(socket: TcpListener, admin: Arc<Admin>, mut shutdown: watch::Receiver
     result
 }
 
-/// One connection, once there is a place for it. None after an error of the accept itself.
-async fn accept(
-    listener: &tokio::net::TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+/// One connection with its place. None if there is no place for it, and after an error of the accept itself.
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> Option<(TcpStream, Place)> {
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, peer)) => match places.take(peer.ip()) {
+            Ok(place) => Some((stream, place)),
+            Err(_) => {
+                // One try, and nothing is waited for: the sending buffer of a new socket is empty.
+                let _gone = rustix::io::write(&stream, BUSY);
+                None
+            }
+        },
         Err(_) => {
             // Out of files: a short rest, rather than a loop that takes the core.
             tokio::time::sleep(Duration::from_millis(50)).await;

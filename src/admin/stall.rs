@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// For the largest answer (some megabytes of records) over a slow line. Whoever reads slower holds one of few places.
+/// For the largest answer (some megabytes of records) over a slow line. A client that reads slower holds one of few places.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// A stream that does not wait for ever to be read.

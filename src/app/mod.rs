@@ -26,9 +26,10 @@ use crate::enforce;
 use crate::facts::{Destination, Host, OwnAddresses};
 use crate::history;
 use crate::listen::{self, AcceptLimits};
+use crate::places::Places;
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder};
-use crate::session::{Places, Roll, Shares, TunnelPlaces};
+use crate::session::{Roll, Shares};
 use crate::sink::{self, SinkKind, Sinks, Terminal};
 use crate::source::{self, PolicySource};
 use crate::store::{Reloads, Store};
@@ -153,7 +154,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         servers: config.dns.servers.clone(),
         hosts: config.dns.hosts.clone(),
         timeout: config.limits.dns_timeout,
-        max_in_flight: config.limits.max_lookups,
+        in_flight: Places::new(config.limits.max_lookups, config.limits.max_lookups_per_client),
     })
     .map_err(|error| system("cannot resolve names")(io::Error::other(error)))?;
     let via = format!("outgate-{}", recorder.instance());
@@ -169,16 +170,16 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         limits: enforce::Limits {
             connect: config.limits.connect_timeout,
             idle: config.limits.idle_timeout,
-            tunnels: TunnelPlaces::new(config.limits.max_tunnels, config.limits.max_tunnels_per_client),
-            dials: Places::new(config.limits.max_dials),
+            tunnels: Places::new(config.limits.max_tunnels, config.limits.max_tunnels_per_client),
+            dials: Places::new(config.limits.max_dials, config.limits.max_dials_per_client),
         },
         shares: Shares::new(workers),
         via,
     });
     let (shutdown, down) = watch::channel(false);
     let accept = AcceptLimits {
-        connections: Places::new(config.limits.max_connections),
-        handshakes: Places::new(config.limits.max_handshakes),
+        connections: Places::new(config.limits.max_connections, config.limits.max_connections_per_client),
+        handshakes: Places::new(config.limits.max_handshakes, config.limits.max_handshakes_per_client),
     };
     let mut threads = Vec::new();
     let (inboxes, crew) = listen::crew(workers);

@@ -15,6 +15,7 @@ use crate::app;
 use crate::dial::{DnsSettings, Resolver, machine_addresses};
 use crate::enforce::{self, Checked, Circumstances};
 use crate::facts::{Method, OwnAddresses, Question, Tool};
+use crate::places::Places;
 use crate::policy::Snapshot;
 use crate::source::PolicySource;
 use crate::text::visible::escaped;
@@ -100,7 +101,7 @@ fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
         servers: config.dns.servers,
         hosts: config.dns.hosts,
         timeout: config.limits.dns_timeout,
-        max_in_flight: 1,
+        in_flight: Places::new(1, 1),
     };
     let resolver = runtime.block_on(async { Resolver::new(dns) }).map_err(|error| error.to_string())?;
     let listening = config.listen.iter().map(|listen| listen.address).chain(config.admin.address).collect();

@@ -264,7 +264,7 @@ pub(super) const MAX_TUNNELS: Key = most(
 .because("Each needs two sockets.");
 pub(super) const MAX_TUNNELS_PER_CLIENT: Key = most(
     "max-tunnels-per-client",
-    "10000",
+    "as many as max-tunnels",
     Shape::Count(1, MAX_SOCKETS),
     "Tunnels at once from one client: an IPv4 address or an IPv6 /64.",
 )
@@ -276,6 +276,13 @@ pub(super) const MAX_CONNECTIONS: Key = most(
     "Client connections at once, not counting tunnels.",
 )
 .because("There must be room to refuse a request politely.");
+pub(super) const MAX_CONNECTIONS_PER_CLIENT: Key = most(
+    "max-connections-per-client",
+    "as many as max-connections",
+    Shape::Count(1, 2 * MAX_SOCKETS),
+    "Client connections at once from one client.",
+)
+.because("As for tunnels.");
 pub(super) const MAX_DIALS: Key = most(
     "max-dials",
     "4096",
@@ -283,6 +290,13 @@ pub(super) const MAX_DIALS: Key = most(
     "Destinations that are being looked up and connected to at once.",
 )
 .because("Ten thousand tunnels a second to origins that are 100 ms away have a thousand.");
+pub(super) const MAX_DIALS_PER_CLIENT: Key = most(
+    "max-dials-per-client",
+    "as many as max-dials",
+    Shape::Count(1, MAX_SOCKETS),
+    "Destinations that are being looked up and connected to at once for one client.",
+)
+.because("As for tunnels.");
 pub(super) const MAX_LOOKUPS: Key = most(
     "max-lookups",
     "1024",
@@ -290,9 +304,23 @@ pub(super) const MAX_LOOKUPS: Key = most(
     "Names that are being looked up at once; equal names count once.",
 )
 .because("An agent's browser asks for some dozens.");
+pub(super) const MAX_LOOKUPS_PER_CLIENT: Key = most(
+    "max-lookups-per-client",
+    "as many as max-lookups",
+    Shape::Count(1, MAX_SOCKETS),
+    "Names that are being looked up at once for one client; a name that several wait for counts as the first one's.",
+)
+.because("As for tunnels.");
 pub(super) const MAX_HANDSHAKES: Key =
     most("max-handshakes", "1024", Shape::Count(1, MAX_SOCKETS), "TLS handshakes of clients at once.")
         .because("Each may hold 64 KiB before the client has shown that it speaks TLS.");
+pub(super) const MAX_HANDSHAKES_PER_CLIENT: Key = most(
+    "max-handshakes-per-client",
+    "as many as max-handshakes",
+    Shape::Count(1, MAX_SOCKETS),
+    "TLS handshakes of one client at once.",
+)
+.because("As for tunnels.");
 
 static LIMIT: Section = Section {
     what: "`[limits]`",
@@ -312,9 +340,13 @@ static LIMIT: Section = Section {
         MAX_TUNNELS,
         MAX_TUNNELS_PER_CLIENT,
         MAX_CONNECTIONS,
+        MAX_CONNECTIONS_PER_CLIENT,
         MAX_DIALS,
+        MAX_DIALS_PER_CLIENT,
         MAX_LOOKUPS,
+        MAX_LOOKUPS_PER_CLIENT,
         MAX_HANDSHAKES,
+        MAX_HANDSHAKES_PER_CLIENT,
     ],
 };
 

@@ -34,8 +34,9 @@ const MAX_DIALS: usize = 4096;
 const MAX_HANDSHAKES: usize = 1024;
 /// Tunnels at once. Each holds two sockets, and a process may usually open some 20,000 to a million.
 const MAX_TUNNELS: usize = 10_000;
-/// Tunnels of one client at once. As many as in all: on one machine there is often one client only.
-const MAX_TUNNELS_PER_CLIENT: usize = 10_000;
+// Of one client as many as in all, unless said otherwise: on one machine there is often one client only. That no client
+// takes all is held without a key of its own: a part is always kept for the next one (see `places`).
+
 /// Client connections at once, open tunnels aside, are twice [`Limits::max_tunnels`] unless said otherwise: there must be
 /// room to ask for a tunnel, or be refused one, while all of them are in use.
 const CONNECTIONS_PER_TUNNEL: usize = 2;
@@ -71,12 +72,20 @@ pub struct Limits {
     pub max_tunnels_per_client: usize,
     /// Client connections at once, those that became tunnels aside.
     pub max_connections: usize,
+    /// Those of one client.
+    pub max_connections_per_client: usize,
     /// Ways out being looked up and connected at once.
     pub max_dials: usize,
+    /// Those of one client.
+    pub max_dials_per_client: usize,
     /// Names being looked up at once.
     pub max_lookups: usize,
+    /// Those of one client.
+    pub max_lookups_per_client: usize,
     /// TLS handshakes of clients at once.
     pub max_handshakes: usize,
+    /// Those of one client.
+    pub max_handshakes_per_client: usize,
 }
 
 impl Limits {
@@ -94,11 +103,15 @@ impl Limits {
         max_hello: MAX_HELLO,
         max_fields: MAX_FIELDS,
         max_tunnels: MAX_TUNNELS,
-        max_tunnels_per_client: MAX_TUNNELS_PER_CLIENT,
+        max_tunnels_per_client: MAX_TUNNELS,
         max_connections: Self::connections_for(MAX_TUNNELS),
+        max_connections_per_client: Self::connections_for(MAX_TUNNELS),
         max_dials: MAX_DIALS,
+        max_dials_per_client: MAX_DIALS,
         max_lookups: MAX_LOOKUPS,
+        max_lookups_per_client: MAX_LOOKUPS,
         max_handshakes: MAX_HANDSHAKES,
+        max_handshakes_per_client: MAX_HANDSHAKES,
     };
 
     /// How many client connections belong to so many tunnels.

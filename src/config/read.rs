@@ -259,6 +259,10 @@ impl Reader<'_> {
             fields.size(key, problems).and_then(|size| usize::try_from(size.value).ok()).unwrap_or(default)
         };
         let max_tunnels = count(fields, &keys::MAX_TUNNELS, default.max_tunnels, problems);
+        let max_connections = count(fields, &keys::MAX_CONNECTIONS, Limits::connections_for(max_tunnels), problems);
+        let max_dials = count(fields, &keys::MAX_DIALS, default.max_dials, problems);
+        let max_lookups = count(fields, &keys::MAX_LOOKUPS, default.max_lookups, problems);
+        let max_handshakes = count(fields, &keys::MAX_HANDSHAKES, default.max_handshakes, problems);
         let limits = Limits {
             head_timeout: wait(&keys::HEAD_TIMEOUT, default.head_timeout, problems),
             hello_timeout: wait(&keys::HELLO_TIMEOUT, default.hello_timeout, problems),
@@ -272,16 +276,15 @@ impl Reader<'_> {
             max_hello: size(&keys::MAX_HELLO, default.max_hello, problems),
             max_fields: count(fields, &keys::MAX_FIELDS, default.max_fields, problems),
             max_tunnels,
-            max_tunnels_per_client: count(
-                fields,
-                &keys::MAX_TUNNELS_PER_CLIENT,
-                default.max_tunnels_per_client,
-                problems,
-            ),
-            max_connections: count(fields, &keys::MAX_CONNECTIONS, Limits::connections_for(max_tunnels), problems),
-            max_dials: count(fields, &keys::MAX_DIALS, default.max_dials, problems),
-            max_lookups: count(fields, &keys::MAX_LOOKUPS, default.max_lookups, problems),
-            max_handshakes: count(fields, &keys::MAX_HANDSHAKES, default.max_handshakes, problems),
+            max_tunnels_per_client: count(fields, &keys::MAX_TUNNELS_PER_CLIENT, max_tunnels, problems),
+            max_connections,
+            max_connections_per_client: count(fields, &keys::MAX_CONNECTIONS_PER_CLIENT, max_connections, problems),
+            max_dials,
+            max_dials_per_client: count(fields, &keys::MAX_DIALS_PER_CLIENT, max_dials, problems),
+            max_lookups,
+            max_lookups_per_client: count(fields, &keys::MAX_LOOKUPS_PER_CLIENT, max_lookups, problems),
+            max_handshakes,
+            max_handshakes_per_client: count(fields, &keys::MAX_HANDSHAKES_PER_CLIENT, max_handshakes, problems),
         };
         self.warn_of_short_idle(fields, limits.idle_timeout);
         limits

@@ -55,6 +55,21 @@ fn the_default_limits_are_those_of_the_contract() {
     assert_eq!((limits.drain_timeout, limits.dns_timeout), (secs(30), secs(10)));
     assert_eq!((limits.max_head, limits.max_hello, limits.max_fields), (65_536, 65_536, 100));
     assert_eq!((limits.max_tunnels, limits.max_tunnels_per_client, limits.max_connections), (10_000, 10_000, 20_000));
+    let per_client = |limits: Limits| {
+        let Limits { max_connections_per_client, max_dials_per_client, .. } = limits;
+        [
+            max_connections_per_client,
+            max_dials_per_client,
+            limits.max_lookups_per_client,
+            limits.max_handshakes_per_client,
+        ]
+    };
+    assert_eq!(per_client(limits), [20_000, 4096, 1024, 1024]);
+    let larger = "[limits]\nmax-tunnels = 50\nmax-dials = 7\nmax-lookups = 8\nmax-handshakes = 9\n";
+    assert_eq!(per_client(config(larger).limits), [100, 7, 8, 9], "as many as in all");
+    let own = "max-connections-per-client = 1\nmax-dials-per-client = 2\nmax-lookups-per-client = 3\n\
+        max-handshakes-per-client = 4\n";
+    assert_eq!(per_client(config(&format!("{larger}{own}")).limits), [1, 2, 3, 4]);
 }
 
 #[test]
@@ -62,7 +77,8 @@ fn what_the_reference_calls_the_default_is_the_default() {
     let mut tested = 0;
     for (key, default, _) in Config::reference() {
         // Some defaults are described and cannot be written.
-        if default.is_empty() || ["built-in", "random", "twice", "none"].iter().any(|word| default.contains(word)) {
+        let described = ["built-in", "random", "twice", "none", "as many as"].iter().any(|word| default.contains(word));
+        if default.is_empty() || described {
             continue;
         }
         let (header, name) = key.rsplit_once(' ').unwrap();
@@ -343,7 +359,7 @@ hosts = { "a b" = ["127.0.0.1"], "a.test" = [], "b.test" = ["localhost"], "c.tes
             "outgate.toml:14:16: `idle-timeout` is the text \"0s\", but must be from 100ms to 3660d; write a length within these bounds",
             "outgate.toml:15:12: `max-head` is the text \"1 GiB\", but must be from 4 KiB to 1 MiB; write a size within these bounds",
             "outgate.toml:16:15: `max-tunnels` is the text \"many\", but must be a whole number from 1 to 1048576; write such a number, without quotation marks",
-            "outgate.toml:17:1: `[limits]` has no key \"keep\"; its keys are `head-timeout`, `hello-timeout`, `body-timeout`, `keep-alive-timeout`, `connect-timeout`, `idle-timeout`, `drain-timeout`, `dns-timeout`, `max-head`, `max-hello`, `max-fields`, `max-tunnels`, `max-tunnels-per-client`, `max-connections`, `max-dials`, `max-lookups`, …",
+            "outgate.toml:17:1: `[limits]` has no key \"keep\"; its keys are `head-timeout`, `hello-timeout`, `body-timeout`, `keep-alive-timeout`, `connect-timeout`, `idle-timeout`, `drain-timeout`, `dns-timeout`, `max-head`, `max-hello`, `max-fields`, `max-tunnels`, `max-tunnels-per-client`, `max-connections`, `max-connections-per-client`, `max-dials`, …",
             "outgate.toml:19:12: \"dns.example\" is no name server; write an IP address, with a port where it is not 53",
             "outgate.toml:20:11: \"a b\" is no host name: the host contains the byte 0x20, which no host name has; write a plain name, an international one as xn--…",
             "outgate.toml:20:34: \"a.test\" has no address; write one in the list",

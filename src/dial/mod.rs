@@ -1,11 +1,11 @@
 //! The only room that resolves names and opens connections.
 //!
 //! Guaranteed:
-//! - Nothing is resolved or dialled that a caller did not hand in: no redirects, no retries elsewhere, no second look-up.
+//! - Nothing is resolved or dialled that a caller did not hand in: no redirects, no retries elsewhere, no second lookup.
 //! - Every query is absolute; no search list ever applies, whatever the answer to the name itself was.
-//! - Look-ups in flight, threads, attempts and waits are bounded.
+//! - Lookups in progress, threads, attempts and waits are bounded, the lookups and threads of one client too.
 //!
-//! Deliberately not here: judging addresses. What a look-up returns is not vetted yet.
+//! Deliberately not here: judging addresses. What a lookup returns is not vetted yet.
 
 mod connect;
 mod local;

@@ -2,6 +2,7 @@
 //! thread here (`bound`), so that names queue.
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -11,7 +12,10 @@ use smallvec::smallvec;
 use super::resolve::ResolveError;
 use super::system::System;
 use crate::facts::DomainName;
+use crate::places::Places;
 use crate::sync::{explore, thread};
+
+const ME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// More turns for everybody else than any of these models has steps.
 const TURNS: usize = 200;
@@ -30,15 +34,15 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
 
 fn system(max_in_flight: usize) -> System {
     System::asking(
-        max_in_flight,
+        Places::new(max_in_flight, max_in_flight),
         Box::new(|name| Ok(smallvec![[192, 0, 2, u8::from(name.as_str() == "b.test")].into()])),
     )
 }
 
 fn last_octet(system: &System, name: &str) -> Result<u8, ResolveError> {
     let name = DomainName::parse(name.as_bytes()).unwrap();
-    wait_for(system.look_up(&name)).map(|addresses| match addresses.as_slice() {
-        [std::net::IpAddr::V4(ip)] => ip.octets()[3],
+    wait_for(system.look_up(&name, ME)).map(|addresses| match addresses.as_slice() {
+        [IpAddr::V4(ip)] => ip.octets()[3],
         other => panic!("{other:?}"),
     })
 }
@@ -70,7 +74,7 @@ fn equal_names_share_one_place_and_giving_up_returns_it() {
         {
             // Asked for, and given up at once.
             let name = DomainName::parse(b"a.test").unwrap();
-            let mut asked = pin!(system.look_up(&name));
+            let mut asked = pin!(system.look_up(&name, ME));
             let first = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             assert!(!matches!(first, Poll::Ready(Err(_))), "an equal name has room: {first:?}");
         }

@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use smallvec::{SmallVec, smallvec};
-use tokio::sync::Semaphore;
 use tokio::time;
 
 use super::servers::Servers;
 use super::system::System;
 use crate::facts::{DomainName, Host};
+use crate::places::{Full, Places};
 
 /// The names that the self-test asks for end in this. No name of the real world does (RFC 6761 §6.4), so that a look-up of
 /// one is a look-up of a name that had to be denied first.
@@ -38,8 +38,8 @@ pub struct DnsSettings {
     pub hosts: Vec<(DomainName, Vec<IpAddr>)>,
     /// The most that one look-up may take, all its queries and repetitions together.
     pub timeout: Duration,
-    /// How many look-ups may be under way in the whole process.
-    pub max_in_flight: usize,
+    /// How many lookups may be in progress in the whole process, and of one client.
+    pub in_flight: Arc<Places>,
 }
 
 /// Resolves hosts. One is made for the process; each worker takes its own by [`Resolver::for_worker`].
@@ -55,7 +55,7 @@ struct Shared {
     servers: Vec<SocketAddr>,
     hosts: HashMap<DomainName, Addresses, RandomState>,
     timeout: Duration,
-    in_flight: Arc<Semaphore>,
+    in_flight: Arc<Places>,
     /// Look-ups of names under [`CANARY_ZONE`].
     canaries: AtomicU64,
 }
@@ -81,9 +81,12 @@ pub enum ResolveError {
     /// No answer in time.
     #[error("the name server did not answer in time")]
     Timeout,
-    /// More look-ups are under way than are permitted at once: our own want.
-    #[error("too many names are being looked up at once")]
-    Busy,
+    /// As many lookups are in progress as are permitted at once: `max-lookups`, `max-lookups-per-client`.
+    #[error("{}", match .0 {
+        Full::All => "too many names are being looked up (`max-lookups`)",
+        Full::Client => "this client has its share of the lookups in progress (`max-lookups-per-client`)",
+    })]
+    Busy(Full),
 }
 
 /// Why a resolver cannot be made.
@@ -97,12 +100,11 @@ impl Resolver {
     /// # Errors
     /// If the resolver library cannot be set up.
     pub fn new(settings: DnsSettings) -> Result<Self, SetUpError> {
-        let DnsSettings { servers, hosts, timeout, max_in_flight } = settings;
+        let DnsSettings { servers, hosts, timeout, in_flight } = settings;
         let hosts = hosts.into_iter().map(|(name, addresses)| (name, addresses.into())).collect();
-        let in_flight = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared { servers, hosts, timeout, in_flight, canaries: AtomicU64::new(0) });
         let source = if shared.servers.is_empty() {
-            Source::System(Arc::new(System::new(max_in_flight)))
+            Source::System(Arc::new(System::new(Arc::clone(&shared.in_flight))))
         } else {
             Source::Servers(Box::new(shared.servers()?))
         };
@@ -122,11 +124,13 @@ impl Resolver {
         Ok(Self { shared: Arc::clone(&self.shared), source })
     }
 
-    /// The addresses of a host, unvetted. Only to be asked about what a policy has allowed.
+    /// The addresses of a host, unvetted. Only to be asked about what a policy has allowed. The lookup counts as one of
+    /// `client`'s, and ends when the future is dropped; what the system's resolver is busy with at that moment counts
+    /// until it has an answer.
     ///
     /// # Errors
     /// If there is no address, or no telling.
-    pub async fn resolve(&self, host: &Host) -> Result<Addresses, ResolveError> {
+    pub async fn resolve(&self, host: &Host, client: IpAddr) -> Result<Addresses, ResolveError> {
         let name = match host {
             Host::Ip(ip) => return Ok(smallvec![*ip]),
             Host::Name(name) => name,
@@ -138,7 +142,7 @@ impl Resolver {
             Some(fixed) => fixed.clone(),
             // In a box, as all that is rare on the way to a connection: whoever waits has room for the usual way alone.
             None => {
-                let looked_up = time::timeout(self.shared.timeout, Box::pin(self.look_up(name))).await;
+                let looked_up = time::timeout(self.shared.timeout, Box::pin(self.look_up(name, client))).await;
                 looked_up.unwrap_or(Err(ResolveError::Timeout))?
             }
         };
@@ -150,21 +154,28 @@ impl Resolver {
         self.shared.canaries.load(Ordering::SeqCst)
     }
 
-    async fn look_up(&self, name: &DomainName) -> Result<Addresses, ResolveError> {
+    async fn look_up(&self, name: &DomainName, client: IpAddr) -> Result<Addresses, ResolveError> {
         match &self.source {
-            Source::System(system) => system.look_up(name).await,
-            Source::Servers(servers) => servers.look_up(name).await,
+            Source::System(system) => system.look_up(name, client).await,
+            Source::Servers(servers) => servers.look_up(name, client).await,
         }
     }
 }
 
 #[cfg(test)]
 impl Resolver {
+    /// Lookups in progress.
+    pub(super) fn in_progress(&self) -> usize {
+        self.shared.in_flight.taken().0
+    }
+
     /// One that asks this, on a thread of its own, as it would ask the system.
     pub(crate) fn asking(ask: impl Fn(&DomainName) -> Result<Addresses, ResolveError> + Send + Sync + 'static) -> Self {
+        let in_flight = Places::new(16, 16);
+        let system = System::asking(Arc::clone(&in_flight), Box::new(ask));
         let settings =
-            DnsSettings { servers: Vec::new(), hosts: Vec::new(), timeout: Duration::from_secs(5), max_in_flight: 16 };
-        Self { source: Source::System(Arc::new(System::asking(16, Box::new(ask)))), ..Self::new(settings).unwrap() }
+            DnsSettings { servers: Vec::new(), hosts: Vec::new(), timeout: Duration::from_secs(5), in_flight };
+        Self { source: Source::System(Arc::new(system)), ..Self::new(settings).unwrap() }
     }
 }
 
@@ -188,12 +199,12 @@ mod tests {
             servers: Vec::new(),
             hosts: names.map(|text| (name(text), vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])).into(),
             timeout: Duration::from_secs(5),
-            max_in_flight: 1,
+            in_flight: Places::new(1, 1),
         })
         .unwrap();
         let worker = resolver.for_worker().unwrap();
         for (text, expected) in names.into_iter().zip([1, 1, 1, 1]) {
-            worker.resolve(&Host::Name(name(text))).await.unwrap();
+            worker.resolve(&Host::Name(name(text)), Ipv4Addr::LOCALHOST.into()).await.unwrap();
             assert_eq!(resolver.canaries(), expected, "{text}");
         }
     }

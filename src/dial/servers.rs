@@ -23,10 +23,10 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::resolve::{Addresses, ResolveError};
 use crate::facts::DomainName;
+use crate::places::{Full, Place, Places};
 
 /// Answers that one worker keeps. An agent's working set is some hundred names; at about 1 KiB an answer this is 2 MiB.
 const CACHED_ANSWERS: u64 = 2048;
@@ -39,25 +39,26 @@ const REPETITIONS: usize = 1;
 #[derive(Debug)]
 pub(super) struct Servers {
     resolver: TokioResolver,
-    in_flight: Arc<Semaphore>,
+    in_flight: Arc<Places>,
     /// The names under way, each with its place among `in_flight`. As many entries as places.
     asking: Mutex<HashMap<DomainName, Weak<Asking>>>,
 }
 
-/// A name's place among the look-ups under way, held by everyone who waits for it.
+/// A name's place among the lookups in progress, held by everyone who waits for it. It is one of the client's who asked
+/// first.
 #[derive(Debug)]
-struct Asking(#[expect(dead_code, reason = "held, and given back with the last who waits")] OwnedSemaphorePermit);
+struct Asking(#[expect(dead_code, reason = "held, and given back with the last who waits")] Place);
 
 impl Servers {
-    pub(super) fn new(servers: &[SocketAddr], timeout: Duration, in_flight: Arc<Semaphore>) -> Result<Self, NetError> {
+    pub(super) fn new(servers: &[SocketAddr], timeout: Duration, in_flight: Arc<Places>) -> Result<Self, NetError> {
         let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect());
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options(timeout);
         Ok(Self { resolver: builder.build()?, in_flight, asking: Mutex::default() })
     }
 
-    pub(super) async fn look_up(&self, name: &DomainName) -> Result<Addresses, ResolveError> {
-        let _asking = self.join(name)?;
+    pub(super) async fn look_up(&self, name: &DomainName, client: IpAddr) -> Result<Addresses, ResolveError> {
+        let _asking = self.join(name, client)?;
         // Made of labels, a name is absolute.
         let labels = name.as_str().split('.').map(str::as_bytes);
         let name = Name::from_labels(labels).map_err(|_| ResolveError::Failed)?;
@@ -74,14 +75,13 @@ impl Servers {
 
 impl Servers {
     /// A part in the look-up of this name: that of those who ask already, or a new one if there is room.
-    fn join(&self, name: &DomainName) -> Result<Waiting<'_>, ResolveError> {
+    fn join(&self, name: &DomainName, client: IpAddr) -> Result<Waiting<'_>, ResolveError> {
         let mut asking = self.asking();
         let known = asking.get(name).and_then(Weak::upgrade);
         let place = match known {
             Some(place) => place,
             None => {
-                let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| ResolveError::Busy)?;
-                let place = Arc::new(Asking(permit));
+                let place = Arc::new(Asking(self.in_flight.take(client).map_err(ResolveError::Busy)?));
                 asking.insert(name.clone(), Arc::downgrade(&place));
                 place
             }
@@ -146,7 +146,7 @@ fn reason(error: &NetError) -> ResolveError {
             _ => ResolveError::Failed,
         },
         NetError::Timeout => ResolveError::Timeout,
-        NetError::Busy => ResolveError::Busy,
+        NetError::Busy => ResolveError::Busy(Full::All),
         _ => ResolveError::Failed,
     }
 }
@@ -158,7 +158,7 @@ fn worse(one: ResolveError, other: ResolveError) -> ResolveError {
         ResolveError::NotFound => 1,
         ResolveError::Failed => 2,
         ResolveError::Timeout => 3,
-        ResolveError::Busy => 4,
+        ResolveError::Busy(_) => 4,
     };
     if rank(one) < rank(other) { other } else { one }
 }
@@ -313,11 +313,16 @@ mod tests {
             (DomainName::parse(name.as_bytes()).unwrap(), ips.iter().map(|ip| ip.parse().unwrap()).collect())
         };
         let hosts = vec![fixed("fixed.test", &["192.0.2.7", "2001:db8::7"]), fixed("empty.test", &[])];
-        Resolver::new(DnsSettings { servers, hosts, timeout: TIMEOUT, max_in_flight }).unwrap()
+        let in_flight = Places::new(max_in_flight, max_in_flight);
+        Resolver::new(DnsSettings { servers, hosts, timeout: TIMEOUT, in_flight }).unwrap()
     }
 
     async fn resolve(resolver: &Resolver, host: &str) -> Result<String, ResolveError> {
-        let answer = resolver.resolve(&Host::parse(host.as_bytes()).unwrap()).await?;
+        resolve_for(1, resolver, host).await
+    }
+
+    async fn resolve_for(client: u8, resolver: &Resolver, host: &str) -> Result<String, ResolveError> {
+        let answer = resolver.resolve(&Host::parse(host.as_bytes()).unwrap(), [192, 0, 2, client].into()).await?;
         Ok(answer.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
@@ -508,12 +513,44 @@ mod tests {
             let server = Server::start(&[("A a.test.", Say::Nothing), ("AAAA a.test.", Say::Nothing)]).await;
             let resolver = resolver(&[&server], 1);
             let other = resolver.for_worker().unwrap();
-            let (held, equal, refused) =
-                tokio::join!(resolve(&resolver, "a.test"), resolve(&resolver, "a.test"), resolve(&other, "b.test"));
+            let (held, equal, refused) = tokio::join!(
+                resolve(&resolver, "a.test"),
+                resolve(&resolver, "a.test"),
+                resolve_for(2, &other, "b.test")
+            );
             assert_eq!(held, Err(ResolveError::Timeout));
             assert_eq!(equal, Err(ResolveError::Timeout), "who asks the same takes no room");
-            assert_eq!(refused, Err(ResolveError::Busy));
+            assert_eq!(refused, Err(ResolveError::Busy(Full::All)));
             assert_eq!(resolve(&other, "b.test").await, Err(ResolveError::NotFound), "and room comes back");
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_whose_names_hang_leaves_room_and_none_of_them_outlives_it() {
+        local(async {
+            let names: Vec<_> = (0..8).map(|index| format!("n{index}.test")).collect();
+            let questions: Vec<_> =
+                names.iter().flat_map(|name| [format!("A {name}."), format!("AAAA {name}.")]).collect();
+            let silent: Vec<_> = questions.iter().map(|question| (question.as_str(), Say::Nothing)).collect();
+            let server = Server::start(&silent).await;
+            let resolver = Rc::new(resolver(&[&server], 8));
+            let greedy: Vec<_> = names
+                .into_iter()
+                .map(|name| {
+                    let resolver = Rc::clone(&resolver);
+                    tokio::task::spawn_local(async move { resolve(&resolver, &name).await })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            assert_eq!(resolve_for(1, &resolver, "b.test").await, Err(ResolveError::Busy(Full::Client)));
+            assert_eq!(resolve_for(2, &resolver, "b.test").await, Err(ResolveError::NotFound), "another has room");
+            greedy.iter().for_each(tokio::task::JoinHandle::abort);
+            for lookup in greedy {
+                // The seventh and eighth had been refused.
+                let _ended = lookup.await;
+            }
+            assert_eq!(resolver.in_progress(), 0);
         })
         .await;
     }

@@ -1,10 +1,13 @@
-//! Look-ups by the system's resolver, so that split DNS, VPNs and local services answer as for every other program.
+//! Lookups by the system's resolver, so that split DNS, VPNs and local services answer as for every other program.
 //!
 //! Guaranteed:
 //! - The reactor never blocks: `getaddrinfo` runs on threads of its own, at most [`MAX_THREADS`].
 //! - The name is absolute (it ends in a dot), so no search list applies.
-//! - Look-ups under way are bounded, those that their caller gave up included, because they still hold a thread. Equal
-//!   ones are asked once.
+//! - Lookups in progress are bounded, in all and for one client. Equal ones are asked once.
+//! - No client has all threads: each has its share of them, as of everything (see `places`), and a name that waits for a
+//!   client's share lets the next client's name pass.
+//! - A lookup that nobody waits for any more is taken out of the queue at once. One that a thread has begun cannot be
+//!   ended: it keeps its place and its thread, as its client's, until the system has an answer.
 //!
 //! The C library of Linux does not find an absolute name in the hosts file; it is read here first, as its default order
 //! says (`files dns`).
@@ -17,13 +20,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::resolve::{Addresses, ResolveError};
 use crate::facts::DomainName;
+use crate::places::{Full, Place, Places};
 use crate::sync::{Condvar, Mutex, MutexGuard, bound, thread};
 
-/// Each look-up that waits holds a thread. Names that answer take milliseconds; 32 lets a burst pass while some names'
+/// Each lookup that waits holds a thread. Names that answer take milliseconds; 32 lets a burst pass while some names'
 /// servers are dead, at no more than 32 small stacks.
 const MAX_THREADS: usize = bound(32, 1);
 /// What a thread may use for its stack. The C library's resolver takes some tens of KiB, its modules are strangers.
@@ -34,7 +39,7 @@ const HOSTS_FILE: &str = "/etc/hosts";
 pub(super) type Answer = Result<Addresses, ResolveError>;
 pub(super) type Ask = Box<dyn Fn(&DomainName) -> Answer + Send + Sync>;
 
-/// The process's threads for look-ups. They are started as they are needed and end when this is dropped.
+/// The process's threads for lookups. They are started as they are needed and end when this is dropped.
 #[derive(Debug)]
 pub(super) struct System {
     pool: Arc<Pool>,
@@ -43,33 +48,59 @@ pub(super) struct System {
 struct Pool {
     state: Mutex<State>,
     work: Condvar,
-    max_in_flight: usize,
+    in_flight: Arc<Places>,
+    /// One for each thread that is asking.
+    asking: Arc<Places>,
     ask: Ask,
 }
 
 #[derive(Default)]
 struct State {
-    /// Names that no thread has taken yet.
+    /// Names that no thread has taken yet, all of them in `lookups`.
     queue: VecDeque<DomainName>,
-    /// Who waits for each name that is queued or being asked.
-    waiting: HashMap<DomainName, Vec<oneshot::Sender<Answer>>>,
+    /// The names that are queued or being asked.
+    lookups: HashMap<DomainName, Lookup>,
     threads: usize,
     idle: usize,
     closed: bool,
 }
 
+/// A name that is queued or being asked.
+struct Lookup {
+    waiting: Vec<Waiter>,
+    /// Of the client that asked first.
+    _place: Place,
+    is_queued: bool,
+}
+
+struct Waiter {
+    client: IpAddr,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// A part in a lookup. Dropped before the answer is there, it is no part any more.
+struct Waiting<'a> {
+    pool: &'a Pool,
+    name: &'a DomainName,
+    answer: oneshot::Receiver<Answer>,
+    is_answered: bool,
+}
+
 impl System {
-    pub(super) fn new(max_in_flight: usize) -> Self {
-        Self::asking(max_in_flight, Box::new(ask_system))
+    pub(super) fn new(in_flight: Arc<Places>) -> Self {
+        Self::asking(in_flight, Box::new(ask_system))
     }
 
-    pub(super) fn asking(max_in_flight: usize, ask: Ask) -> Self {
-        Self { pool: Arc::new(Pool { state: Mutex::default(), work: Condvar::new(), max_in_flight, ask }) }
+    pub(super) fn asking(in_flight: Arc<Places>, ask: Ask) -> Self {
+        let asking = Places::new(MAX_THREADS, MAX_THREADS);
+        Self { pool: Arc::new(Pool { state: Mutex::default(), work: Condvar::new(), in_flight, asking, ask }) }
     }
 
-    pub(super) async fn look_up(&self, name: &DomainName) -> Answer {
-        let answer = self.pool.enqueue(name)?;
-        answer.await.unwrap_or(Err(ResolveError::Failed))
+    pub(super) async fn look_up(&self, name: &DomainName, client: IpAddr) -> Answer {
+        let mut waiting = self.pool.enqueue(name, client)?;
+        let answer = (&mut waiting.answer).await;
+        waiting.is_answered = true;
+        answer.unwrap_or(Err(ResolveError::Failed))
     }
 }
 
@@ -78,7 +109,7 @@ impl System {
 impl System {
     /// Names that are queued or being asked.
     pub(super) fn under_way(&self) -> usize {
-        self.pool.lock().waiting.len()
+        self.pool.lock().lookups.len()
     }
 }
 
@@ -89,62 +120,120 @@ impl Drop for System {
     }
 }
 
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        let mut state = self.pool.lock();
+        self.answer.close();
+        let State { queue, lookups, .. } = &mut *state;
+        if lookups.get(self.name).is_some_and(|lookup| lookup.is_queued && !lookup.is_wanted()) {
+            lookups.remove(self.name);
+            queue.retain(|name| name != self.name);
+        }
+    }
+}
+
+impl Lookup {
+    /// Whether anybody still waits for it.
+    fn is_wanted(&self) -> bool {
+        self.waiting.iter().any(|waiter| !waiter.answer.is_closed())
+    }
+}
+
 impl Pool {
-    fn enqueue(self: &Arc<Self>, name: &DomainName) -> Result<oneshot::Receiver<Answer>, ResolveError> {
-        let (sender, receiver) = oneshot::channel();
+    fn enqueue<'a>(self: &'a Arc<Self>, name: &'a DomainName, client: IpAddr) -> Result<Waiting<'a>, ResolveError> {
+        let (sender, answer) = oneshot::channel();
+        let waiter = Waiter { client, answer: sender };
+        let waiting = Waiting { pool: self, name, answer, is_answered: false };
         let mut state = self.lock();
-        if let Some(waiting) = state.waiting.get_mut(name) {
-            waiting.retain(|waiter| !waiter.is_closed());
-            waiting.push(sender);
-            return Ok(receiver);
+        if let Some(lookup) = state.lookups.get_mut(name) {
+            lookup.waiting.retain(|waiter| !waiter.answer.is_closed());
+            lookup.waiting.push(waiter);
+            // A queued name may have waited for the share of another client.
+            self.work.notify_one();
+            drop(state);
+            return Ok(waiting);
         }
-        if state.waiting.len() >= self.max_in_flight {
-            return Err(ResolveError::Busy);
-        }
+        let refused = self.add(&mut state, name, waiter).err();
+        drop(state);
+        refused.map_or(Ok(waiting), Err)
+    }
+
+    /// Puts a name into the queue, with a thread to take it from there.
+    fn add(self: &Arc<Self>, state: &mut State, name: &DomainName, waiter: Waiter) -> Result<(), ResolveError> {
+        let place = self.in_flight.take(waiter.client).map_err(ResolveError::Busy)?;
         if state.idle <= state.queue.len() && state.threads < MAX_THREADS {
             let pool = Arc::clone(self);
             let started = thread::Builder::new().name("dns".to_owned()).stack_size(STACK).spawn(move || pool.work());
             match started {
                 Ok(_) => state.threads += 1,
-                Err(_) if state.threads == 0 => return Err(ResolveError::Busy),
+                Err(_) if state.threads == 0 => return Err(ResolveError::Busy(Full::All)),
                 Err(_) => {} // those that run will come to it
             }
         }
-        state.waiting.insert(name.clone(), vec![sender]);
+        state.lookups.insert(name.clone(), Lookup { waiting: vec![waiter], _place: place, is_queued: true });
         state.queue.push_back(name.clone());
         self.work.notify_one();
-        Ok(receiver)
+        Ok(())
     }
 
     /// One thread's life.
     fn work(&self) {
-        while let Some(name) = self.next() {
+        while let Some((name, asking)) = self.next() {
             let answer = (self.ask)(&name);
-            let waiting = self.lock().waiting.remove(&name);
-            for waiter in waiting.into_iter().flatten() {
-                let _ = waiter.send(answer.clone()); // gave up meanwhile
+            let lookup = {
+                let mut state = self.lock();
+                drop(asking);
+                state.lookups.remove(&name)
+            };
+            for waiter in lookup.into_iter().flat_map(|lookup| lookup.waiting) {
+                let _ = waiter.answer.send(answer.clone()); // gave up meanwhile
             }
         }
     }
 
-    /// The next name that somebody still waits for; none when there will be no more.
-    fn next(&self) -> Option<DomainName> {
+    /// The next name for which a client that waits may have a thread; none when there will be no more.
+    fn next(&self) -> Option<(DomainName, Place)> {
         let mut state = self.lock();
         loop {
             if state.closed {
                 return None;
             }
-            let Some(name) = state.queue.pop_front() else {
-                state.idle += 1;
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.idle -= 1;
-                continue;
-            };
-            if state.waiting.get(&name).is_some_and(|waiting| waiting.iter().any(|waiter| !waiter.is_closed())) {
-                return Some(name);
+            if let Some(next) = self.take(&mut state) {
+                // What has ended may have made room for more than one.
+                if state.idle > 0 && !state.queue.is_empty() {
+                    self.work.notify_one();
+                }
+                return Some(next);
             }
-            state.waiting.remove(&name);
+            state.idle += 1;
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
+    }
+
+    /// Takes the first name off the queue that somebody waits for whose share of the threads is not used up.
+    fn take(&self, state: &mut State) -> Option<(DomainName, Place)> {
+        let State { queue, lookups, .. } = state;
+        let mut refused = SmallVec::<[IpAddr; 4]>::new();
+        let found = queue.iter().enumerate().find_map(|(at, name)| {
+            let waiting = lookups.get(name).into_iter().flat_map(|lookup| &lookup.waiting);
+            waiting.filter(|waiter| !waiter.answer.is_closed()).find_map(|Waiter { client, .. }| {
+                if refused.contains(client) {
+                    return None;
+                }
+                let place = self.asking.take(*client);
+                place.map(|place| (at, place)).map_err(|_| refused.push(*client)).ok()
+            })
+        });
+        let (at, place) = found?;
+        let name = queue.remove(at)?;
+        if let Some(lookup) = lookups.get_mut(&name) {
+            lookup.is_queued = false;
+        }
+        Some((name, place))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -154,7 +243,7 @@ impl Pool {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("max_in_flight", &self.max_in_flight).finish_non_exhaustive()
+        f.debug_struct("Pool").field("in_flight", &self.in_flight).finish_non_exhaustive()
     }
 }
 
@@ -204,6 +293,10 @@ mod tests {
     }
 
     const ANSWER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const ME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+    const ANOTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8));
+    /// What one client has of them.
+    const SHARE: usize = MAX_THREADS / 4 * 3;
 
     /// A system that tells which names it is asked, and answers each when it is let.
     fn scripted(max_in_flight: usize) -> (System, mpsc::Receiver<String>, mpsc::Sender<()>) {
@@ -215,14 +308,15 @@ mod tests {
             let _ = allowed.lock().unwrap().recv();
             Ok(smallvec![ANSWER])
         };
-        (System::asking(max_in_flight, Box::new(ask)), seen, allow)
+        (System::asking(Places::new(max_in_flight, max_in_flight), Box::new(ask)), seen, allow)
     }
 
     #[tokio::test]
     async fn equal_names_are_asked_once_and_answered_each() {
         let (system, seen, allow) = scripted(8);
         let name = name("a.test");
-        let answers = async { tokio::join!(system.look_up(&name), system.look_up(&name), system.look_up(&name)) };
+        let answers =
+            async { tokio::join!(system.look_up(&name, ME), system.look_up(&name, ME), system.look_up(&name, ME)) };
         let release = async { allow.send(()).unwrap() };
         let ((one, two, three), ()) = tokio::join!(answers, release);
         for answer in [one, two, three] {
@@ -233,21 +327,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beyond_the_bound_a_look_up_is_refused_at_once_even_when_callers_gave_up() {
+    async fn beyond_the_bound_a_lookup_is_refused_at_once_even_when_callers_gave_up() {
         let (system, seen, allow) = scripted(2);
-        let held = system.pool.enqueue(&name("a.test")).unwrap();
-        let abandoned = system.pool.enqueue(&name("b.test")).unwrap();
+        let (a, b, c) = (name("a.test"), name("b.test"), name("c.test"));
+        let held = system.pool.enqueue(&a, ME).unwrap();
+        let abandoned = system.pool.enqueue(&b, ME).unwrap();
         let mut taken = [seen.recv().unwrap(), seen.recv().unwrap()];
         taken.sort();
         assert_eq!(taken, ["a.test", "b.test"]);
         drop(abandoned);
-        assert_eq!(system.look_up(&name("c.test")).await, Err(ResolveError::Busy));
+        assert_eq!(system.look_up(&c, ME).await, Err(ResolveError::Busy(Full::All)));
+        assert_eq!(system.look_up(&c, ANOTHER).await, Err(ResolveError::Busy(Full::All)));
         drop(allow);
-        assert_eq!(held.await.unwrap().unwrap().as_slice(), [ANSWER]);
+        assert_eq!(answer(held).await.unwrap().as_slice(), [ANSWER]);
         // Room comes when a thread has come back, which it does in its own time.
         let answer = loop {
-            match system.look_up(&name("c.test")).await {
-                Err(ResolveError::Busy) => tokio::task::yield_now().await,
+            match system.look_up(&c, ME).await {
+                Err(ResolveError::Busy(_)) => tokio::task::yield_now().await,
                 answer => break answer,
             }
         };
@@ -255,41 +351,96 @@ mod tests {
         assert_eq!(seen.try_iter().collect::<Vec<_>>(), ["c.test"]);
     }
 
+    async fn answer(mut waiting: Waiting<'_>) -> Answer {
+        let answer = (&mut waiting.answer).await;
+        waiting.is_answered = true;
+        answer.unwrap()
+    }
+
+    fn names(count: usize) -> Vec<DomainName> {
+        (0..count).map(|index| name(&format!("n{index}.test"))).collect()
+    }
+
+    fn next(seen: &mpsc::Receiver<String>, count: usize) -> Vec<String> {
+        let mut names: Vec<_> = (0..count).map(|_| seen.recv().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     #[tokio::test]
     async fn threads_are_bounded_and_the_rest_waits_its_turn() {
-        let (system, seen, allow) = scripted(100);
-        let names: Vec<DomainName> = (0..MAX_THREADS + 1).map(|index| name(&format!("n{index}.test"))).collect();
-        let answers: Vec<_> = names.iter().map(|name| system.pool.enqueue(name).unwrap()).collect();
-        let mut taken: Vec<String> = (0..MAX_THREADS).map(|_| seen.recv().unwrap()).collect();
+        let (system, seen, allow) = scripted(200);
+        let names = names(2 * MAX_THREADS);
+        let clients: Vec<IpAddr> = (0..=255).map(|client| [192, 0, 2, client].into()).collect();
+        let waiting: Vec<_> =
+            names.iter().zip(&clients).map(|(name, client)| system.pool.enqueue(name, *client).unwrap()).collect();
+        let mut asked = next(&seen, MAX_THREADS);
         assert!(seen.try_recv().is_err(), "every thread waits");
         for _ in &names {
             allow.send(()).unwrap();
         }
-        for answer in answers {
-            assert!(answer.await.unwrap().is_ok());
+        for waiting in waiting {
+            assert!(answer(waiting).await.is_ok());
         }
-        taken.extend(seen.try_iter());
-        taken.sort();
-        let mut asked: Vec<String> = names.iter().map(ToString::to_string).collect();
+        asked.extend(seen.try_iter());
         asked.sort();
-        assert_eq!(taken, asked);
+        let mut all: Vec<String> = names.iter().map(ToString::to_string).collect();
+        all.sort();
+        assert_eq!(asked, all);
     }
 
     #[tokio::test]
-    async fn a_name_that_nobody_waits_for_any_more_is_not_asked() {
-        let (system, seen, allow) = scripted(100);
-        let held: Vec<_> =
-            (0..MAX_THREADS).map(|index| system.pool.enqueue(&name(&format!("n{index}.test"))).unwrap()).collect();
-        for _ in &held {
-            seen.recv().unwrap();
-        }
-        drop(system.pool.enqueue(&name("abandoned.test")).unwrap());
-        let last = system.pool.enqueue(&name("last.test")).unwrap();
-        for _ in 0..=MAX_THREADS {
+    async fn a_client_whose_names_hang_has_its_share_of_the_threads_and_no_more() {
+        let (system, seen, allow) = scripted(1000);
+        let names = names(SHARE + 10);
+        let hanging: Vec<_> = names.iter().map(|name| system.pool.enqueue(name, ME).unwrap()).collect();
+        next(&seen, SHARE);
+        assert!(seen.try_recv().is_err(), "the rest of the threads waits for another client");
+        let other = name("other.test");
+        let other = system.pool.enqueue(&other, ANOTHER).unwrap();
+        assert_eq!(next(&seen, 1), ["other.test"]);
+        // A name of the first client that another one wants as well waits for the share of neither.
+        let shared = system.pool.enqueue(&names[SHARE + 5], ANOTHER).unwrap();
+        assert_eq!(next(&seen, 1), [names[SHARE + 5].to_string()]);
+        // The first client leaves. What its threads have begun stays theirs; the rest is not asked for any more.
+        drop(hanging);
+        assert_eq!(system.pool.in_flight.taken().0, SHARE + 2, "with the other client's two");
+        let last = name("last.test");
+        let last = system.pool.enqueue(&last, ANOTHER).unwrap();
+        assert_eq!(next(&seen, 1), ["last.test"]);
+        for _ in 0..SHARE + 3 {
             allow.send(()).unwrap();
         }
-        assert!(last.await.unwrap().is_ok());
-        assert_eq!(seen.try_iter().collect::<Vec<_>>(), ["last.test"]);
+        for waiting in [other, shared, last] {
+            assert!(answer(waiting).await.is_ok());
+        }
+        assert!(seen.try_recv().is_err(), "what nobody waits for is not asked");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_waits_for_any_more_is_not_asked_and_has_no_place() {
+        let (system, seen, allow) = scripted(100);
+        let (names, abandoned, wanted, last) =
+            (names(SHARE), name("abandoned.test"), name("wanted.test"), name("last.test"));
+        let held: Vec<_> = names.iter().map(|name| system.pool.enqueue(name, ME).unwrap()).collect();
+        next(&seen, SHARE);
+        let before = system.pool.in_flight.taken().0;
+        drop(system.pool.enqueue(&abandoned, ME).unwrap());
+        let wanted_by_two = (system.pool.enqueue(&wanted, ME).unwrap(), system.pool.enqueue(&wanted, ME).unwrap());
+        assert_eq!(system.pool.in_flight.taken().0, before + 1, "the abandoned name has given its place back");
+        drop(wanted_by_two.0);
+        let last = system.pool.enqueue(&last, ME).unwrap();
+        for _ in 0..SHARE + 2 {
+            allow.send(()).unwrap();
+        }
+        assert!(answer(last).await.is_ok());
+        assert!(answer(wanted_by_two.1).await.is_ok());
+        for waiting in held {
+            assert!(answer(waiting).await.is_ok());
+        }
+        assert_eq!(next(&seen, 2), ["last.test", "wanted.test"]);
+        assert!(seen.try_recv().is_err());
+        assert_eq!(system.pool.in_flight.taken(), (0, 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{Enforcer, Parent};
 use crate::dial::{self, DialError, Dialled as Connection, ParentFault, Peer, ResolveError};
 use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool, Upgrade};
 use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Reached, Route};
+use crate::record::Outcome;
 use crate::session::{Busy, Cleared, Dialled, Pending, Permitted, Refusal, Refused, Session};
 
 /// A request that has begun and has no answer yet. Dropped, it is recorded as `internal`.
@@ -124,7 +125,7 @@ impl Attempt {
                 // that tunnels which are being opened count as well.
                 if is_tunnel(facts) {
                     let place = self.enforcer.shared.limits.tunnels.take(facts.client.addr.ip());
-                    self.pending.occupy(place.map_err(Refusal::Busy)?);
+                    self.pending.occupy(place.map_err(|full| Refusal::Busy(Busy::Tunnels(full)))?);
                 }
                 Ok(permit)
             }
@@ -151,16 +152,32 @@ pub enum WayOut {
 }
 
 impl WayOut {
-    /// Goes it: at once where it is open.
+    /// Goes it: at once where it is open. A client that leaves meanwhile, which is when `left` is ready, ends the lookup
+    /// and the dial, and gives their places back.
     ///
     /// # Errors
-    /// The refusal to answer with, already recorded.
-    pub async fn reach(self) -> Result<Session<Dialled>, Refused> {
+    /// The refusal to answer with, or that there is nobody left to answer; already recorded.
+    pub async fn reach(self, left: impl Future<Output = ()>) -> Result<Session<Dialled>, Unreached> {
         match self {
             Self::Open(session) => Ok(session),
             // In a box: requests that reuse a connection need no room for this.
-            Self::Dial(enforcer, request) => Box::pin(enforcer.dial(request)).await,
+            Self::Dial(enforcer, request) => Box::pin(enforcer.dial(request, left)).await,
         }
+    }
+}
+
+/// Why a way out was not reached.
+#[derive(Debug)]
+pub enum Unreached {
+    /// The client is to be answered with this.
+    Refused(Refused),
+    /// The client left first.
+    ClientLeft,
+}
+
+impl From<Refused> for Unreached {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 
@@ -168,22 +185,39 @@ impl Enforcer {
     /// Gives up a session's connection and opens another by the same permit; its addresses are resolved and vetted anew.
     ///
     /// # Errors
-    /// The refusal to answer with, already recorded.
-    pub async fn redial(&self, session: Session<Cleared>) -> Result<Session<Dialled>, Refused> {
-        self.dial(session.abandon_origin()).await
+    /// As [`WayOut::reach`].
+    pub async fn redial(
+        &self,
+        session: Session<Cleared>,
+        left: impl Future<Output = ()>,
+    ) -> Result<Session<Dialled>, Unreached> {
+        self.dial(session.abandon_origin(), left).await
     }
 
-    async fn dial(&self, mut request: Box<Permitted>) -> Result<Session<Dialled>, Refused> {
-        let Some(_place) = self.shared.limits.dials.take() else {
-            return Err(request.pending.refuse(Refusal::Busy(Busy::Dials)));
+    async fn dial(
+        &self,
+        mut request: Box<Permitted>,
+        left: impl Future<Output = ()>,
+    ) -> Result<Session<Dialled>, Unreached> {
+        let _place = match self.shared.limits.dials.take(request.facts.client.addr.ip()) {
+            Ok(place) => place,
+            Err(full) => return Err(request.pending.refuse(Refusal::Busy(Busy::Dials(full))).into()),
         };
         let began = Instant::now();
-        match self.reach(&mut request).await {
+        let reached = tokio::select! {
+            biased;
+            reached = self.reach(&mut request) => reached,
+            () = left => {
+                request.pending.finish(Outcome::ClientClosed);
+                return Err(Unreached::ClientLeft);
+            }
+        };
+        match reached {
             Ok(origin) => {
                 request.pending.connected(origin.address, Some(began.elapsed()));
                 Ok(Session::dialled(request, origin))
             }
-            Err(why) => Err(request.pending.refuse(why)),
+            Err(why) => Err(request.pending.refuse(why).into()),
         }
     }
 
@@ -191,9 +225,10 @@ impl Enforcer {
     /// step can tell anybody anything.
     async fn reach(&self, request: &mut Permitted) -> Result<Connection, Refusal> {
         request.renew(&self.in_force, None)?;
-        let resolved = match self.resolver.resolve(request.permit.destination().host()).await {
-            // Our own want says nothing of the name; whoever can cause it must not get round the vetting.
-            Err(ResolveError::Busy) => return Err(ResolveError::Busy.into()),
+        let client = request.facts.client.addr.ip();
+        let resolved = match self.resolver.resolve(request.permit.destination().host(), client).await {
+            // A limit of ours says nothing of the name; a client that can reach it must not get around the vetting.
+            Err(ResolveError::Busy(full)) => return Err(ResolveError::Busy(full).into()),
             resolved => resolved,
         };
         request.renew(&self.in_force, None)?;
@@ -213,7 +248,7 @@ impl Enforcer {
     async fn reach_by_parent(&self, request: &mut Permitted, leave: ParentPermit) -> Result<Connection, Refusal> {
         let Some(parent) = &self.shared.parent else { return Err(Refusal::Internal) };
         let address = parent.proxy.address();
-        let connected = match self.resolver.resolve(address.host()).await {
+        let connected = match self.resolver.resolve(address.host(), request.facts.client.addr.ip()).await {
             Ok(addresses) => {
                 let at = request.permit.vet_parent(&addresses, address.port(), &self.in_force.own())?;
                 let peer = self.peer(&request.facts);
@@ -224,7 +259,7 @@ impl Enforcer {
                 };
                 dial::connect_by_parent(&parent.proxy, &at, leave, peer, self.shared.limits.connect).await
             }
-            Err(ResolveError::Busy) => return Err(ResolveError::Busy.into()),
+            Err(ResolveError::Busy(full)) => return Err(ResolveError::Busy(full).into()),
             Err(ResolveError::Timeout) => Err(DialError::Parent(ParentFault::Timeout).into()),
             Err(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed) => {
                 Err(DialError::Parent(ParentFault::Unresolvable).into())

@@ -1,6 +1,6 @@
 //! "Would this be allowed?": the road up to the socket, without a request, a record or a connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -9,6 +9,9 @@ use super::Parent;
 use crate::dial::Resolver;
 use crate::facts::{Client, Method, OwnAddresses, Question, RequestFacts, Tool};
 use crate::policy::{Decision, Denial, NoRoute, Route, Snapshot};
+
+/// As whose a question's lookup counts: as the proxy's own, so that a client with many leaves room for it.
+const OURSELVES: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Who asks, in which circumstances.
 #[derive(Clone, Debug)]
@@ -79,7 +82,7 @@ pub async fn check(
         checked = checked.denied(denial);
         checked.decision = "observe";
     }
-    let resolved = resolver.resolve(facts.destination.host()).await;
+    let resolved = resolver.resolve(facts.destination.host(), OURSELVES).await;
     let resolved = resolved.as_ref().map(|addresses| addresses.as_slice());
     match permit.route(resolved, own, parent.map(|parent| &parent.scope)) {
         Ok(Route::Direct(addresses)) => {

@@ -21,13 +21,14 @@ use arc_swap::ArcSwap;
 
 use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
 use crate::facts::{Client, Destination, OwnAddresses, Protocol, Upgrade};
+use crate::places::Places;
 use crate::policy::Snapshot;
 use crate::record::{ConnectionResult, RecordLine, Recorder, WorkerRecorder};
-use crate::session::{InForce, ListenerId, Pending, Places, Registry, Roll, Shares, TunnelPlaces};
+use crate::session::{InForce, ListenerId, Pending, Registry, Roll, Shares};
 use crate::sink::{RecentFilter, Sinks};
 use crate::store::Store;
 
-pub use attempt::{Asked, Attempt, Idle, WayOut};
+pub use attempt::{Asked, Attempt, Idle, Unreached, WayOut};
 pub use check::{Checked, Circumstances, check};
 pub use parent::Parent;
 
@@ -75,8 +76,8 @@ pub struct Limits {
     /// `idle-timeout`: a tunnel without a byte.
     pub idle: Duration,
     /// `max-tunnels` and `max-tunnels-per-client`.
-    pub tunnels: TunnelPlaces,
-    /// `max-dials`: ways out that are being looked up and connected.
+    pub tunnels: Arc<Places>,
+    /// `max-dials` and `max-dials-per-client`: ways out that are being looked up and connected.
     pub dials: Arc<Places>,
 }
 

@@ -1,6 +1,7 @@
 //! What is dialled, end to end: random policies, a resolver that lies and changes its mind, and sockets that notice.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Mutex;
 
@@ -12,7 +13,7 @@ use crate::facts::{Destination, Method, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Policy, Source};
 use crate::record::Outcome;
-use crate::session::{FirstBytes, Refusal, Shares};
+use crate::session::{Dialled, FirstBytes, Refusal, Session, Shares};
 use crate::sink::tests::room::{Room, Settings};
 
 fn ip(text: &str) -> IpAddr {
@@ -160,12 +161,19 @@ fn enforcer(
         limits: Limits {
             connect: Duration::from_secs(5),
             idle: Duration::from_secs(60),
-            tunnels: TunnelPlaces::new(1, 1),
-            dials: Places::new(1),
+            tunnels: Places::new(1, 1),
+            dials: Places::new(1, 1),
         },
         via: "outgate-test".into(),
     };
     (Rc::new(Enforcer::new(Arc::new(shared), 0).unwrap()), asked)
+}
+
+fn refusal(reached: &Result<Session<Dialled>, Unreached>) -> Option<&Refusal> {
+    reached.as_ref().err().map(|unreached| match unreached {
+        Unreached::Refused(refused) => &refused.why,
+        Unreached::ClientLeft => panic!("nobody left"),
+    })
 }
 
 fn asked_for(port: u16) -> Asked {
@@ -218,16 +226,16 @@ fn what_is_dialled_is_what_was_vetted_whatever_the_resolver_says_next() {
             let client = Client { addr: ([127, 0, 0, 1], 9).into() };
             let opened = enforcer.begin(client, &listener).open(asked_for(world.port), &mut None);
             prop_assert_eq!(questions(), 0, "nothing leaves before it is waited for");
-            let opened = opened.and_then(|way| runtime.block_on(way.reach()));
-            check(&world, &written, &answers[0], opened.as_ref().err().map(|refused| &refused.why))?;
+            let opened = opened.map_err(Unreached::from).and_then(|way| runtime.block_on(way.reach(pending())));
+            check(&world, &written, &answers[0], refusal(&opened))?;
             prop_assert_eq!(questions(), usize::from(written.allows()), "one question, and none for what is denied");
             match opened {
                 Err(_) => count(0),
                 Ok(session) => {
                     let session =
                         session.clear(FirstBytes::Request { may_be_judged_again: true }, enforcer.in_force()).unwrap();
-                    let again = runtime.block_on(enforcer.redial(session));
-                    check(&world, &written, &answers[1], again.as_ref().err().map(|refused| &refused.why))?;
+                    let again = runtime.block_on(enforcer.redial(session, pending()));
+                    check(&world, &written, &answers[1], refusal(&again))?;
                     prop_assert_eq!(questions(), 2, "a new connection is vetted by a new answer");
                     match again {
                         Err(_) => count(1),

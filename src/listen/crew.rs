@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Acceptor;
-use crate::session::Place;
+use crate::places::Place;
 
 /// A connection that was accepted, of which nothing was read.
 #[derive(Debug)]

@@ -5,8 +5,8 @@
 //! - One listening socket per address, shared by all workers; never `SO_REUSEPORT`, with which another process of the
 //!   same user could bind it too and take a share of the connections.
 //! - No worker serves much more than another: who has accepted too many hands them over before the first read.
-//! - Neither a full proxy nor running out of files ends accepting; who cannot be served is told so with 503 and closed,
-//!   while the open ones go on.
+//! - Neither a full proxy nor running out of files ends accepting; a connection that cannot be served is told so with 503
+//!   and closed, while the open ones go on.
 
 mod crew;
 mod turn_away;
@@ -21,9 +21,10 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::facts::Client;
+use crate::places::{Full, Place, Places};
 use crate::protocol::{Door, serve};
 use crate::record::ConnectionResult;
-use crate::session::{Place, Places, Share};
+use crate::session::Share;
 use crate::tls::{ClientStream, TlsAcceptor};
 
 use crew::Handed;
@@ -74,9 +75,9 @@ pub struct Connections {
 /// What all workers together may hold.
 #[derive(Clone, Debug)]
 pub struct AcceptLimits {
-    /// `max-connections`.
+    /// `max-connections`, `max-connections-per-client`.
     pub connections: Arc<Places>,
-    /// `max-handshakes`.
+    /// `max-handshakes`, `max-handshakes-per-client`.
     pub handshakes: Arc<Places>,
 }
 
@@ -160,9 +161,9 @@ impl Acceptor {
     }
 
     fn admit(&self, stream: tokio::net::TcpStream, peer: SocketAddr) {
-        let Some(place) = self.open.limits.connections.take() else {
-            self.door.enforcer.connection(&self.door.listener, ConnectionResult::Busy);
-            return self.turn_away.connection(stream);
+        let place = match self.open.limits.connections.take(peer.ip()) {
+            Ok(place) => place,
+            Err(full) => return self.refuse(stream, full),
         };
         // Who drains may be the last that is awake.
         let other = if self.door.drain.is_draining() { None } else { self.open.share.hand_over() };
@@ -173,6 +174,15 @@ impl Acceptor {
                 self.serve(stream, peer, self.open.enter(place));
             }
         }
+    }
+
+    fn refuse(&self, stream: tokio::net::TcpStream, full: Full) {
+        let result = match full {
+            Full::All => ConnectionResult::Busy,
+            Full::Client => ConnectionResult::BusyClient,
+        };
+        self.door.enforcer.connection(&self.door.listener, result);
+        self.turn_away.connection(stream, full);
     }
 
     /// Hands a connection to a worker that has less to do.
@@ -196,16 +206,11 @@ impl Acceptor {
     }
 
     fn serve(&self, stream: tokio::net::TcpStream, peer: SocketAddr, place: Entered) {
-        let enforcer = &self.door.enforcer;
-        let handshake = match self.tls {
-            Some(_) => self.open.limits.handshakes.take(),
-            None => None,
+        let handshake = match self.tls.as_ref().map(|_| self.open.limits.handshakes.take(peer.ip())).transpose() {
+            Ok(handshake) => handshake,
+            Err(full) => return self.refuse(stream, full),
         };
-        if self.tls.is_some() && handshake.is_none() {
-            enforcer.connection(&self.door.listener, ConnectionResult::Busy);
-            return self.turn_away.connection(stream);
-        }
-        enforcer.connection(&self.door.listener, ConnectionResult::Accepted);
+        self.door.enforcer.connection(&self.door.listener, ConnectionResult::Accepted);
         let client = Client { addr: peer };
         let door = Rc::clone(&self.door);
         match &self.tls {

@@ -11,7 +11,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::protocol::BUSY;
+use crate::places::Full;
+use crate::protocol::{BUSY, BUSY_CLIENT};
 
 /// What a TLS client gets instead: the fatal alert `internal_error` (RFC 8446 §6.2), which needs no handshake.
 const TLS_BUSY: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
@@ -28,7 +29,7 @@ const OUT_OF_FILES_REST: Duration = Duration::from_millis(50);
 /// What one listener's share of a worker turns connections away with.
 #[derive(Debug)]
 pub(super) struct TurnAway {
-    answer: &'static [u8],
+    speaks_tls: bool,
     leaving: Rc<Cell<usize>>,
     /// A file that is kept so that it can be given up: with it one connection can be accepted when no other file is left.
     spare: RefCell<Option<File>>,
@@ -36,14 +37,13 @@ pub(super) struct TurnAway {
 
 impl TurnAway {
     pub(super) fn new(tls: bool) -> Self {
-        let answer = if tls { TLS_BUSY } else { BUSY };
-        Self { answer, leaving: Rc::default(), spare: RefCell::new(spare()) }
+        Self { speaks_tls: tls, leaving: Rc::default(), spare: RefCell::new(spare()) }
     }
 
     /// Answers, and reads what comes until the client has closed, within bounds.
-    pub(super) fn connection(&self, mut stream: TcpStream) {
-        // One try: whoever floods us gets no memory and no waiting of ours.
-        if !self.answer_at_once(&stream) || self.leaving.get() >= MAX_LEAVING {
+    pub(super) fn connection(&self, mut stream: TcpStream, full: Full) {
+        // One try: a client that floods us gets no memory and no waiting of ours.
+        if !answer_at_once(&stream, self.answer(full)) || self.leaving.get() >= MAX_LEAVING {
             return;
         }
         self.leaving.set(self.leaving.get() + 1);
@@ -60,10 +60,12 @@ impl TurnAway {
         });
     }
 
-    /// Whether the whole answer is on its way. A new socket has room for it; but of one that another worker has accepted
-    /// the runtime knows only after its next look that it can be written to, and would refuse to try.
-    fn answer_at_once(&self, stream: &TcpStream) -> bool {
-        rustix::io::write(stream, self.answer).is_ok_and(|count| count == self.answer.len())
+    fn answer(&self, full: Full) -> &'static [u8] {
+        match full {
+            _ if self.speaks_tls => TLS_BUSY,
+            Full::All => BUSY,
+            Full::Client => BUSY_CLIENT,
+        }
     }
 
     /// Takes one connection off the queue although there is no file for it, and turns it away. True if there was one.
@@ -72,7 +74,7 @@ impl TurnAway {
         let accepted = if had_spare { accept_now(listener).await } else { None };
         let turned_away = accepted.is_some();
         if let Some(stream) = accepted {
-            let _gone = self.answer_at_once(&stream);
+            let _gone = answer_at_once(&stream, self.answer(Full::All));
             let _gone = stream.try_read(&mut [0; 4096]);
         }
         self.spare.replace(spare());
@@ -81,6 +83,12 @@ impl TurnAway {
         }
         turned_away
     }
+}
+
+/// Whether the whole answer is on its way. A new socket has room for it; but of one that another worker has accepted the
+/// runtime knows only after its next look that it can be written to, and would refuse to try.
+fn answer_at_once(stream: &TcpStream, answer: &[u8]) -> bool {
+    rustix::io::write(stream, answer).is_ok_and(|count| count == answer.len())
 }
 
 fn spare() -> Option<File> {
@@ -122,20 +130,20 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_another_worker_has_accepted_gets_the_answer_too() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        for tls in [false, true] {
+        for (tls, full) in [(false, Full::All), (false, Full::Client), (true, Full::All), (true, Full::Client)] {
             let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             client.write_all(b"unread").unwrap();
             let (accepted, _) = listener.accept().unwrap();
             accepted.set_nonblocking(true).unwrap();
             let turn_away = TurnAway::new(tls);
-            let answer = turn_away.answer;
+            let answer = turn_away.answer(full);
             let read = move || {
                 let mut all = Vec::new();
                 client.read_to_end(&mut all).map(|_| all)
             };
             LocalSet::new()
                 .run_until(async {
-                    turn_away.connection(TcpStream::from_std(accepted).unwrap());
+                    turn_away.connection(TcpStream::from_std(accepted).unwrap(), full);
                     assert_eq!(tokio::task::spawn_blocking(read).await.unwrap().unwrap(), answer);
                 })
                 .await;

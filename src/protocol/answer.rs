@@ -16,6 +16,12 @@ pub const BUSY: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 80\r\nConnection: close\r\n\r\n\
     outgate has too many connections open (max-connections, or its files). Try again";
 
+/// What a connection gets whose client has its share of them: as [`BUSY`].
+pub const BUSY_CLIENT: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
+    Proxy-Status: outgate; error=connection_limit_reached; details=\"busy\"\r\n\
+    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 94\r\nConnection: close\r\n\r\n\
+    outgate has too many connections open from this client (max-connections-per-client). Try again";
+
 /// Room for nearly every destination and id.
 const USUAL_TEXT: usize = 48;
 
@@ -105,7 +111,7 @@ fn error(why: &Refusal) -> ProxyError {
         Refusal::Malformed(_) => ProxyError::HttpRequestError,
         Refusal::Unresolvable(error) => match error {
             ResolveError::Timeout => ProxyError::DnsTimeout,
-            ResolveError::Busy => ProxyError::ConnectionLimitReached,
+            ResolveError::Busy(_) => ProxyError::ConnectionLimitReached,
             ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed => ProxyError::DnsError,
         },
         Refusal::Unreachable(error) => match error {

@@ -7,7 +7,7 @@ use super::door::{Door, Next};
 use super::reply::{Delivery, Form};
 use super::tunnelled;
 use super::wire::Wire;
-use crate::enforce::{Asked, Attempt, WayOut};
+use crate::enforce::{Asked, Attempt, Unreached, WayOut};
 use crate::facts::{Destination, Protocol};
 use crate::session::Refused;
 use crate::tls::ClientStream;
@@ -31,11 +31,17 @@ pub(super) fn open(attempt: Attempt, destination: &Destination, passed_through_u
 
 /// Goes the way out and lets the bytes flow, or refuses and closes.
 #[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
-pub(super) fn serve(door: &Rc<Door>, wire: Wire<ClientStream>, way: WayOut, form: Form) -> impl Future<Output = Next> {
+pub(super) fn serve(
+    door: &Rc<Door>,
+    mut wire: Wire<ClientStream>,
+    way: WayOut,
+    form: Form,
+) -> impl Future<Output = Next> {
     async move {
-        let session = match way.reach().await {
+        let session = match way.reach(wire.left_unbegun()).await {
             Ok(session) => session,
-            Err(refused) => return answer::refuse(wire, &refused, Delivery::closing(form)).await,
+            Err(Unreached::ClientLeft) => return Next::Gone,
+            Err(Unreached::Refused(refused)) => return answer::refuse(wire, &refused, Delivery::closing(form)).await,
         };
         tunnelled::establish(door, wire, session, ESTABLISHED).await
     }

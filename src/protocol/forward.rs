@@ -20,7 +20,7 @@ use super::timer::Timer;
 use super::tunnelled;
 use super::wire::Wire;
 use crate::dial::{ParentFault, Peer};
-use crate::enforce::{Asked, Attempt, Idle, WayOut};
+use crate::enforce::{Asked, Attempt, Idle, Unreached, WayOut};
 use crate::facts::{self, Credentials, Destination, Method, Protocol};
 use crate::record::Outcome;
 use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Refused, Session};
@@ -164,9 +164,14 @@ pub(super) fn serve<'a>(
     async move {
         let reusing = matches!(way, WayOut::Open(_));
         let late = || Delivery { keep_alive: false, ..plan.delivery() };
-        let session = match way.reach().await.map_err(|refused| (refused, plan.delivery())).and_then(|session| {
-            session.clear(plan.first_bytes(reusing), door.enforcer.in_force()).map_err(|refused| (refused, late()))
-        }) {
+        let reached = match way.reach(client.reset()).await {
+            Ok(session) => {
+                session.clear(plan.first_bytes(reusing), door.enforcer.in_force()).map_err(|refused| (refused, late()))
+            }
+            Err(Unreached::Refused(refused)) => Err((refused, plan.delivery())),
+            Err(Unreached::ClientLeft) => return Next::Gone,
+        };
+        let session = match reached {
             Ok(session) => session,
             Err((refused, delivery)) => return answer::refuse(client, &refused, delivery).await,
         };
@@ -194,10 +199,13 @@ fn pass<'a>(
         if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
             // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
             // request is safe: once more, over a connection of its own, by the same permit.
-            let redialled = Box::pin(door.enforcer.redial(session)).await;
-            session = redialled
-                .and_then(|session| session.clear(plan.first_bytes(false), door.enforcer.in_force()))
-                .map_err(Stopped::Refused)?;
+            session = match Box::pin(door.enforcer.redial(session, client.reset())).await {
+                Ok(session) => {
+                    session.clear(plan.first_bytes(false), door.enforcer.in_force()).map_err(Stopped::Refused)?
+                }
+                Err(Unreached::Refused(refused)) => return Err(Stopped::Refused(refused)),
+                Err(Unreached::ClientLeft) => return Err(Stopped::Cut),
+            };
             result = Box::pin(exchange::run(door, client, &mut session, plan, timer)).await;
         }
         match result {

@@ -29,7 +29,7 @@ mod timer;
 mod tunnelled;
 mod wire;
 
-pub use answer::BUSY;
+pub use answer::{BUSY, BUSY_CLIENT};
 pub use door::{Door, GateLimits, Speaks};
 pub use drain::Drain;
 pub use gate::serve;

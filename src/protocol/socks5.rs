@@ -16,7 +16,7 @@ use super::door::{Door, Next};
 use super::tunnelled;
 use super::wire::Wire;
 use crate::dial::{DialError, ResolveError};
-use crate::enforce::{Asked, Attempt};
+use crate::enforce::{Asked, Attempt, Unreached};
 use crate::facts::{Destination, Host, HostError, Port, Protocol};
 use crate::session::{Malformed, OriginFault, Refusal};
 use crate::tls::ClientStream;
@@ -171,12 +171,13 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
         passed_through_us: false,
     };
     let reached = match attempt.open(asked, &mut None) {
-        Ok(way) => way.reach().await,
-        Err(refused) => Err(refused),
+        Ok(way) => way.reach(wire.left_unbegun()).await,
+        Err(refused) => Err(refused.into()),
     };
     match reached {
         Ok(session) => tunnelled::establish(door, wire, session, &reply(Reply::Succeeded)).await,
-        Err(refused) => {
+        Err(Unreached::ClientLeft) => Next::Gone,
+        Err(Unreached::Refused(refused)) => {
             let _gone = wire.send(&reply(Reply::of(&refused.why))).await;
             Next::Close(wire)
         }
@@ -256,7 +257,7 @@ impl Reply {
             }
             Refusal::Unreachable(DialError::Refused) => Self::ConnectionRefused,
             Refusal::Unreachable(DialError::Unreachable(_)) => Self::NetworkUnreachable,
-            Refusal::Unresolvable(ResolveError::Busy)
+            Refusal::Unresolvable(ResolveError::Busy(_))
             | Refusal::Unreachable(DialError::NoSockets | DialError::Parent(_))
             | Refusal::Failed(OriginFault::Terminated | OriginFault::Nonsense | OriginFault::Stalled)
             | Refusal::Malformed(_)

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use super::spare;
+use crate::tls::ClientStream;
 use crate::tunnel::with_scratch;
 
 /// After an answer that ends a connection, what the client still sends is read and thrown away up to this much, so that
@@ -134,6 +135,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         };
         // Late or not, the connection is over.
         let _late = timeout(LINGER_TIME, drain).await;
+    }
+}
+
+impl Wire<ClientStream> {
+    /// Waits until the client has reset the connection. The end of what it sends is no reset: a client may close its
+    /// sending half after a request and wait for the answer (RFC 9112 §9.6 speaks of closing both).
+    pub(super) async fn reset(&self) {
+        self.stream.reset().await;
+    }
+
+    /// Waits until the client of a tunnel that is being opened has left: it has reset the connection, or it has closed
+    /// its sending half without a byte for the tunnel, so that there is nothing to open it for. Bytes that it sends
+    /// ahead are kept, one read of them; after these the end of what it sends may be the tunnel's own.
+    pub(super) async fn left_unbegun(&mut self) {
+        while self.ahead().is_empty() {
+            if let Ok(0) | Err(_) = self.fill().await {
+                return;
+            }
+        }
+        self.reset().await;
     }
 }
 

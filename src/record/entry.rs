@@ -289,6 +289,8 @@ pub enum ConnectionResult {
     Accepted,
     /// Turned away at once: no room.
     Busy,
+    /// Turned away at once: its client has its share.
+    BusyClient,
     /// Closed by the client before a request was whole.
     ClosedEarly,
     /// Silent before a request was whole.
@@ -303,9 +305,10 @@ pub enum ConnectionResult {
 
 impl ConnectionResult {
     /// Every result, in the order of [`ConnectionResult::index`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::Busy,
+        Self::BusyClient,
         Self::ClosedEarly,
         Self::TimedOut,
         Self::TlsFailed,
@@ -318,6 +321,7 @@ impl ConnectionResult {
         match self {
             Self::Accepted => "accepted",
             Self::Busy => "busy",
+            Self::BusyClient => "busy_client",
             Self::ClosedEarly => "closed_early",
             Self::TimedOut => "timed_out",
             Self::TlsFailed => "tls_failed",

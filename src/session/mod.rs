@@ -13,7 +13,6 @@ mod in_force;
 #[cfg(feature = "model")]
 mod model_tests;
 mod pending;
-mod places;
 mod refusal;
 mod registry;
 mod roll;
@@ -33,7 +32,6 @@ use in_force::Renewal;
 
 pub use in_force::InForce;
 pub use pending::{ListenerId, Pending};
-pub use places::{Place, Places, TunnelPlace, TunnelPlaces};
 pub use refusal::{Busy, Malformed, OriginFault, Refusal, Refused};
 pub use registry::{Cut, Open, Registry};
 pub use roll::{Listed, Roll, RollCall, Unanswered};

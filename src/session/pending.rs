@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use super::{Refusal, Refused, Stopwatch, TunnelPlace};
+use super::{Refusal, Refused, Stopwatch};
 use crate::facts::{Client, Destination, Method, Opening, Protocol, RequestFacts, ServerName, Tool};
+use crate::places::Place;
 use crate::policy::{Cited, Denial, DenyReason, Permit};
 use crate::record::{HelloResult, Kind, Outcome, Record, RequestId, Took, Verdict, WorkerRecorder};
 
@@ -29,7 +30,7 @@ pub struct Pending {
     record: Option<Box<Record>>,
     counted: bool,
     /// Given back with the end of the request.
-    place: Option<TunnelPlace>,
+    place: Option<Place>,
 }
 
 impl Pending {
@@ -118,7 +119,7 @@ impl Pending {
     }
 
     /// Holds a tunnel's place until the request has ended.
-    pub fn occupy(&mut self, place: TunnelPlace) {
+    pub fn occupy(&mut self, place: Place) {
         self.place = Some(place);
     }
 

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::dial::{DialError, ParentFault, ResolveError};
+use crate::places::Full;
 use crate::policy::Denial;
 use crate::record::{Outcome, RequestId};
 
@@ -58,21 +59,22 @@ pub enum OriginFault {
 /// Which limit was reached. The newest work is refused; what is open lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Busy {
-    /// `max-tunnels`.
-    Tunnels,
-    /// `max-tunnels-per-client`.
-    TunnelsOfClient,
-    /// `max-dials`.
-    Dials,
+    /// `max-tunnels`, `max-tunnels-per-client`.
+    Tunnels(Full),
+    /// `max-dials`, `max-dials-per-client`.
+    Dials(Full),
 }
 
 impl Busy {
     /// A clause for the answer's sentence.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::Tunnels => "too many tunnels are open (`max-tunnels`)",
-            Self::TunnelsOfClient => "this client has too many tunnels open (`max-tunnels-per-client`)",
-            Self::Dials => "too many destinations are being connected to (`max-dials`)",
+            Self::Tunnels(Full::All) => "too many tunnels are open (`max-tunnels`)",
+            Self::Tunnels(Full::Client) => "this client has its share of the tunnels open (`max-tunnels-per-client`)",
+            Self::Dials(Full::All) => "too many destinations are being connected to (`max-dials`)",
+            Self::Dials(Full::Client) => {
+                "this client is being connected to its share of destinations (`max-dials-per-client`)"
+            }
         }
     }
 }
@@ -95,7 +97,7 @@ impl Refusal {
             Self::Unresolvable(ResolveError::Timeout)
             | Self::Unreachable(DialError::Timeout | DialError::Parent(ParentFault::Timeout))
             | Self::Failed(OriginFault::Stalled) => 504,
-            Self::Unresolvable(ResolveError::Busy)
+            Self::Unresolvable(ResolveError::Busy(_))
             | Self::Unreachable(DialError::NoSockets)
             | Self::Busy(_)
             | Self::Unrecordable => 503,
@@ -123,7 +125,9 @@ impl Refusal {
             Self::Denied(denial) => denial.reason().as_str(),
             Self::Malformed(malformed) => malformed.token,
             Self::Unresolvable(ResolveError::Timeout) => "dns_timeout",
-            Self::Unresolvable(ResolveError::Busy) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => "busy",
+            Self::Unresolvable(ResolveError::Busy(_)) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => {
+                "busy"
+            }
             Self::Unresolvable(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed) => {
                 "dns_error"
             }
@@ -152,7 +156,7 @@ impl Refusal {
             Self::Denied(_) => Outcome::Denied,
             Self::Malformed(malformed) if malformed.status == 408 => Outcome::Timeout,
             Self::Malformed(_) => Outcome::Malformed,
-            Self::Unresolvable(ResolveError::Busy)
+            Self::Unresolvable(ResolveError::Busy(_))
             | Self::Unreachable(DialError::NoSockets)
             | Self::Busy(_)
             | Self::Unrecordable => Outcome::Busy,

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -15,6 +15,18 @@ pub enum ClientStream {
     Plain(TcpStream),
     /// TCP with TLS that we terminate.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl ClientStream {
+    /// Waits until the connection was reset, or has failed otherwise; not for the end of what the client sends.
+    pub async fn reset(&self) {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // One that cannot be watched is as good as failed.
+        let _failed = stream.ready(Interest::ERROR).await;
+    }
 }
 
 impl AsyncRead for ClientStream {

@@ -1,11 +1,9 @@
 //! Limits: the newest is refused, what is open lives.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
-
-use socket2::{Domain, Socket, Type};
 
 use crate::expectations::assert_failed;
 use crate::harness::{Answer, Conn, Ending, Origin, Proxy, Settings, allow, get, until};
@@ -56,12 +54,7 @@ fn a_client_with_all_its_tunnels_takes_none_from_another() {
     let authority = format!("ok.test:{}", origin.port());
     let settings = Settings::with(allow(&["ok.test:*"])).limit("max-tunnels = 3").limit("max-tunnels-per-client = 2");
     let proxy = settings.start();
-    let from = |ip: [u8; 4]| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
-        socket.connect(&proxy.address().into()).unwrap();
-        connect_over(Conn::over(socket.into()), &authority)
-    };
+    let from = |ip: [u8; 4]| connect_over(Conn::between(ip, proxy.address()), &authority);
     let mut open: Vec<_> = (0..2).map(|_| from([127, 0, 0, 2])).collect();
     let (_, answer) = from([127, 0, 0, 2]);
     assert_failed(&answer, 503, "busy");

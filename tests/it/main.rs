@@ -25,6 +25,7 @@ mod banner;
 mod chain;
 mod cli;
 mod cli_errors;
+mod client_shares;
 mod clients;
 mod connect;
 mod counts;

@@ -15,22 +15,22 @@ use tempfile::TempDir;
 use crate::expectations::assert_denied;
 use crate::harness::{Conn, Ending, Origin, PATIENCE, Proxy, Settings, allow, get, until};
 
-type Tls = Conn<StreamOwned<ClientConnection, TcpStream>>;
+pub type Tls = Conn<StreamOwned<ClientConnection, TcpStream>>;
 
 /// A certificate of its own for `proxy.test`, in files.
-struct Certificate {
+pub struct Certificate {
     dir: TempDir,
-    der: CertificateDer<'static>,
+    pub der: CertificateDer<'static>,
 }
 
 impl Certificate {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let der = write_pair(dir.path());
         Self { dir, der }
     }
 
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let [cert, key] = ["cert.pem", "key.pem"].map(|name| self.dir.path().join(name));
         format!("tls = {{ cert = {cert:?}, key = {key:?} }}")
     }
@@ -47,8 +47,12 @@ fn write_pair(dir: &Path) -> CertificateDer<'static> {
     cert.der().clone()
 }
 
-/// A TLS connection that trusts just this certificate, once its handshake is done.
 fn connect(proxy: &Proxy, trusted: &CertificateDer<'static>) -> Result<Tls, std::io::Error> {
+    handshake(TcpStream::connect(proxy.address())?, trusted)
+}
+
+/// A TLS connection that trusts just this certificate, once its handshake is done.
+pub fn handshake(tcp: TcpStream, trusted: &CertificateDer<'static>) -> Result<Tls, std::io::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -58,7 +62,6 @@ fn connect(proxy: &Proxy, trusted: &CertificateDer<'static>) -> Result<Tls, std:
         .with_no_client_auth();
     let name = ServerName::try_from("proxy.test").unwrap();
     let client = ClientConnection::new(Arc::new(config), name).unwrap();
-    let tcp = TcpStream::connect(proxy.address())?;
     tcp.set_read_timeout(Some(crate::harness::PATIENCE))?;
     let mut stream = StreamOwned::new(client, tcp);
     while stream.conn.is_handshaking() {

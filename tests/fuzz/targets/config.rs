@@ -48,17 +48,28 @@ fn check_config(config: &Config) {
         max_tunnels,
         max_tunnels_per_client,
         max_connections,
+        max_connections_per_client,
         max_dials,
+        max_dials_per_client,
         max_lookups,
+        max_lookups_per_client,
         max_handshakes,
+        max_handshakes_per_client,
     } = config.limits;
     for wait in
         [head_timeout, hello_timeout, body_timeout, keep_alive_timeout, connect_timeout, idle_timeout, dns_timeout]
     {
         assert!(!wait.is_zero(), "{:?}", config.limits);
     }
-    let tunnels = [max_tunnels, max_tunnels_per_client, max_connections, max_dials, max_lookups, max_handshakes];
-    for most in [max_head, max_hello, max_fields].into_iter().chain(tunnels) {
+    let in_all = [max_tunnels, max_connections, max_dials, max_lookups, max_handshakes];
+    let per_client = [
+        max_tunnels_per_client,
+        max_connections_per_client,
+        max_dials_per_client,
+        max_lookups_per_client,
+        max_handshakes_per_client,
+    ];
+    for most in [max_head, max_hello, max_fields].into_iter().chain(in_all).chain(per_client) {
         assert!(most > 0, "{:?}", config.limits);
     }
     for (_, addresses) in &config.dns.hosts {

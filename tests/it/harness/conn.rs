@@ -4,6 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use socket2::{Domain, Socket, Type};
+
 use super::PATIENCE;
 use super::answer::{Answer, Answers, Framing, field, head_lines};
 
@@ -35,6 +38,15 @@ impl Conn {
         Self::new(stream)
     }
 
+    /// From this address of the machine. On Linux all of 127.0.0.0/8 are such; elsewhere only 127.0.0.1 is.
+    #[cfg(target_os = "linux")]
+    pub fn between(from: [u8; 4], to: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect(&to.into()).unwrap();
+        Self::over(socket.into())
+    }
+
     pub fn half_close(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
@@ -48,6 +60,12 @@ impl Conn {
 impl<S: Read + Write> Conn<S> {
     pub fn new(stream: S) -> Self {
         Self { stream, ahead: Vec::new() }
+    }
+
+    /// The connection, of which nothing was read.
+    pub fn into_stream(self) -> S {
+        assert!(self.ahead.is_empty());
+        self.stream
     }
 
     pub fn stream(&mut self) -> &mut S {
