@@ -137,7 +137,8 @@ impl Policy {
         forms(ip).flat_map(|ip| self.denies.on_resolved(ip)).find(applies).map(|clause| clause.rule)
     }
 
-    fn denied(&self, facts: &RequestFacts) -> Option<(RuleIndex, DenyReason)> {
+    /// The deny rule against what is asked for, if there is one.
+    pub(super) fn denied(&self, facts: &RequestFacts) -> Option<(RuleIndex, DenyReason)> {
         if self.denies.is_empty() {
             return None;
         }

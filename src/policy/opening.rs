@@ -4,51 +4,85 @@
 //! 443 would be a tunnel for anything.
 //!
 //! Guaranteed: what has not been seen does not pass; not even where TLS is optional, since silence may end in a ClientHello.
-//! Judged by the permit's own policy, whatever is in force by now. A name must be the asked one; an address
-//! may go unnamed, and a name beside it must be allowed by itself.
+//! Judged by the permit's own policy; the caller has made sure that it is the one in force. The ClientHello must name the
+//! host that was asked for. A tunnel to an address may begin without a name, and a name there must be allowed by itself. A
+//! name that a deny rule matches is denied in observe mode, too.
 //!
-//! Deliberately not done: looking behind an encrypted hello. Its outer name is the answer, and what else the same front
-//! serves under it cannot be seen.
+//! Deliberately not done: looking inside an Encrypted Client Hello. Its outer name is judged, and what else the same front
+//! serves cannot be seen.
 
+use super::decision::RuleIndex;
 use super::{Decision, DenyReason, Permit, Tls};
 use crate::facts::{Destination, DomainName, Host, Opening, RequestFacts, ServerName};
 
-/// What is wrong with how a tunnel begins, and its explanation; none if it may begin so.
-pub(super) fn fault(permit: &Permit, facts: &RequestFacts, opening: &Opening) -> Option<(DenyReason, String)> {
+/// What is wrong with how a tunnel begins.
+pub(super) struct Fault {
+    pub(super) reason: DenyReason,
+    /// The deny rule against the server that the ClientHello names, if there is one.
+    pub(super) rule: Option<RuleIndex>,
+    /// What is wrong, in words.
+    pub(super) hint: String,
+}
+
+impl Fault {
+    fn new(reason: DenyReason, hint: impl Into<String>) -> Self {
+        Self { reason, rule: None, hint: hint.into() }
+    }
+}
+
+/// What is wrong with how a tunnel begins; none if it may begin so.
+pub(super) fn fault(permit: &Permit, facts: &RequestFacts, opening: &Opening) -> Option<Fault> {
     let optional = permit.tls() == Tls::Optional;
     let not_tls = |what: &str| {
         let hint = format!("{what}; only a rule with `tls = \"optional\"` lets such tunnels pass");
-        Some((DenyReason::NotTls, hint))
+        Some(Fault::new(DenyReason::NotTls, hint))
     };
     match opening {
-        Opening::Hello(server) => wrong_server(permit, facts, server, optional),
+        Opening::Hello(server) => {
+            denied_server(permit, facts, server).or_else(|| wrong_server(permit, facts, server, optional))
+        }
         Opening::NotTls if optional => None,
         Opening::NotTls => not_tls("the first bytes in the tunnel are no TLS"),
         Opening::Late => not_tls("no whole ClientHello came in time"),
         // These begin as TLS does, so no other protocol is meant: also `optional` does not mean them.
-        Opening::Malformed(why) => Some((DenyReason::NotTls, format!("the ClientHello cannot be judged: {why}"))),
-        Opening::TooLarge => Some((DenyReason::NotTls, "the ClientHello is longer than `max-hello`".into())),
-        Opening::Cut => Some((DenyReason::NotTls, "the client ended in the middle of its ClientHello".into())),
+        Opening::Malformed(why) => {
+            Some(Fault::new(DenyReason::NotTls, format!("the ClientHello cannot be judged: {why}")))
+        }
+        Opening::TooLarge => Some(Fault::new(DenyReason::NotTls, "the ClientHello is longer than `max-hello`")),
+        Opening::Cut => Some(Fault::new(DenyReason::NotTls, "the client ended in the middle of its ClientHello")),
     }
 }
 
-fn wrong_server(
-    permit: &Permit,
-    facts: &RequestFacts,
-    server: &ServerName,
-    optional: bool,
-) -> Option<(DenyReason, String)> {
+/// A deny rule against the server that the ClientHello names, whatever the tunnel was asked for. It comes first, because
+/// observe mode never lets an explicit deny pass.
+fn denied_server(permit: &Permit, facts: &RequestFacts, server: &ServerName) -> Option<Fault> {
+    let named = match server {
+        ServerName::Name(name) => Host::Name(name.clone()),
+        ServerName::Address(ip) => Host::Ip(ip.to_canonical()),
+        ServerName::Missing => return None,
+    };
+    let asked = permit.destination().host();
+    // What was asked for was judged before.
+    if named == *asked {
+        return None;
+    }
+    let hint = format!("the tunnel was asked for `{asked}` and the ClientHello names `{named}`, which is denied");
+    let (rule, reason) = permit.snapshot().denied(&as_named(permit, facts, named))?;
+    Some(Fault { reason, rule: Some(rule), hint })
+}
+
+fn wrong_server(permit: &Permit, facts: &RequestFacts, server: &ServerName, optional: bool) -> Option<Fault> {
     let asked = permit.destination().host();
     let mismatch = |named: &dyn std::fmt::Display| {
         let hint = format!("the tunnel was asked for `{asked}` and the ClientHello names `{named}`");
-        Some((DenyReason::SniMismatch, hint))
+        Some(Fault::new(DenyReason::SniMismatch, hint))
     };
     match (asked, server) {
         (Host::Name(asked), ServerName::Name(named)) if asked == named => None,
         (Host::Name(_), ServerName::Missing) if optional => None,
         (Host::Name(_), ServerName::Missing) => {
             let hint = "the ClientHello names no server; only a rule with `tls = \"optional\"` lets such tunnels pass";
-            Some((DenyReason::SniMissing, hint.into()))
+            Some(Fault::new(DenyReason::SniMissing, hint))
         }
         (Host::Ip(_), ServerName::Missing) => None,
         (Host::Ip(asked), ServerName::Address(named)) if asked.to_canonical() == named.to_canonical() => None,
@@ -60,7 +94,12 @@ fn wrong_server(
 
 /// Whether the same request for this name would be allowed, by a rule and not for want of enforcement.
 fn allows_too(permit: &Permit, facts: &RequestFacts, name: &DomainName) -> bool {
-    let destination = Destination::new(Host::Name(name.clone()), permit.destination().port());
-    let facts = RequestFacts { destination, ..facts.clone() };
+    let facts = as_named(permit, facts, Host::Name(name.clone()));
     matches!(permit.snapshot().decide(&facts), Decision::Allow(permit) if permit.observed().is_none())
+}
+
+/// The same request for another host.
+fn as_named(permit: &Permit, facts: &RequestFacts, host: Host) -> RequestFacts {
+    let destination = Destination::new(host, permit.destination().port());
+    RequestFacts { destination, ..facts.clone() }
 }

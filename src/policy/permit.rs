@@ -15,8 +15,9 @@ use std::time::SystemTime;
 use smallvec::SmallVec;
 
 use super::decision::RuleIndex;
+use super::opening::{self, Fault};
 use super::rule::{Circumstances, Rule};
-use super::{Cited, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Tls, opening};
+use super::{Cited, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Tls};
 use crate::facts::{AddressClass, Destination, Opening, OwnAddresses, Port, RequestFacts};
 
 /// Leave to reach one destination, by one revision of the policy.
@@ -287,11 +288,11 @@ impl Permit {
     /// # Errors
     /// The denial; nothing of the client may reach the origin.
     pub fn admit(&self, facts: &RequestFacts, opening: &Opening) -> Result<Option<Denial>, Denial> {
-        let Some((reason, hint)) = opening::fault(self, facts, opening) else {
+        let Some(Fault { reason, rule, hint }) = opening::fault(self, facts, opening) else {
             return Ok(None);
         };
-        let denial = self.denial(reason, self.rule(), Some(hint));
-        if self.snapshot.mode() == Mode::Observe { Ok(Some(denial)) } else { Err(denial) }
+        let denial = self.denial(reason, rule.or_else(|| self.rule()), Some(hint));
+        if self.snapshot.mode() == Mode::Observe && reason.is_observable() { Ok(Some(denial)) } else { Err(denial) }
     }
 
     /// Whether it was given by just this policy, and not by one before it.

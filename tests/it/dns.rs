@@ -147,3 +147,28 @@ fn addresses_behind_a_nat64_are_judged_by_what_is_inside() {
     let status = proxy.connect("outside.test:443").1.status();
     assert!(matches!(status, 502 | 504), "it was dialled, in vain: {status}");
 }
+
+#[test]
+fn an_alias_is_judged_by_the_name_that_was_asked_for_and_by_the_addresses() {
+    let origin = Origin::echo();
+    let port = origin.port();
+    let names = ScriptedNames::start(&[
+        ("alias.test", Say::Cname("bad.test")),
+        ("elsewhere.test", Say::Cname("far.test")),
+        ("bad.test", Say::Ips(ips(&[HERE]))),
+        ("far.test", Say::Ips(ips(&["127.0.0.9"]))),
+    ]);
+    let deny = "deny = [\"bad.test\", \"far.test\", \"127.0.0.9\"]\n";
+    let proxy = names.proxy(Settings::with(policy("r1", &format!("{deny}{}", rule("ok", &["*.test:*"])))));
+    assert_denied(&proxy.connect(&format!("bad.test:{port}")).1, "host_denied");
+    let (mut tunnel, answer) = proxy.connect(&format!("alias.test:{port}"));
+    assert_eq!(answer.status(), 200, "a name server may call the same address by any name: {answer}");
+    tunnel.half_close();
+    tunnel.rest();
+    assert_denied(&proxy.connect(&format!("elsewhere.test:{port}")).1, "address_not_allowed");
+    proxy.account(&[
+        &format!("connect bad.test:{port} deny host_denied denied 403"),
+        &format!("connect alias.test:{port} allow - client_closed 200"),
+        &format!("connect elsewhere.test:{port} deny address_not_allowed denied 403"),
+    ]);
+}

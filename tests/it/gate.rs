@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::harness::{
-    Conn, Ending, Origin, Proxy, Settings, captured_clients, captured_hello, get, hello, hello_message, in_records,
-    policy, until,
+    Conn, Ending, Origin, Proxy, Settings, captured_clients, captured_hello, get, hello, hello_message, hello_with,
+    in_records, policy, until,
 };
 
 /// Fatal alerts in a record of their own (RFC 8446 §5.1, §6.2).
@@ -283,7 +283,7 @@ fn a_tunnel_to_an_address_names_no_server_or_one_that_is_allowed() {
             ["", "not_tls"],
             ["127.0.0.1", ""],
             ["127.0.0.2", "sni_mismatch"],
-            ["bad.example.test", "sni_mismatch"],
+            ["bad.example.test", "host_denied"],
             [NAME, ""],
             ["no.test", "sni_mismatch"],
             ["web.example.test", "sni_mismatch"],
@@ -392,6 +392,72 @@ fn observe_mode_lets_it_pass_and_records_what_would_have_been_denied() {
         &format!("connect 127.0.0.1:{port} observe sni_mismatch completed 200"),
     ]);
     assert_eq!(hellos(&proxy), counted(&[("passed", 1), ("sni_mismatch", 2), ("sni_missing", 1), ("not_tls", 1)]));
+}
+
+#[test]
+fn a_denied_server_is_denied_in_observe_mode_whatever_the_tunnel_was_asked_for() {
+    let origin = listening();
+    let port = origin.port();
+    let (name, address) = (format!("{NAME}:{port}"), format!("127.0.0.1:{port}"));
+    let deny = "deny = [\"**.bad.test\", \"other.test:1\", \"127.0.0.2\"]\n";
+    let proxy = settings(policy("r1", &format!("mode = \"observe\"\n{deny}{}", rule("tls = \"optional\"")))).start();
+    for authority in [&name, &address] {
+        for denied in ["bad.test", "a.BAD.test", "127.0.0.2"] {
+            assert_refused(&proxy, &origin, authority, &hello(Some(denied)), ACCESS_DENIED);
+        }
+        // A deny rule for another port, and a name that no rule knows, are what observe mode is for.
+        for observed in ["other.test", "bad.test.example"] {
+            assert_passed(&proxy, &origin, authority, &hello(Some(observed)));
+        }
+    }
+    let told = last_denial(&proxy);
+    assert!(told["hint"].as_str().unwrap().contains("names `127.0.0.2`, which is denied"), "{told}");
+    let line = |to: &str, rest: &str| format!("connect {to} {rest}");
+    let mut expected: Vec<_> = [&name, &address]
+        .iter()
+        .flat_map(|to| {
+            [
+                line(to, "deny host_denied denied 403"),
+                line(to, "deny host_denied denied 403"),
+                line(to, "deny address_not_allowed denied 403"),
+                line(to, "observe sni_mismatch completed 200"),
+                line(to, "observe sni_mismatch completed 200"),
+            ]
+        })
+        .collect();
+    expected.push("own -/.well-known/outgate/denials none - completed 200".to_owned());
+    let records = proxy.account(&expected.iter().map(String::as_str).collect::<Vec<_>>());
+    let denied = records.iter().find(|record| record["sni"] == "bad.test").unwrap();
+    assert_eq!((&denied["rule"], &denied["bytes_up"]), (&"deny:**.bad.test".into(), &0.into()), "{denied}");
+}
+
+/// The extension of an Encrypted Client Hello, `encrypted_client_hello`, with bytes that nobody here can read.
+const ENCRYPTED: [u8; 14] = [0xfe, 0x0d, 0, 10, 0, 0, 1, 0, 1, 7, 0, 0, 0, 0];
+
+#[test]
+fn an_encrypted_hello_is_judged_by_its_outer_name() {
+    let origin = listening();
+    let port = origin.port();
+    let (name, address) = (format!("{NAME}:{port}"), format!("127.0.0.1:{port}"));
+    let proxy = settings(gated("")).start();
+    let ech = |server| hello_with(server, &ENCRYPTED);
+    assert_passed(&proxy, &origin, &name, &ech(Some(NAME)));
+    assert_refused(&proxy, &origin, &name, &ech(Some("ok.test")), ACCESS_DENIED);
+    assert_refused(&proxy, &origin, &name, &ech(None), ACCESS_DENIED);
+    assert_passed(&proxy, &origin, &address, &ech(None));
+    assert_passed(&proxy, &origin, &address, &ech(Some(NAME)));
+    assert_refused(&proxy, &origin, &address, &ech(Some("ok.test")), ACCESS_DENIED);
+    proxy.account(&[
+        &format!("connect {name} allow - completed 200"),
+        &format!("connect {name} deny sni_mismatch denied 403"),
+        &format!("connect {name} deny sni_missing denied 403"),
+        &format!("connect {address} allow - completed 200"),
+        &format!("connect {address} allow - completed 200"),
+        &format!("connect {address} deny sni_mismatch denied 403"),
+    ]);
+    let lenient = settings(gated("tls = \"optional\"")).start();
+    assert_passed(&lenient, &origin, &name, &ech(None));
+    assert_refused(&lenient, &origin, &name, &ech(Some("ok.test")), ACCESS_DENIED);
 }
 
 #[test]

@@ -69,3 +69,19 @@ fn whoever_starts_it_is_told_that_names_are_looked_up_and_else_is_not() {
     assert!(said("observe"));
     assert!(!said("enforce"));
 }
+
+#[test]
+fn a_name_of_one_label_passes_in_observe_mode_as_any_other_and_its_addresses_are_checked() {
+    let policy = |mode: &str| policy("r1", &format!("mode = \"{mode}\"\n{}", rule("ok", &["ok.test:443"])));
+    let proxy = Settings::with(policy("observe")).host("intranet", "[\"127.0.0.1\"]").start();
+    assert_failed(&proxy.connect("gone:443").1, 502, "dns_error");
+    assert_denied(&proxy.connect("intranet:443").1, "address_not_allowed");
+    assert_eq!(proxy.names_asked(), ["gone"], "as it was asked for, without a search list");
+    proxy.account(&[
+        "connect gone:443 observe host_not_allowed unresolvable 502",
+        "connect intranet:443 deny address_not_allowed denied 403",
+    ]);
+    let proxy = Proxy::with(policy("enforce"));
+    assert_denied(&proxy.connect("gone:443").1, "host_not_allowed");
+    assert_eq!(proxy.names_asked(), [""; 0]);
+}

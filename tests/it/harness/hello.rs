@@ -8,10 +8,19 @@ pub fn hello(name: Option<&str>) -> Vec<u8> {
     in_records(&hello_message(name), usize::from(u16::MAX >> 2))
 }
 
+/// As [`hello`], with these extensions before the server's name.
+pub fn hello_with(name: Option<&str>, extensions: &[u8]) -> Vec<u8> {
+    in_records(&message(name, extensions), usize::from(u16::MAX >> 2))
+}
+
 /// The handshake message alone (RFC 8446 §4.1.2).
 pub fn hello_message(name: Option<&str>) -> Vec<u8> {
+    message(name, &[])
+}
+
+fn message(name: Option<&str>, more: &[u8]) -> Vec<u8> {
     // server_name (RFC 6066 §3) behind supported_versions, so that it is not the first thing to be found.
-    let mut extensions = vec![0, 43, 0, 3, 2, 3, 4];
+    let mut extensions = [&[0, 43, 0, 3, 2, 3, 4], more].concat();
     if let Some(name) = name {
         let entry = [&[0], vec16(name.as_bytes()).as_slice()].concat();
         extensions.extend([0, 0]);

@@ -20,7 +20,7 @@ pub use account::summary;
 pub use answer::{Answer, Answers};
 pub use command::{Finished, Outgate, finish};
 pub use conn::{Conn, Ending};
-pub use hello::{captured_clients, captured_hello, hello, hello_message, in_records};
+pub use hello::{captured_clients, captured_hello, hello, hello_message, hello_with, in_records};
 pub use metrics::Metrics;
 pub use name_server::NameServer;
 pub use origin::{Origin, answer, chunked, ok};
