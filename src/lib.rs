@@ -33,12 +33,8 @@
 
 mod sync;
 
-<<<<<<< HEAD
-pub mod private_file;
-=======
 pub mod places;
-
->>>>>>> 592f44c (places, dial, listen: give each client a share of every limit)
+pub mod private_file;
 pub mod text;
 
 pub mod facts;
