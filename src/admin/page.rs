@@ -23,13 +23,13 @@ mod tunnels;
 use std::time::Duration;
 
 pub use denials::{AdviceView, DenialRow};
-use maud::{DOCTYPE, html};
+use maud::html;
 pub use plot::{Buckets, TimeView};
 pub use records::RecordRow;
 pub use sinks::SinkView;
 pub use tunnels::{TunnelRow, TunnelsView};
 
-use crate::text::{Inert, figures};
+use crate::text::{DOCTYPE, Inert, figures};
 
 /// Where the style is served, below the page's own folder.
 pub const STYLE_PATH: &str = "/dashboard.css";

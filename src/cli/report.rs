@@ -98,7 +98,7 @@ fn colour() -> bool {
 
 fn table(summed: &Summed, title: &str, colour: bool) -> String {
     let rows: Vec<_> = summed.rows.iter().map(|row| (name(&row.key), row.count)).collect();
-    let shown = rows.iter().map(|(key, _)| key.chars().count());
+    let shown = rows.iter().map(|(key, _)| key.as_str().chars().count());
     let width = shown.chain([title.len(), "total".len()]).max().unwrap_or_default();
     let digits = summed.total.requests.to_string().len().max("requests".len());
     let mut text = format!("{title:<width$}  {:>digits$}  {:>digits$}\n", "requests", "denied");
@@ -108,7 +108,7 @@ fn table(summed: &Summed, title: &str, colour: bool) -> String {
         let _ = writeln!(text, "{key:<width$}  {requests:>digits$}  {on}{denied:>digits$}{off}");
     };
     for (key, count) in &rows {
-        line(key, *count);
+        line(key.as_str(), *count);
     }
     line("total", summed.total);
     if summed.more_rows > 0 {

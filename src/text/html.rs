@@ -1,9 +1,12 @@
 //! Text from outside in HTML.
 
-use maud::Render;
+use maud::{PreEscaped, Render};
 
 use super::Inert;
 use super::visible::push_html;
+
+/// What every page begins with.
+pub const DOCTYPE: PreEscaped<&str> = PreEscaped("<!doctype html>\n");
 
 /// Text as HTML character data, fit for an element's content and for a quoted attribute. A template's own escaping leaves
 /// `'` as it is; this does not.

@@ -1,12 +1,13 @@
 //! Text for people: what may be shown of text that somebody else wrote, and how numbers are written.
 //!
 //! Guaranteed: every page, terminal and message that shows bytes, ages, rates or counts takes them from [`figures`], so
-//! that they read the same everywhere. Text from outside passes through [`visible`] before anybody sees it.
+//! that they read the same everywhere, and every plot its heights from [`plot`]. Text from outside passes through [`visible`] before anybody sees it.
 
 pub mod figures;
 mod html;
 mod inert;
+pub mod plot;
 pub mod visible;
 
-pub use html::HtmlText;
+pub use html::{DOCTYPE, HtmlText};
 pub use inert::Inert;

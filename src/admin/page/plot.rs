@@ -10,6 +10,7 @@ use maud::{Markup, html};
 use super::{View, elements};
 use crate::text::Inert;
 use crate::text::figures::grouped;
+use crate::text::plot::Scale;
 
 /// What is known of requests over time.
 #[derive(Clone, Debug)]
@@ -104,10 +105,10 @@ fn figure(Range(key, _, words, bucket, ticks): &Range, buckets: &Buckets) -> Mar
 
 /// A path of bars, each a unit wide with a fifth of it free, in a hundred units of height.
 fn bars(counts: &[u64]) -> String {
-    let most = counts.iter().copied().max().unwrap_or_default().max(1);
+    let scale = Scale::of_counts(counts.iter().copied().max().unwrap_or_default(), 100.0, 2.0);
     let mut path = String::new();
     for (place, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-        let height = (u128::from(*count) * 100 / u128::from(most)).max(2);
+        let height = scale.height_of(*count).floor();
         // A String takes all.
         let _ = write!(path, "M{place} 100v-{height}h.8v{height}z");
     }

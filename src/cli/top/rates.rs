@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::text::plot::Scale;
+
 /// How far back the plot goes, in seconds, and so in bars.
 pub(super) const MINUTE: usize = 60;
 
@@ -78,14 +80,13 @@ fn per_second(from: &(Instant, Pair<u64>), to: &(Instant, Pair<u64>)) -> Option<
 }
 
 /// Bars of these heights in one line of text; what is not known is blank, nothing is the lowest bar.
-pub(super) fn bars(values: impl Iterator<Item = Option<f64>> + Clone, most: f64) -> String {
+pub(super) fn bars(values: impl Iterator<Item = Option<f64>>, most: f64) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let scale = Scale::new(most, 7.0, 1.0);
     let bar = |value: f64| {
-        // From the lowest bar up, as many of the seven others as it has sevenths of the most.
-        let above = (1..LEVELS.len()).zip(LEVELS).map(|(level, _)| level);
-        #[expect(clippy::cast_precision_loss, reason = "one digit")]
-        let level = above.filter(|level| most > 0.0 && value > most * (*level - 1) as f64 / 7.0).count();
-        LEVELS.get(level).copied().unwrap_or('█')
+        let height = scale.height(value).ceil();
+        let level = (0_u8..).zip(LEVELS).find(|(level, _)| f64::from(*level) >= height);
+        level.map_or('█', |(_, level)| level)
     };
     values.map(|value| value.map_or(' ', bar)).collect()
 }

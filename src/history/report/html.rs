@@ -2,14 +2,16 @@
 //! dark by the reader's wish.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use maud::{Markup, PreEscaped, html};
 
 use super::{Count, Summed};
-use crate::text::visible::{elided, escaped, push_html};
+use crate::text::plot::{Scale, approximate, round_end};
+use crate::text::visible::elided;
+use crate::text::{DOCTYPE, HtmlText, Inert};
 
 /// Rows of the table, unless somebody asks for more: about three printed pages.
 pub const ROWS: usize = 150;
@@ -22,6 +24,8 @@ const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 56.0;
 const BOTTOM: f64 = 24.0;
 const TOP_MARGIN: f64 = 10.0;
+/// Any part of a bar is at least this high.
+const LEAST: f64 = 1.0;
 /// Longer names are elided in the plot; the table has them whole.
 const MAX_LABEL: usize = 48;
 
@@ -35,29 +39,37 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,t
 th:first-child,td:first-child{text-align:left;overflow-wrap:anywhere}tfoot td{font-weight:600}\
 @media print{:root{--ink:#000;--soft:#444;--ground:#fff;--line:#ccc;--deny:#b3261e;--allow:#8fb8a3}body{margin:0;max-width:none;font-size:10pt}thead{display:table-header-group}tr,svg{break-inside:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
-/// What a row is called: its key, with nothing invisible in it, or what stands for an empty one.
-pub fn name(key: &str) -> String {
-    if key.is_empty() { "(none)".to_owned() } else { escaped(key) }
+/// What a row is called: its key, or what stands for an empty one.
+pub fn name(key: &str) -> Inert {
+    Inert::new(if key.is_empty() { "(none)" } else { key })
 }
 
 /// The page of a report `by` something, written at `now`.
 pub fn page(summed: &Summed, by: &str, now: SystemTime) -> String {
-    let mut html = String::from(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Egress report</title>\n<style>",
-    );
-    html.push_str(STYLE);
-    html.push_str("</style>\n</head>\n<body>\n<h1>Egress report</h1>\n");
     let total = summed.total;
     let written = Timestamp::try_from(now).map(|now| format!("{now:.0}")).unwrap_or_default();
-    let _ = writeln!(html, "<p>{}; written {written} by outgate {}</p>", period(summed), env!("CARGO_PKG_VERSION"));
-    let _ = writeln!(html, "<p><b>{}</b> requests, <b>{}</b> denied{}</p>", total.requests, total.denied, share(total));
-    over_time(&mut html, &summed.hours);
-    most_denied(&mut html, summed);
-    rows(&mut html, summed, by);
-    html.push_str("</body>\n</html>\n");
-    html
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Egress report" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "Egress report" }
+                p { (period(summed)) "; written " (written) " by outgate " (env!("CARGO_PKG_VERSION")) }
+                p { b { (total.requests) } " requests, " b { (total.denied) } " denied" (share(total)) }
+                (over_time(&summed.hours))
+                (most_denied(summed))
+                (rows(summed, by))
+            }
+        }
+        "\n"
+    };
+    page.into_string()
 }
 
 fn share(total: Count) -> String {
@@ -82,9 +94,9 @@ fn clock(hour: i64, with_time: bool) -> String {
     if with_time { format!("{} {:02}:00", time.date(), time.hour()) } else { time.date().to_string() }
 }
 
-/// Bars of requests over time, denied ones at their foot. Each says its numbers to whoever points at it or listens.
-fn over_time(html: &mut String, hours: &BTreeMap<i64, Count>) {
-    let Some((first, last)) = hours.keys().next().zip(hours.keys().next_back()) else { return };
+/// Bars of requests over time, denied ones at their foot. Each says its numbers to a pointer and to a screen reader.
+fn over_time(hours: &BTreeMap<i64, Count>) -> Markup {
+    let Some((first, last)) = hours.keys().next().zip(hours.keys().next_back()) else { return html! {} };
     let step = step(*first, *last);
     let (first, last) = (first.div_euclid(step), last.div_euclid(step));
     let mut bars: BTreeMap<i64, Count> = BTreeMap::new();
@@ -97,57 +109,60 @@ fn over_time(html: &mut String, hours: &BTreeMap<i64, Count>) {
         24 => "day".to_owned(),
         hours => format!("{} days", hours / 24),
     };
-    let most = ceiling(bars.values().map(|bar| bar.requests).max().unwrap_or_default());
-    let _ = writeln!(
-        html,
-        "<h2>Requests by {unit}</h2>\n<p class=\"key\"><span class=\"ka\"></span>passed<span class=\"kd\"></span>denied</p>\n\
-         <div class=\"plot\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Requests and denials by {unit}\">"
-    );
+    let most = round_end(bars.values().map(|bar| bar.requests).max().unwrap_or_default());
     let floor = HEIGHT - BOTTOM;
-    let scale = (floor - TOP_MARGIN) / as_f64(most);
-    for part in [0, 1, 2] {
-        let value = most / 2 * part;
-        let y = floor - as_f64(value) * scale;
-        let _ = writeln!(
-            html,
-            "<line class=\"g\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>",
-            LEFT - 6.0,
-            y + 4.0
-        );
-    }
-    let count = last - first + 1;
-    let pitch = (WIDTH - LEFT) / as_f64(count.unsigned_abs());
-    let width = (pitch * 0.8).clamp(1.0, 48.0);
-    for (at, bar) in &bars {
-        let x = LEFT + as_f64((at - first).unsigned_abs()) * pitch + (pitch - width) / 2.0;
-        let denied = as_f64(bar.denied) * scale;
-        let passed = as_f64(bar.requests - bar.denied) * scale;
-        let when = clock(at * step, step == 1);
-        let _ = write!(html, "<g><title>{when}: {} requests, {} denied</title>", bar.requests, bar.denied);
-        for (class, height, base) in [("d", denied, floor), ("a", passed, floor - denied)] {
-            if height > 0.0 {
-                let y = base - height;
-                let _ = write!(
-                    html,
-                    "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
-                );
+    let scale = Scale::of_counts(most, floor - TOP_MARGIN, LEAST);
+    let count = (last - first + 1).unsigned_abs();
+    let pitch = (WIDTH - LEFT) / approximate(count);
+    let left = |at: i64| LEFT + approximate((at - first).unsigned_abs()) * pitch;
+    // The ends, and the middle where there is room between them.
+    let middle = first + (last - first + 1) / 2;
+    let labels = [
+        Some((first, LEFT, "start")),
+        (count > 8).then(|| (middle, left(middle) + pitch / 2.0, "middle")),
+        (count > 1).then_some((last, WIDTH, "end")),
+    ];
+    html! {
+        h2 { "Requests by " (unit) }
+        p.key { span.ka {} "passed" span.kd {} "denied" }
+        div.plot {
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label={ "Requests and denials by " (unit) } {
+                @for value in [0, most / 2, most / 2 * 2] {
+                    @let y = floor - scale.height_of(value);
+                    line.g x1=(LEFT) x2=(WIDTH) y1=(units(y)) y2=(units(y)) {}
+                    text x=(units(LEFT - 6.0)) y=(units(y + 4.0)) text-anchor="end" { (value) }
+                }
+                @for (at, bar) in &bars { (stacked(*bar, &clock(at * step, step == 1), left(*at), pitch, &scale)) }
+                @for (at, x, anchor) in labels.into_iter().flatten() {
+                    text x=(units(x)) y=(units(HEIGHT - 6.0)) text-anchor=(anchor) { (clock(at * step, step == 1)) }
+                }
             }
         }
-        html.push_str("</g>\n");
     }
-    // The ends, and the middle where there is room between them.
-    let label = |html: &mut String, at: i64, x: f64, anchor: &str| {
-        let when = clock(at * step, step == 1);
-        let _ = writeln!(html, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{when}</text>", HEIGHT - 6.0);
-    };
-    label(html, first, LEFT, "start");
-    if count > 8 {
-        label(html, first + count / 2, LEFT + (as_f64((count / 2).unsigned_abs()) + 0.5) * pitch, "middle");
+}
+
+/// One bar: what was denied, and on it what passed.
+fn stacked(bar: Count, when: &str, left: f64, pitch: f64, scale: &Scale) -> Markup {
+    let width = (pitch * 0.8).clamp(1.0, 48.0);
+    let floor = HEIGHT - BOTTOM;
+    let denied = scale.height_of(bar.denied);
+    let passed = scale.height_of(bar.requests - bar.denied);
+    html! {
+        g {
+            title { (when) ": " (bar.requests) " requests, " (bar.denied) " denied" }
+            @for (class, height, foot) in [("d", denied, floor), ("a", passed, floor - denied)] {
+                @if height > 0.0 {
+                    rect class=(class) x=(units(left + (pitch - width) / 2.0)) y=(units(foot - height))
+                        width=(units(width)) height=(units(height)) {}
+                }
+            }
+        }
     }
-    if count > 1 {
-        label(html, last, WIDTH, "end");
-    }
-    html.push_str("</svg></div>\n");
+}
+
+/// A length in the plot's own units.
+fn units(length: f64) -> String {
+    format!("{length:.1}")
 }
 
 /// Hours that one bar stands for: one, a day, or as many days as keep the bars few enough.
@@ -160,75 +175,46 @@ fn step(first: i64, last: i64) -> i64 {
     }
 }
 
-/// The next number that a scale can end with: 2, 4, 6, 10, 20, 40 …
-fn ceiling(most: u64) -> u64 {
-    let mut ten: u64 = 1;
-    loop {
-        for step in [2, 4, 6, 10] {
-            let end = ten.saturating_mul(step);
-            if end >= most || end == u64::MAX {
-                return end;
+fn most_denied(summed: &Summed) -> Markup {
+    let rows = &summed.denied;
+    let Some(most) = rows.first().map(|(_, count)| *count) else { return html! {} };
+    let scale = Scale::of_counts(most, 480.0, 1.0);
+    html! {
+        h2 { "Most denied" }
+        div.plot {
+            svg viewBox={ "0 0 " (WIDTH) " " (24 * rows.len()) } role="img" aria-label="The most denied destinations" {
+                @for (place, (destination, count)) in rows.iter().enumerate() {
+                    @let y = 24 * place;
+                    @let width = scale.height_of(*count);
+                    @let destination = name(destination);
+                    g {
+                        title { (destination) ": " (count) }
+                        text x="380" y=(y + 16) text-anchor="end" { (HtmlText(&elided(destination.as_str(), MAX_LABEL))) }
+                        rect.d x="390" y=(y + 4) width=(units(width)) height="16" rx="2" {}
+                        text x=(units(396.0 + width)) y=(y + 16) { (count) }
+                    }
+                }
             }
         }
-        ten = ten.saturating_mul(10);
+        @if summed.more_denied > 0 { p { "and " (summed.more_denied) " more destinations" } }
     }
 }
 
-fn most_denied(html: &mut String, summed: &Summed) {
-    let Some(most) = summed.denied.first().map(|(_, count)| *count) else { return };
-    let rows = &summed.denied;
-    let height = 24 * rows.len();
-    let _ = writeln!(
-        html,
-        "<h2>Most denied</h2>\n<div class=\"plot\"><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"The most denied destinations\">"
-    );
-    for (place, (destination, count)) in rows.iter().enumerate() {
-        let y = 24 * place;
-        let width = (as_f64(*count) / as_f64(most) * 480.0).max(1.0);
-        let destination = name(destination);
-        let _ = write!(html, "<g><title>");
-        push_html(html, &destination);
-        let _ = write!(html, ": {count}</title><text x=\"380\" y=\"{}\" text-anchor=\"end\">", y + 16);
-        push_html(html, &elided(&destination, MAX_LABEL));
-        let _ = writeln!(
-            html,
-            "</text><rect class=\"d\" x=\"390\" y=\"{}\" width=\"{width:.1}\" height=\"16\" rx=\"2\"/><text x=\"{:.1}\" y=\"{}\">{count}</text></g>",
-            y + 4,
-            396.0 + width,
-            y + 16
-        );
+fn rows(summed: &Summed, by: &str) -> Markup {
+    let total = summed.total;
+    html! {
+        h2 { "By " (by) }
+        table {
+            thead { tr { th scope="col" { (by) } th scope="col" { "requests" } th scope="col" { "denied" } } }
+            tbody {
+                @for row in &summed.rows {
+                    tr { td { bdi { (name(&row.key)) } } td { (row.count.requests) } td { (row.count.denied) } }
+                }
+            }
+            tfoot { tr { td { "total" } td { (total.requests) } td { (total.denied) } } }
+        }
+        @if summed.more_rows > 0 { p { "and " (summed.more_rows) " more rows, which the total contains" } }
     }
-    html.push_str("</svg></div>\n");
-    let hidden = summed.more_denied;
-    if hidden > 0 {
-        let _ = writeln!(html, "<p>and {hidden} more destinations</p>");
-    }
-}
-
-fn rows(html: &mut String, summed: &Summed, by: &str) {
-    let _ = writeln!(
-        html,
-        "<h2>By {by}</h2>\n<table>\n<thead><tr><th scope=\"col\">{by}</th><th scope=\"col\">requests</th><th scope=\"col\">denied</th></tr></thead>\n<tbody>"
-    );
-    for row in &summed.rows {
-        html.push_str("<tr><td><bdi>");
-        push_html(html, &name(&row.key));
-        let _ = writeln!(html, "</bdi></td><td>{}</td><td>{}</td></tr>", row.count.requests, row.count.denied);
-    }
-    let Count { requests, denied } = summed.total;
-    let _ = writeln!(
-        html,
-        "</tbody>\n<tfoot><tr><td>total</td><td>{requests}</td><td>{denied}</td></tr></tfoot>\n</table>"
-    );
-    let hidden = summed.more_rows;
-    if hidden > 0 {
-        let _ = writeln!(html, "<p>and {hidden} more rows, which the total contains</p>");
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for the length of a bar")]
-fn as_f64(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]
@@ -281,12 +267,5 @@ mod tests {
     fn nothing_at_all_is_a_page_as_well() {
         let page = page_of([]);
         assert!(page.contains("No records") && !page.contains("<svg") && page.ends_with("</html>\n"), "{page}");
-    }
-
-    #[test]
-    fn a_scale_ends_where_people_can_read_it() {
-        for (most, end) in [(0, 2), (1, 2), (2, 2), (3, 4), (7, 10), (11, 20), (61, 100), (u64::MAX, u64::MAX)] {
-            assert_eq!(ceiling(most), end, "{most}");
-        }
     }
 }
