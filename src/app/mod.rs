@@ -6,6 +6,7 @@
 mod addresses;
 pub mod canary;
 mod selftest;
+mod via;
 mod worker;
 
 use std::io;
@@ -157,7 +158,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         in_flight: Places::new(config.limits.max_lookups, config.limits.max_lookups_per_client),
     })
     .map_err(|error| system("cannot resolve names")(io::Error::other(error)))?;
-    let via = format!("outgate-{}", recorder.instance());
+    let via = via::name().map_err(system("cannot make up a name for Via"))?;
     let (roll, roll_calls) = Roll::new(workers);
     let shared = Arc::new(enforce::Shared {
         store: Arc::clone(&store),

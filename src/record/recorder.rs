@@ -81,11 +81,6 @@ impl Recorder {
         Ok((recorder, intake))
     }
 
-    /// This run's prefix of request ids, four of `0-9a-z`.
-    pub fn instance(&self) -> String {
-        self.shared.instance.map(char::from).iter().collect()
-    }
-
     /// The end of one worker thread.
     pub fn worker(&self, index: usize) -> WorkerRecorder {
         WorkerRecorder::new(&self.shared, index)
