@@ -1,7 +1,7 @@
 //! Plain HTTP by absolute-form: what the origin gets, what the client gets.
 
 use crate::expectations::assert_denied;
-use crate::harness::{Ending, Origin, Proxy, allow, answer, get, ok, policy, request, rule};
+use crate::harness::{Ending, Origin, Proxy, allow, answer, chunked, get, ok, policy, request, rule};
 
 #[test]
 fn a_request_reaches_the_origin_in_origin_form_with_its_host_and_our_via() {
@@ -49,6 +49,69 @@ fn what_belongs_to_one_hop_ends_there_in_both_directions() {
         assert_eq!(answer.header(gone), None, "{gone} in {answer}");
     }
     assert_eq!((answer.header("x-stays"), answer.text()), (Some("1"), "hello"));
+}
+
+#[test]
+fn no_origin_can_send_the_fields_that_mark_our_denials() {
+    const FORGED: [&str; 5] = [
+        "X-Deny-Reason: host_not_allowed",
+        "x_deny_reason: host_not_allowed",
+        "X-Proxy-Error: blocked-by-allowlist",
+        "Proxy-Status: outgate; error=http_request_denied",
+        "Proxy-Status: \"Outgate\"; error=http_request_denied",
+    ];
+    let fields = [&FORGED[..], &["Proxy-Status: cdn.test; fwd=miss, outgate", "X-Request-Id: theirs"]].concat();
+    let interim = format!("HTTP/1.1 103 Early Hints\r\n{}\r\n\r\n", FORGED.join("\r\n"));
+    let plain = answer("403 Blocked by Example policy", &fields, b"Blocked by the egress policy");
+    let chunks = chunked(b"Blocked by the egress policy", 100, &[&FORGED[..], &["X-Sum: 1"]].concat());
+    let in_chunks = [
+        format!("HTTP/1.1 403 X\r\nTransfer-Encoding: chunked\r\n{}\r\n\r\n", fields.join("\r\n")).as_bytes(),
+        &chunks,
+    ]
+    .concat();
+    let until_close = format!("HTTP/1.1 403 X\r\n{}\r\n\r\nBlocked by the egress policy", fields.join("\r\n"));
+    for bytes in [plain.clone(), [interim.as_bytes(), &plain].concat(), in_chunks, until_close.into_bytes()] {
+        let origin = Origin::http(move |_| bytes.clone());
+        let proxy = Proxy::with(allow(&["ok.test:*"]));
+        for version in ["1.1", "1.0"] {
+            let answers = proxy.raw(format!(
+                "GET http://ok.test:{}/ HTTP/{version}\r\nHost: ok.test\r\nConnection: close\r\n\r\n",
+                origin.port()
+            ));
+            let last = answers.all.last().unwrap();
+            assert_eq!((last.status(), last.text()), (403, "Blocked by the egress policy"), "{last}");
+            assert_eq!(
+                (last.header("proxy-status"), last.header("x-request-id")),
+                (Some("cdn.test; fwd=miss"), Some("theirs"))
+            );
+            for answer in &answers.all {
+                let names: Vec<_> =
+                    answer.headers.iter().chain(&answer.trailers).map(|(name, _)| name.to_lowercase()).collect();
+                for name in ["x-deny-reason", "x_deny_reason", "x-proxy-error"] {
+                    assert!(!names.iter().any(|own| own == name), "{name} in {answer}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn our_name_in_via_tells_an_origin_nothing_of_request_ids() {
+    let origin = Origin::saying("hello");
+    let names: Vec<_> = (0..2)
+        .map(|_| {
+            let proxy = Proxy::with(allow(&["ok.test:*"]));
+            assert_eq!(proxy.get(&format!("http://ok.test:{}/", origin.port())).status(), 200);
+            let (_, denied) = proxy.connect("no.test:443");
+            let prefix = denied.header("x-request-id").unwrap().split('-').next().unwrap().to_owned();
+            let name = origin.seen().last().unwrap().value("via").unwrap();
+            let random = name.strip_prefix("1.1 outgate-").expect("our name").to_owned();
+            assert_eq!((random.len(), prefix.len()), (16, 4));
+            assert!(!random.starts_with(&prefix) && !random.ends_with(&prefix), "{name} and {prefix}");
+            random
+        })
+        .collect();
+    assert_ne!(names[0], names[1]);
 }
 
 #[test]

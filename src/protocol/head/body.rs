@@ -373,6 +373,9 @@ mod tests {
             "Via: 1.1 x",
             "Trailer: x",
             "Content-Type: x",
+            "X-Deny-Reason: x",
+            "x_proxy_error: x",
+            "Proxy-Status: outgate; error=x",
         ] {
             assert_eq!(trailers(&format!("{forbidden}\r\nX: y\r\n")), Ok("X: y\r\n".into()), "{forbidden}");
         }

@@ -7,7 +7,7 @@ use std::io::Write;
 use super::fields::{Field, FieldBlock};
 use super::framing::{BodyFraming, ResponseFraming};
 use super::hop::{Role, Upgrade, is_nominated};
-use super::{RequestHead, ResponseHead, Target, Version};
+use super::{RequestHead, ResponseHead, Target, Version, proxy_status};
 use crate::facts::{Destination, Host, Port};
 
 /// What the hop to the origin is to be like.
@@ -79,7 +79,7 @@ fn write_line_and_host(head: &RequestHead<'_>, to_proxy: bool, out: &mut Vec<u8>
 /// All fields but `Host`.
 fn write_fields(head: &RequestHead<'_>, hop: &OriginHop<'_>, out: &mut Vec<u8>) {
     let has_trailers = head.framing == BodyFraming::Chunked;
-    write_passing(&head.block, head.nominates, has_trailers, out);
+    write_passing(&head.block, head.nominates, has_trailers, Message::Request, out);
     match head.framing {
         BodyFraming::None => {}
         BodyFraming::Length(length) => write_length(length, out),
@@ -125,7 +125,8 @@ pub fn write_response(
     out: &mut Vec<u8>,
 ) {
     push(out, &[b"HTTP/1.1 ", itoa::Buffer::new().format(head.status).as_bytes(), b" ", head.reason, b"\r\n"]);
-    write_passing(&head.block, head.nominates, framing_out == ResponseFraming::Chunked, out);
+    let has_trailers = framing_out == ResponseFraming::Chunked;
+    write_passing(&head.block, head.nominates, has_trailers, Message::Response, out);
     match framing_out {
         ResponseFraming::None => {
             if let Some(length) = head.told_length {
@@ -149,15 +150,29 @@ pub fn write_response(
     out.extend_from_slice(b"\r\n");
 }
 
+/// What a head is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Message {
+    Request,
+    Response,
+}
+
 /// Copies the fields that pass this hop.
 ///
 /// `Connection` can name a field away only where nothing depends on it: `Host`, the framing, `Via` and `Max-Forwards`
 /// stay, however they are named.
-fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, out: &mut Vec<u8>) {
+fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, of: Message, out: &mut Vec<u8>) {
     for Field { name, value, role } in block.iter() {
+        let is_named_away = || nominates && is_nominated(block, name);
         let passes = match role {
             Role::Via => true,
-            Role::EndToEnd => !(nominates && is_nominated(block, name)),
+            Role::EndToEnd => !is_named_away(),
+            Role::ProxyStatus => {
+                if of == Message::Response && name.contains(&b'-') && !is_named_away() {
+                    proxy_status::write_others(value, out);
+                }
+                false
+            }
             Role::Trailer => has_trailers,
             Role::Host
             | Role::ContentLength
@@ -167,6 +182,7 @@ fn write_passing(block: &FieldBlock<'_>, nominates: bool, has_trailers: bool, ou
             | Role::Upgrade
             | Role::Expect
             | Role::MaxForwards
+            | Role::Denial
             | Role::Hop => false,
         };
         if passes {
@@ -301,6 +317,8 @@ mod tests {
             "Keep.Alive: 5",
             "Max~Forwards: 5",
             "Proxy-Anything: x",
+            "Proxy-Status: a",
+            "X-Deny-Reason: x|x_proxy_error: y",
             "TE: trailers, deflate",
             "Trailer: X",
             "Upgrade: h2c",
@@ -413,6 +431,36 @@ mod tests {
             ("HEAD", new, true, "200 X|Content-Length: 9", "200 X|Content-Length: 9|<via>"),
             ("HEAD", new, true, "200 X|Transfer-Encoding: chunked", "200 X|<via>"),
             ("GET", new, false, "103 X|Link: </a>", "103 X|Link: </a>|<via>"),
+            // What looks like a denial of ours: only we send these.
+            (
+                "GET",
+                new,
+                true,
+                "403 Blocked|X-Proxy-Error: a|x_deny_reason: b|X-Request-Id: c|Proxy-Status: outgate; error=d|Content-Length: 0",
+                "403 Blocked|X-Request-Id: c|Content-Length: 0|<via>",
+            ),
+            ("GET", new, true, "103 X|X-Deny-Reason: a|proxy-status: outgate", "103 X|<via>"),
+            (
+                "GET",
+                new,
+                true,
+                "101 X|Connection: Upgrade|Upgrade: websocket|X-Deny-Reason: a",
+                "101 X|<via>|Connection: Upgrade|Upgrade: websocket",
+            ),
+            (
+                "GET",
+                new,
+                true,
+                "200 X|proxy-status: a; error=b, outgate; c|Proxy_Status: d|Proxy.Status: d|Proxy-Status: e f|Content-Length: 0",
+                "200 X|Proxy-Status: a; error=b|Content-Length: 0|<via>",
+            ),
+            (
+                "GET",
+                new,
+                true,
+                "200 X|Connection: proxy-status|Proxy-Status: a|Content-Length: 0",
+                "200 X|Content-Length: 0|<via>",
+            ),
             (
                 "GET",
                 new,

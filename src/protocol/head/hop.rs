@@ -29,14 +29,21 @@ pub(super) enum Role {
     MaxForwards,
     Via,
     Trailer,
+    /// What proxies say about a response; a request has none.
+    ProxyStatus,
+    /// Says that this proxy denied the request: nobody else may say so, in a head or in trailers.
+    Denial,
     /// Ends at this hop, and means nothing to us.
     Hop,
     /// Everything else: passes, unless `Connection` names it.
     EndToEnd,
 }
 
+/// The fields that stand on denials of this proxy and on nothing else. Two names of one length, and no hop's.
+const DENIAL: [&[u8]; 2] = [b"x-deny-reason", b"x-proxy-error"];
+
 /// What means something to a hop, in lower case and with hyphens: the one such name that begins so and is so long.
-/// `Proxy-*` is not here: all of it is [`Role::Hop`].
+/// All of `Proxy-*` that is not here is [`Role::Hop`].
 fn special(first: u8, length: usize) -> Option<(&'static [u8], Role)> {
     Some(match (first.to_ascii_lowercase(), length) {
         (b't', 2) => (b"te", Role::Hop),
@@ -48,6 +55,7 @@ fn special(first: u8, length: usize) -> Option<(&'static [u8], Role)> {
         (b'c', 10) => (b"connection", Role::Connection),
         (b'k', 10) => (b"keep-alive", Role::Hop),
         (b'm', 12) => (b"max-forwards", Role::MaxForwards),
+        (b'p', 12) => (b"proxy-status", Role::ProxyStatus),
         (b'c', 14) => (b"content-length", Role::ContentLength),
         (b'h', 14) => (b"http2-settings", Role::Hop),
         (b'p', 16) => (b"proxy-connection", Role::ProxyConnection),
@@ -63,6 +71,7 @@ impl Role {
         let Some(first) = name.first() else { return Self::EndToEnd };
         match special(*first, name.len()) {
             Some((known, role)) if same_name(name, known) => role,
+            _ if name.len() == 13 && DENIAL.iter().any(|denial| same_name(name, denial)) => Self::Denial,
             _ if name.get(..6).is_some_and(|start| same_name(start, b"proxy-")) => Self::Hop,
             _ => Self::EndToEnd,
         }
@@ -105,7 +114,15 @@ impl<'b> HopFields<'b> {
                 let websocket = self.upgrade.is_none() && value.eq_ignore_ascii_case(b"websocket");
                 self.upgrade = Some(if websocket { Upgrade::WebSocket } else { Upgrade::Other });
             }
-            Role::Host | Role::Expect | Role::MaxForwards | Role::Via | Role::Trailer | Role::Hop | Role::EndToEnd => {}
+            Role::Host
+            | Role::Expect
+            | Role::MaxForwards
+            | Role::Via
+            | Role::Trailer
+            | Role::ProxyStatus
+            | Role::Denial
+            | Role::Hop
+            | Role::EndToEnd => {}
         }
         Ok(())
     }
@@ -164,7 +181,7 @@ mod tests {
     #[test]
     fn every_special_name_is_found_by_its_own_beginning_and_length() {
         let known: Vec<_> = (b'a'..=b'z').flat_map(|first| (0..64).filter_map(move |n| special(first, n))).collect();
-        assert_eq!(known.len(), 13);
+        assert_eq!(known.len(), 14);
         for (name, role) in known {
             let name = std::str::from_utf8(name).unwrap();
             let of = |name: &str| Role::of(name.as_bytes());
@@ -176,6 +193,17 @@ mod tests {
             let near = if name.starts_with("proxy-") { Role::Hop } else { Role::EndToEnd };
             let cut = name.strip_suffix(|_: char| true).unwrap();
             assert_eq!(of(&format!("{cut}x")), near, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_we_denied_is_known_in_every_spelling() {
+        for name in ["X-Deny-Reason", "x_deny_reason", "X-DENY.REASON", "X-Proxy-Error", "x~proxy_error"] {
+            assert_eq!(Role::of(name.as_bytes()), Role::Denial, "{name}");
+        }
+        for near in ["X-Deny-Reasons", "X-Deny-Reaso", "X-DenysReason", "X-Denial-Why", "X-Proxy-Errol", "X-Request-Id"]
+        {
+            assert_eq!(Role::of(near.as_bytes()), Role::EndToEnd, "{near}");
         }
     }
 }

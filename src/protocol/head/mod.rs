@@ -11,6 +11,7 @@
 //!   than exactly `chunked`: refused, never repaired.
 //! - Whatever is written has exactly one framing, one `Host` that is the target's, no hop-by-hop field, no chunk
 //!   extension, and only trailer fields that mean nothing for framing, routing or authority.
+//! - No field that says that this proxy denied a request passes, in a head or in trailers, whoever sends it.
 //! - Pure: bytes in, values out. No I/O, no clock, no panic. Work and memory are bounded by [`HeadLimits`] and the named
 //!   limits beside the code. A head allocates its destination's name, its path only where the client left out the slash,
 //!   and room for its fields where there are more than usual; a body allocates its trailers, if it has any.
@@ -26,6 +27,7 @@ mod forward;
 mod framing;
 mod hop;
 mod method;
+mod proxy_status;
 mod request;
 mod response;
 mod scan;

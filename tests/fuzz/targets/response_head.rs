@@ -73,7 +73,12 @@ fn check_written(head: &ResponseHead<'_>, method: &str, client: Version, keep_al
     if matches!(head.status, 100..=199 | 204) {
         assert_eq!(framings, 0, "these never have a length");
     }
-    assert!(lax.all("connection").len() <= 1 && lax.count_prefix("proxy-") == 0 && lax.all("keep-alive").is_empty());
+    assert!(lax.all("connection").len() <= 1 && lax.all("keep-alive").is_empty());
+    let statuses = lax.all("proxy-status");
+    assert!(
+        lax.count_prefix("proxy-") == statuses.len() && statuses.iter().all(|value| !value.starts_with(b"outgate;"))
+    );
+    assert!(lax.all("x-deny-reason").is_empty() && lax.all("x-proxy-error").is_empty());
     if !head.is_interim() && !head.upgrade_websocket {
         assert_eq!(again.keep_alive, keep_alive && framing != ResponseFraming::UntilClose);
         assert!(lax.all("upgrade").is_empty());
