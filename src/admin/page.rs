@@ -76,7 +76,7 @@ pub struct View {
     pub listeners: Vec<ListenerRow>,
     /// Requests over time.
     pub time: TimeView,
-    /// Tunnels that are open now.
+    /// What is open now: tunnels, and requests that last.
     pub tunnels: TunnelsView,
     /// Where records are kept.
     pub sinks: Vec<SinkView>,
@@ -133,6 +133,8 @@ pub struct Totals {
     pub observed: u64,
     /// `none`: malformed, own paths, busy.
     pub other: u64,
+    /// Tunnels that are open now.
+    pub tunnels_open: u64,
 }
 
 /// One address that clients can use.

@@ -27,7 +27,7 @@ use crate::store::Reloads;
 
 /// How many denied destinations are shown unless `limit` says otherwise.
 const DENIALS: usize = 100;
-/// How many open tunnels are shown unless `limit` says otherwise.
+/// How many open tunnels and requests are shown unless `limit` says otherwise.
 const TUNNELS: usize = 100;
 /// Everything that is served here, but for single tunnels.
 const PATHS: [&str; 15] = [
@@ -300,10 +300,10 @@ impl Admin {
         };
         match revoked {
             Ok(true) => {
-                info!(id, "tunnel ended by request of the admin API");
+                info!(id, "tunnel or request ended by the admin API");
                 text(StatusCode::NO_CONTENT, "")
             }
-            Ok(false) => problem(StatusCode::NOT_FOUND, "no tunnel with this id is open"),
+            Ok(false) => problem(StatusCode::NOT_FOUND, "no tunnel or request with this id is open"),
             Err(unanswered) => problem(StatusCode::SERVICE_UNAVAILABLE, &unanswered.to_string()),
         }
     }

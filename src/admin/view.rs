@@ -10,6 +10,7 @@ use super::page::{
     TunnelRow, TunnelsView, View,
 };
 use super::routes::Admin;
+use crate::facts::{Method, Protocol};
 use crate::record::{Decided, Kind, OverTime, Record, RecordLine, Recorder, UtcTime, Window};
 use crate::session::Listed;
 use crate::sink::{RecentFilter, SinkStatus};
@@ -49,6 +50,7 @@ pub(super) async fn of(admin: &Admin) -> View {
             denied: totals.denied,
             observed: totals.observed,
             other: totals.unjudged,
+            tunnels_open: totals.tunnels_open,
         },
         time: over_time(&shared.recorder.over_time()),
         other_denials: denials.other,
@@ -104,6 +106,10 @@ fn over_time(over_time: &OverTime) -> TimeView {
 
 fn open_tunnels(listed: &Listed, recorder: &Recorder, now: SystemTime) -> TunnelsView {
     let row = |tunnel: &Record| TunnelRow {
+        request: match tunnel.protocol {
+            Some(Protocol::Http) => tunnel.method.as_ref().map(|method| method.as_str().into()),
+            _ => None,
+        },
         destination: tunnel.destination.as_ref().map(inert).unwrap_or_default(),
         address: tunnel.address.map(inert).unwrap_or_default(),
         tool: tunnel.listener.as_str().into(),
@@ -163,7 +169,7 @@ fn record(line: &RecordLine) -> Option<RecordRow> {
     })
 }
 
-/// Open tunnels as the API shows them: names, ids and clients are those of their records.
+/// Open tunnels and requests as the API shows them: names, ids and clients are those of their records.
 pub(super) fn tunnels(listed: &Listed, recorder: &Recorder) -> serde_json::Value {
     let tunnel = |tunnel: &Record| {
         json!({
@@ -172,6 +178,7 @@ pub(super) fn tunnels(listed: &Listed, recorder: &Recorder) -> serde_json::Value
             "address": tunnel.address.map(|address| address.to_string()).unwrap_or_default(),
             "listener": tunnel.listener.as_str(),
             "protocol": tunnel.protocol.map(|protocol| protocol.as_str()).unwrap_or_default(),
+            "method": tunnel.method.as_ref().map(Method::as_str),
             "tool": tunnel.listener.as_str(),
             "client": recorder.client(tunnel.client).to_string(),
             "rule": tunnel.rule(),

@@ -1,6 +1,7 @@
 //! One worker: a thread with a runtime of its own, where a connection lives from its first byte to its last.
 
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -84,8 +85,10 @@ async fn work(plan: Plan) -> std::io::Result<()> {
     tokio::task::spawn_local(inbox.serve(acceptors));
     let registry = Rc::clone(enforcer.registry());
     tokio::task::spawn_local(async move { roll_call.answer(&registry).await });
+    // It goes on while the proxy drains: what may last until the drain time is over must not outlive its permission.
+    let mut sweeping = pin!(sweep(&enforcer));
     tokio::select! {
-        () = sweep(&enforcer) => {}
+        () = &mut sweeping => {}
         // A sender that is gone is a process that is ending.
         _ = shutdown.wait_for(|down| *down) => {}
     }
@@ -98,15 +101,21 @@ async fn work(plan: Plan) -> std::io::Result<()> {
             tokio::task::yield_now().await;
         }
     });
-    if finished.await.is_err() {
+    let finished = tokio::select! {
+        () = &mut sweeping => Ok(()),
+        finished = finished => finished,
+    };
+    if finished.is_err() {
         enforcer.registry().cut_all(Cut::Shutdown);
         // One turn of the loop, so that what was cut writes its record.
         let _late = timeout(TICK, enforcer.registry().gone()).await;
+        // What is not in the registry is dropped with the runtime.
+        enforcer.stop();
     }
     Ok(())
 }
 
-/// Judges the open tunnels again whenever the answer may have changed, and ends the silent ones.
+/// Judges again what is open whenever the answer may have changed, and ends silent tunnels. It never ends by itself.
 async fn sweep(enforcer: &Rc<Enforcer>) {
     let mut changes = enforcer.shared().store.subscribe();
     loop {
@@ -121,7 +130,11 @@ async fn sweep(enforcer: &Rc<Enforcer>) {
         }
         let revoked = enforcer.registry().sweep(enforcer.shared().limits.idle);
         if revoked > 0 {
-            info!(revoked, revision = enforcer.snapshot().revision(), "tunnels ended that the policy now denies");
+            info!(
+                revoked,
+                revision = enforcer.snapshot().revision(),
+                "tunnels and requests ended that the policy now denies"
+            );
         }
     }
 }

@@ -58,13 +58,13 @@ pub struct Shared {
     pub parent: Option<Parent>,
     /// Our own sockets.
     pub own: Arc<ArcSwap<OwnAddresses>>,
-    /// The open tunnels of all workers.
+    /// What is open on all workers.
     pub roll: Roll,
     /// How long and how much.
     pub limits: Limits,
     /// How much each worker has open.
     pub shares: Arc<Shares>,
-    /// Which process this is: the tail of `Via: 1.1 outgate-…`, by which a loop is known.
+    /// What this process calls itself in `Via`, as in `Via: 1.1 outgate-…`: a request that names it has been here before.
     pub via: String,
 }
 
@@ -104,6 +104,11 @@ impl Enforcer {
     /// Counts a connection that never became a request, or began.
     pub fn connection(&self, listener: &ListenerId, result: ConnectionResult) {
         self.recorder.connection(listener.index, result);
+    }
+
+    /// The drain time is over: what is dropped from now on was stopped with the process.
+    pub fn stop(&self) {
+        self.recorder.stop();
     }
 
     /// The policy in force, for the proxy's own paths.
@@ -146,7 +151,7 @@ impl Enforcer {
         &self.shared.via
     }
 
-    /// Tunnels that are open on this worker.
+    /// What is open on this worker.
     pub fn registry(&self) -> &Rc<Registry> {
         &self.registry
     }

@@ -4,6 +4,8 @@
 //! - Bodies stream with back-pressure: at most one read of either side waits in memory.
 //! - A request body that breaks its framing cuts the origin off before a complete message could arrive there.
 //! - An answer whose head or framing is ambiguous never reaches the client; nor do bytes behind an answer's end.
+//! - An answer that breaks off is seen to: its length or its last chunk is missing, or, where the end of the connection
+//!   would be its end, the connection is reset.
 //! - An answer may come before the request is complete (RFC 9112 §9.3); then the client connection closes behind it.
 
 use std::borrow::Cow;
@@ -24,7 +26,7 @@ use super::wire::Wire;
 use crate::dial::Peer;
 use crate::facts::Upgrade;
 use crate::policy::Denial;
-use crate::session::{Cleared, Session, Standing};
+use crate::session::{Cleared, Cut, Listing, OPEN_AFTER, Session, Standing};
 use crate::tls::ClientStream;
 use crate::tunnel::with_scratch;
 
@@ -64,8 +66,8 @@ pub(super) enum Failed {
     Denied(Box<Denial>),
     /// The parent proxy wants other credentials.
     ParentCredentials,
-    /// The policy that is in force by now does not permit it.
-    Revoked,
+    /// It had to end: the policy that is in force by now does not permit it, an administrator ended it, or the proxy stops.
+    Cut(Cut),
 }
 
 /// Runs one exchange over the session's connection.
@@ -83,11 +85,16 @@ pub(super) async fn run(
     let mut download = Download::new(plan, peer, door);
     let mut patience = Patience { limits: &door.limits, last: None, timer };
     let mut is_cleared = true;
+    // Only a request that lasts is listed: others must not pay for it.
+    let mut listing: Option<Listing> = None;
     let result = poll_fn(|context| {
+        if let Some(Poll::Ready(cut)) = listing.as_ref().map(|listing| listing.poll_cut(context)) {
+            return Poll::Ready(Err(Failed::Cut(cut)));
+        }
         // No byte of the request leaves under a permission that had been taken away before this turn. The first turn is that
         // of `clear`, and the response to a request that left whole may take until the next look.
         if !std::mem::take(&mut is_cleared) && !upload.is_done() && !standing.holds(door.enforcer.in_force()) {
-            return Poll::Ready(Err(Failed::Revoked));
+            return Poll::Ready(Err(Failed::Cut(Cut::Revoked)));
         }
         let before = (upload.pump.moved, download.pump.moved, download.received);
         // The upload goes first, so that a request is on its way before its answer is looked for.
@@ -101,16 +108,36 @@ pub(super) async fn run(
             Poll::Pending => {}
         }
         let progress = before != (upload.pump.moved, download.pump.moved, download.received);
+        if let Some(listing) = listing.as_ref().filter(|_| progress) {
+            listing.moved(upload.pump.moved, download.pump.moved, download.status);
+        }
         let answered = download.answered();
-        let permitted = || standing.holds(door.enforcer.in_force());
-        Poll::Ready(Err(match ready!(patience.poll_over(context, progress, download.head_began, permitted)) {
-            Over::Revoked => Failed::Revoked,
-            // Whose turn was it? An upload that waits for the client's bytes is the client's fault.
-            Over::Late if upload.waits_for_client() => Failed::BodyLate { answered },
-            Over::Late => Failed::OriginLate { answered },
-        }))
+        loop {
+            let is_listed = listing.is_some();
+            let look = || match standing.holds(door.enforcer.in_force()) {
+                false => Some(Over::Revoked),
+                true => (!is_listed && pending.age() >= OPEN_AFTER).then_some(Over::Lasting),
+            };
+            return Poll::Ready(Err(match ready!(patience.poll_over(context, progress, download.head_began, look)) {
+                Over::Lasting => {
+                    let listed = listing.insert(door.enforcer.registry().list_request(&standing, pending));
+                    listed.moved(upload.pump.moved, download.pump.moved, download.status);
+                    match listed.poll_cut(context) {
+                        Poll::Ready(cut) => Failed::Cut(cut),
+                        Poll::Pending => continue,
+                    }
+                }
+                Over::Revoked => Failed::Cut(Cut::Revoked),
+                // Whose turn was it? An upload that waits for the client's bytes is the client's fault.
+                Over::Late if upload.waits_for_client() => Failed::BodyLate { answered },
+                Over::Late => Failed::OriginLate { answered },
+            }));
+        }
     })
     .await;
+    if let Some(listing) = listing {
+        listing.leave(pending);
+    }
     pending.sent_up(upload.pump.moved);
     pending.sent_down(download.pump.moved);
     if let Some(status) = download.status {
@@ -120,6 +147,9 @@ pub(super) async fn run(
         pending.observed(denial);
     }
     let done = result?;
+    if download.ends_with_close && client.stream().reset_on_close(false).is_err() {
+        return Err(Failed::ClientGone);
+    }
     pending.count();
     Ok(match done {
         Done::Switched => Ended::Switched { early_down: origin.into_parts().1 },
@@ -142,39 +172,41 @@ struct Patience<'a, 't> {
     timer: &'a mut Timer<'t>,
 }
 
-/// Why an exchange may not go on.
+/// Why an exchange may not go on as it is.
 enum Over {
     Late,
     Revoked,
+    /// It lasts, and is not listed yet.
+    Lasting,
 }
 
 impl Patience<'_, '_> {
     /// `head_began`: since when a head of the origin is incomplete, if one is. Its bytes are progress, but they must not
-    /// take for ever: at one byte a minute a head would last for weeks.
+    /// take for ever: at one byte a minute a head would last for weeks. `look` is asked every second.
     fn poll_over(
         &mut self,
         context: &mut Context<'_>,
         progress: bool,
         head_began: Option<Instant>,
-        mut permitted: impl FnMut() -> bool,
+        mut look: impl FnMut() -> Option<Over>,
     ) -> Poll<Over> {
         let GateLimits { body_timeout: silence, head_timeout: head, .. } = *self.limits;
         // A head may begin at any time: never sleep past the moment at which it would have to be whole.
-        let look = silence.min(head).min(REVOKED_WITHIN);
+        let wait = silence.min(head).min(REVOKED_WITHIN);
         let last = match self.last {
             Some(last) if !progress => last,
             before => {
                 let now = Instant::now();
                 if before.is_none() {
-                    self.timer.set(now + look);
+                    self.timer.set(now + wait);
                 }
                 *self.last.insert(now)
             }
         };
         loop {
             ready!(self.timer.poll(context));
-            if !permitted() {
-                return Poll::Ready(Over::Revoked);
+            if let Some(over) = look() {
+                return Poll::Ready(over);
             }
             let now = Instant::now();
             let due = last + silence;
@@ -182,7 +214,7 @@ impl Patience<'_, '_> {
             if due <= now {
                 return Poll::Ready(Over::Late);
             }
-            self.timer.set(due.min(now + look));
+            self.timer.set(due.min(now + wait));
         }
     }
 }
@@ -353,6 +385,8 @@ struct Download<'a> {
     head_began: Option<Instant>,
     status: Option<u16>,
     client_stays: bool,
+    /// Whether the end of the connection is the end of the answer: then breaking off must be a reset.
+    ends_with_close: bool,
     /// Whether the request was judged as what it is without its upgrade.
     is_plain: bool,
     /// What observe mode let pass then.
@@ -394,6 +428,7 @@ impl<'a> Download<'a> {
             head_began: None,
             status: None,
             client_stays: plan.keep_alive,
+            ends_with_close: false,
             is_plain: plan.upgrade.is_none(),
             observed: None,
         }
@@ -421,7 +456,12 @@ impl<'a> Download<'a> {
                 DownloadState::Flushing { reusable } => return Poll::Ready(Ok(Done::Answered { reusable: *reusable })),
                 DownloadState::Switching => return Poll::Ready(Ok(Done::Switched)),
                 DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.door.limits.head) {
-                    Ok(Some(length)) => self.head(origin, length, standing)?,
+                    Ok(Some(length)) => {
+                        self.head(origin, length, standing)?;
+                        if self.ends_with_close && client.stream().reset_on_close(true).is_err() {
+                            return Poll::Ready(Err(Failed::ClientGone));
+                        }
+                    }
                     Ok(None) => {
                         // Most heads come whole, and nobody looks at the clock for them.
                         if !origin.ahead().is_empty() {
@@ -511,7 +551,8 @@ impl<'a> Download<'a> {
             self.state = DownloadState::Head(HeadScan::response());
         } else {
             let framing = head.framing_toward(self.plan.client_version);
-            self.client_stays &= framing != ResponseFraming::UntilClose;
+            self.ends_with_close = framing == ResponseFraming::UntilClose;
+            self.client_stays &= !self.ends_with_close;
             let reusable = self.plan.may_share && head.keep_alive && head.framing != ResponseFraming::UntilClose;
             head::write_response(
                 head,

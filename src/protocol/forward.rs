@@ -259,7 +259,7 @@ fn stop(door: &Door, session: Session<Cleared>, failed: Failed) -> Stopped {
         Failed::Body { .. } => return cut(session, Outcome::Malformed),
         Failed::BodyLate { .. } | Failed::OriginLate { .. } => return cut(session, Outcome::Timeout),
         Failed::OriginGone { .. } | Failed::OriginNonsense { .. } => return cut(session, Outcome::OriginClosed),
-        Failed::Revoked => return cut(session, Outcome::Revoked),
+        Failed::Cut(why) => return cut(session, why.outcome()),
         Failed::ClientGone => return cut(session, Outcome::ClientClosed),
     };
     Stopped::Refused(session.refuse(why))

@@ -130,9 +130,9 @@ fn shortened(text: &str, max: usize) -> String {
 pub enum Kind {
     /// The record of the request: exactly one, at its end.
     End,
-    /// A tunnel that stays open; its end follows under the same id.
+    /// A tunnel or request that lasts; its end follows under the same id.
     Open,
-    /// A tunnel that is still open.
+    /// One that lasts still.
     Progress,
 }
 

@@ -56,7 +56,7 @@ pub(crate) enum GapCause {
     WriteFailed,
     /// The database could not take them.
     SqliteFailed,
-    /// The process before this one ended without its last word: tunnels without an end, or lines that one sink has and
+    /// The process before this one ended without its last word: tunnels and requests without an end, or lines that one sink has and
     /// this one has not.
     Restart,
     /// None are missing: lines before may have been removed because of their age.

@@ -1,10 +1,11 @@
 //! A worker's end: counting and handing in, never waiting.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::buffer::Pushed;
-use super::entry::{ConnectionResult, HelloResult, Kind, Record, RequestId, Verdict};
+use super::entry::{ConnectionResult, HelloResult, Kind, Outcome, Record, RequestId, Verdict};
 use super::health::BUFFER_FULL;
 use super::lock;
 use super::shared::{Shard, Shared};
@@ -18,16 +19,27 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 pub struct WorkerRecorder {
     shared: Arc<Shared>,
     index: usize,
+    stopping: Cell<bool>,
 }
 
 impl WorkerRecorder {
     /// Worker `index`; beyond the number in the settings it shares one's counters, which stay exact.
     pub(super) fn new(shared: &Arc<Shared>, index: usize) -> Self {
-        Self { shared: Arc::clone(shared), index: index % shared.shards.len().max(1) }
+        Self { shared: Arc::clone(shared), index: index % shared.shards.len().max(1), stopping: Cell::new(false) }
     }
 
     fn shard(&self) -> Option<&Shard> {
         self.shared.shards.get(self.index)
+    }
+
+    /// From now on, what is dropped unfinished was stopped with the process.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    /// The outcome of a request that is dropped unfinished.
+    pub fn outcome_of_dropped(&self) -> Outcome {
+        if self.stopping.get() { Outcome::Shutdown } else { Outcome::Internal }
     }
 
     /// The next request's id. Unique among all workers: each takes every n-th number.

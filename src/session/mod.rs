@@ -1,10 +1,10 @@
-//! An open way out, in the two states that it passes through, and the registry of those that are open.
+//! An open way out, in the two states that it passes through, and the registry of what is under way for long.
 //!
 //! Guaranteed:
 //! - A [`Session`] exists only for a request that was permitted and whose addresses were vetted; `tunnel` and `forward`
 //!   take only a [`Session<Cleared>`], and only [`Session::clear`] makes one.
 //! - Whatever becomes of a request, exactly one [`Record`](crate::record::Record) is emitted for it: a [`Pending`] that is
-//!   dropped unfinished emits `internal`.
+//!   dropped unfinished emits `internal`, or `shutdown` once the drain time is over.
 //!
 //! Deliberately not here: deciding, resolving, dialling (`enforce` does that in one place), and any byte of a protocol.
 
@@ -33,7 +33,7 @@ use in_force::Renewal;
 pub use in_force::InForce;
 pub use pending::{ListenerId, Pending};
 pub use refusal::{Busy, Malformed, OriginFault, Refusal, Refused};
-pub use registry::{Cut, Open, Registry};
+pub use registry::{Cut, Listing, OPEN_AFTER, Open, Registry};
 pub use roll::{Listed, Roll, RollCall, Unanswered};
 pub use share::{Share, Shares};
 

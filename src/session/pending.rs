@@ -1,6 +1,7 @@
 //! The record of a request that is still going on. It is emitted by ownership: finishing consumes it, and dropping it
-//! unfinished emits `internal`, so no way out of the code leaves a request uncounted.
+//! unfinished emits `internal` (`shutdown` while the process stops), so no way out of the code leaves a request uncounted.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -23,14 +24,86 @@ pub struct ListenerId {
 /// A request's record in the making.
 #[derive(Debug)]
 pub struct Pending {
-    worker: Rc<WorkerRecorder>,
+    account: Account,
     listener: usize,
-    began: Stopwatch,
-    /// Taken by whoever emits it; `None` only inside `finish` and afterwards in `drop`.
-    record: Option<Box<Record>>,
     counted: bool,
     /// Given back with the end of the request.
     place: Option<Place>,
+}
+
+/// What is known so far of a request that is under way: enough for interim records. Its end is the [`Pending`]'s.
+#[derive(Debug)]
+pub(super) struct Account {
+    worker: Rc<WorkerRecorder>,
+    began: Stopwatch,
+    /// Taken when the request ends; `None` only inside `finish` and afterwards in `drop`.
+    record: Option<Box<Record>>,
+    /// Whether an `open` record was handed in: it comes once, whoever lists the request meanwhile.
+    is_open: Cell<bool>,
+}
+
+impl Account {
+    /// The request's id.
+    pub(super) fn id(&self) -> RequestId {
+        self.record.as_ref().map_or(RequestId::NONE, |record| record.id)
+    }
+
+    /// When the request began.
+    pub(super) fn started(&self) -> Option<SystemTime> {
+        self.record.as_ref().map(|record| record.started)
+    }
+
+    /// How long ago the request began.
+    pub(super) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Whether an interim record was handed in.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.get()
+    }
+
+    /// Notes that an interim record was handed in for it elsewhere.
+    pub(super) fn opened(&mut self) {
+        self.is_open.set(true);
+    }
+
+    /// Hands in what is known so far: `open` at first, then `progress`.
+    pub(super) fn interim(&self, bytes_up: u64, bytes_down: u64) {
+        let kind = if self.is_open.replace(true) { Kind::Progress } else { Kind::Open };
+        if let Some(record) = self.so_far(kind, bytes_up, bytes_down) {
+            self.worker.emit(record);
+        }
+    }
+
+    /// What is known so far, with these bytes that moved in addition to those noted.
+    pub(super) fn so_far(&self, kind: Kind, bytes_up: u64, bytes_down: u64) -> Option<Record> {
+        let mut record = Record::clone(self.record.as_ref()?);
+        record.kind = kind;
+        record.bytes_up += bytes_up;
+        record.bytes_down += bytes_down;
+        record.duration = self.began.elapsed().into();
+        Some(record)
+    }
+
+    /// Notes the status that the client is answered with.
+    pub(super) fn status(&mut self, status: u16) {
+        if let Some(record) = &mut self.record {
+            record.status = status;
+        }
+    }
+
+    /// Lets go of the policy that permitted it, keeping the names that the record cites. For what outlives the policy.
+    pub(super) fn detach_policy(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.cited.detach();
+        }
+    }
+
+    /// The recorder of this worker.
+    pub(super) fn worker(&self) -> &Rc<WorkerRecorder> {
+        &self.worker
+    }
 }
 
 impl Pending {
@@ -59,19 +132,35 @@ impl Pending {
             duration: Took::ZERO,
             hint: None,
         };
-        Self {
-            worker,
-            listener: listener.index,
-            began: Stopwatch::start(),
-            record: Some(Box::new(record)),
-            counted: false,
-            place: None,
-        }
+        let (began, record) = (Stopwatch::start(), Some(Box::new(record)));
+        let account = Account { worker, began, record, is_open: Cell::new(false) };
+        Self { account, listener: listener.index, counted: false, place: None }
+    }
+
+    /// What is known so far.
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// As [`Self::account`], to be changed.
+    pub(super) fn account_mut(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    /// A copy for interim records, while the request stays with its owner.
+    pub(super) fn copy(&self) -> Account {
+        let Account { worker, began, record, is_open } = &self.account;
+        Account { worker: Rc::clone(worker), began: *began, record: record.clone(), is_open: is_open.clone() }
+    }
+
+    /// How long ago the request began.
+    pub fn age(&self) -> Duration {
+        self.account.age()
     }
 
     /// The request's id.
     pub fn id(&self) -> RequestId {
-        self.record.as_ref().map_or(RequestId::NONE, |record| record.id)
+        self.account.id()
     }
 
     /// Notes what is being asked.
@@ -138,7 +227,7 @@ impl Pending {
 
     /// Notes how a tunnel began and what the policy said to it.
     pub fn opened(&mut self, opening: &Opening, admitted: &Result<Option<Denial>, Denial>) {
-        self.worker.client_hello(hello_result(opening, admitted));
+        self.account.worker.client_hello(hello_result(opening, admitted));
         self.with(|record| {
             record.sni = match opening {
                 Opening::Hello(ServerName::Name(name)) => Some(name.shared()),
@@ -186,42 +275,11 @@ impl Pending {
         if std::mem::replace(&mut self.counted, true) {
             return;
         }
-        if let Some(record) = &self.record {
+        let Account { worker, record, .. } = &self.account;
+        if let Some(record) = record {
             let Record { protocol, verdict, destination, cited, decide, .. } = &**record;
-            self.worker.count(self.listener, *protocol, verdict, destination.as_ref(), cited.rule(), *decide);
+            worker.count(self.listener, *protocol, verdict, destination.as_ref(), cited.rule(), *decide);
         }
-    }
-
-    /// Hands in what is known so far of a tunnel that stays open. Its end, by [`Pending::finish`], is still to come.
-    pub fn interim(&self, kind: Kind, bytes_up: u64, bytes_down: u64) {
-        if let Some(record) = self.so_far(kind, bytes_up, bytes_down) {
-            self.worker.emit(record);
-        }
-    }
-
-    /// What is known so far, with these bytes that moved beside those noted.
-    pub fn so_far(&self, kind: Kind, bytes_up: u64, bytes_down: u64) -> Option<Record> {
-        let mut record = Record::clone(self.record.as_ref()?);
-        record.kind = kind;
-        record.bytes_up += bytes_up;
-        record.bytes_down += bytes_down;
-        record.duration = self.began.elapsed().into();
-        Some(record)
-    }
-
-    /// When the request began.
-    pub fn started(&self) -> Option<SystemTime> {
-        self.record.as_ref().map(|record| record.started)
-    }
-
-    /// Lets go of the policy that permitted it, keeping the names that the record cites. For tunnels that outlive it.
-    pub fn detach_policy(&mut self) {
-        self.with(|record| record.cited.detach());
-    }
-
-    /// The recorder of this worker.
-    pub fn worker(&self) -> &Rc<WorkerRecorder> {
-        &self.worker
     }
 
     /// Ends the request without a way out.
@@ -259,22 +317,24 @@ impl Pending {
     }
 
     fn emit(&mut self, outcome: Outcome) {
-        let Some(record) = &mut self.record else { return };
+        let Account { worker, record: pending, .. } = &mut self.account;
+        let Some(record) = pending else { return };
         record.outcome = outcome;
         // Our own test of ourselves: nobody's request while it is denied, somebody's business as soon as it is not.
-        if !self.counted && self.worker.is_expected(record) {
-            self.record = None;
+        if !self.counted && worker.is_expected(record) {
+            *pending = None;
             return;
         }
         self.count();
-        if let Some(mut record) = self.record.take() {
-            record.duration = self.began.elapsed().into();
-            self.worker.emit(*record);
+        let Account { worker, began, record, .. } = &mut self.account;
+        if let Some(mut record) = record.take() {
+            record.duration = began.elapsed().into();
+            worker.emit(*record);
         }
     }
 
     fn with(&mut self, change: impl FnOnce(&mut Record)) {
-        if let Some(record) = &mut self.record {
+        if let Some(record) = &mut self.account.record {
             change(record);
         }
     }
@@ -282,7 +342,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.emit(Outcome::Internal);
+        self.emit(self.account.worker.outcome_of_dropped());
     }
 }
 

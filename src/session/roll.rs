@@ -1,6 +1,6 @@
-//! The open tunnels of all workers together, for whoever administers them.
+//! What is open on all workers together, tunnels and requests that last, for whoever administers them.
 //!
-//! Guaranteed: a tunnel pays nothing for being listed. Its bytes and its state stay its worker's own; who wants to know asks
+//! Guaranteed: none of them pays for being asked about. Its bytes and its state stay its worker's own; who wants to know asks
 //! the worker, which answers between two turns of its loop. A worker that is held up makes the question fail, and is not
 //! waited for any longer than [`PATIENCE`].
 
@@ -28,7 +28,7 @@ pub struct Roll {
 #[derive(Debug)]
 pub struct RollCall(mpsc::Receiver<Call>);
 
-/// Open tunnels.
+/// What is open: tunnels, and requests that last.
 #[derive(Clone, Debug, Default)]
 pub struct Listed {
     /// How many are open.
@@ -55,7 +55,7 @@ impl Roll {
         (Self { workers }, calls.into_iter().map(RollCall).collect())
     }
 
-    /// How many tunnels are open, and the `limit` oldest, oldest first.
+    /// How much is open, and the `limit` oldest, oldest first.
     ///
     /// # Errors
     /// A worker gave no answer.
@@ -68,10 +68,10 @@ impl Roll {
         Ok(Listed { total, tunnels })
     }
 
-    /// Ends the tunnel of this request with `revoked`. False if no such tunnel is open.
+    /// Ends this tunnel or request with `revoked`. False if no such one is open.
     ///
     /// # Errors
-    /// A worker gave no answer; its tunnels may have been meant.
+    /// A worker gave no answer; what it has open may have been meant.
     pub async fn revoke(&self, id: RequestId) -> Result<bool, Unanswered> {
         let found = self.ask(|answer| Call::Revoke { id, answer }).await?;
         Ok(found.contains(&true))
@@ -97,7 +97,7 @@ impl Roll {
 }
 
 impl RollCall {
-    /// Answers for this worker's tunnels, for as long as anybody may ask.
+    /// Answers for what this worker has open, for as long as anybody may ask.
     pub async fn answer(mut self, registry: &Registry) {
         while let Some(call) = self.0.recv().await {
             // Who asked may have lost patience.

@@ -5,7 +5,7 @@
 //!
 //! Guaranteed:
 //! - `seq` goes on over restarts, from whichever of file and database is further; the one that is behind says so by a
-//!   `gap`. A tunnel that was open when the process was killed is reported by a `gap` at the next start.
+//!   `gap`. What was open when the process was killed is reported by a `gap` at the next start.
 //! - Memory is bounded: [`Settings::ring`] lines and [`MAX_RING_TEXT`] bytes of text in memory; for the database 65,536
 //!   lines and 16 MiB of text that wait, and as much in the batch that is tried.
 //! - A sink that fails holds up no other, is tried again, and says how much it lost.

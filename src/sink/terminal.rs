@@ -5,7 +5,7 @@
 //! a name holds; a terminal that is stopped, or a pipe that nobody reads, holds nothing up for longer than
 //! [`PATIENCE`], and what it did not take is counted.
 //!
-//! A tunnel that is open for long has its line when its `open` record comes, and none at its end.
+//! What is open for long has its line when its `open` record comes, and none at its end.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ const DESTINATION: std::ops::RangeInclusive<usize> = 21..=44;
 const REASON: usize = 26;
 /// The longest reason or rule that is shown.
 const MAX_REASON: usize = 60;
-/// Tunnels whose line has been shown and whose end has not come; beyond it an end is shown again, which is harmless.
+/// What was shown as open and whose end has not come; beyond it an end is shown again, which is harmless.
 const MAX_OPEN: usize = 10_000;
 /// How long a reader of ours may keep the records waiting. Longer is for a terminal that was stopped, or a pipe whose
 /// reader hangs; workers' buffers hold far more than comes in this time.

@@ -44,7 +44,7 @@ impl Pace {
     }
 }
 
-/// Ids of lost tunnels that the log names; the gap has their number.
+/// Ids of what was cut off that the log names; the gap has their number.
 const MAX_NAMED: usize = 10;
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub(super) struct Writer {
     hourly: Option<Hourly>,
     jsonl: Option<JsonlFile>,
     history: Option<History>,
-    /// Tunnels that were open when the process before this one ended without its last word.
+    /// What was open when the process before this one ended without its last word.
     torn_off: u64,
     /// When the file's age is looked at next.
     look_at: Instant,
@@ -116,7 +116,7 @@ impl Writer {
                 writer.fall_behind(tail.seq);
             }
             writer.seq = writer.seq.max(tail.seq);
-            open = lost::open_tunnels(&path, open);
+            open = lost::left_open(&path, open);
         }
         if let Some((opened, _)) = history {
             open.retain(|id| !opened.has_end(id));
@@ -130,7 +130,7 @@ impl Writer {
         if !open.is_empty() {
             let some: Vec<_> = open.into_iter().take(MAX_NAMED).collect();
             tracing::warn!(
-                tunnels = writer.torn_off,
+                lost = writer.torn_off,
                 ids = some.join(" "),
                 "open when outgate last ended; their end is not recorded"
             );

@@ -3,7 +3,9 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -18,14 +20,27 @@ pub enum ClientStream {
 }
 
 impl ClientStream {
-    /// Waits until the connection was reset, or has failed otherwise; not for the end of what the client sends.
-    pub async fn reset(&self) {
-        let stream = match self {
+    /// The socket below.
+    pub fn socket(&self) -> &TcpStream {
+        match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
-        };
+        }
+    }
+
+    /// Waits until the connection was reset, or has failed otherwise; not for the end of what the client sends.
+    pub async fn reset(&self) {
         // One that cannot be watched is as good as failed.
-        let _failed = stream.ready(Interest::ERROR).await;
+        let _failed = self.socket().ready(Interest::ERROR).await;
+    }
+
+    /// Whether closing it without a shutdown before is a reset, which no client takes for an end in order: by dropping it,
+    /// and also when the process is killed.
+    ///
+    /// # Errors
+    /// What the system says; the connection is over then.
+    pub fn reset_on_close(&self, reset: bool) -> io::Result<()> {
+        SockRef::from(self.socket()).set_linger(reset.then_some(Duration::ZERO))
     }
 }
 

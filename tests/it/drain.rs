@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Conn, Origin, Proxy, Settings, allow, get, ok, summary, until};
+use crate::harness::{Conn, Ending, Origin, Proxy, Settings, allow, get, ok, policy, summary, until};
 
 /// An origin that answers when it is told to.
 fn told(answer: &'static str) -> (Origin, mpsc::Sender<()>) {
@@ -73,6 +73,49 @@ fn what_does_not_finish_in_time_is_cut_and_recorded() {
     tunnel.rest();
     let records: Vec<_> = proxy.records_now().iter().map(summary).collect();
     assert_eq!(records, [format!("connect ok.test:{} allow - shutdown 200", echo.port())]);
+}
+
+#[test]
+fn a_request_that_does_not_finish_in_time_is_cut_and_recorded_whatever_it_waits_for() {
+    let waiting = Origin::script(Conn::rest);
+    let half = Origin::script(|conn| {
+        conn.request_head();
+        conn.send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+        conn.rest()
+    });
+    let mut proxy = Settings::with(allow(&["ok.test:*"])).limit("drain-timeout = \"300ms\"").start();
+    let mut clients = [waiting.port(), half.port()].map(|port| {
+        let mut client = proxy.client();
+        client.send(get(&format!("http://ok.test:{port}/"), &[]));
+        client
+    });
+    clients[1].read_until(b"half of it");
+    until("the origin is asked", || (waiting.connections() == 1).then_some(()));
+    assert_eq!(proxy.stop(), Some(0));
+    assert_eq!(clients[0].rest().0, b"");
+    assert_eq!(clients[1].rest(), (Vec::new(), Ending::Reset), "it must not look complete");
+    let mut records: Vec<_> = proxy.records_now().iter().map(summary).collect();
+    records.sort();
+    let mut expected = [(&waiting, 0), (&half, 0)]
+        .map(|(origin, status)| format!("http ok.test:{}/ allow - shutdown {status}", origin.port()));
+    expected.sort();
+    assert_eq!(records, expected);
+}
+
+#[test]
+fn a_tunnel_that_is_revoked_while_the_proxy_drains_does_not_wait_for_its_end() {
+    let echo = Origin::echo();
+    let mut proxy = Settings::with(allow(&["ok.test:*"])).limit("drain-timeout = \"60s\"").start();
+    let mut tunnel = proxy.tunnel(&format!("ok.test:{}", echo.port()));
+    tunnel.send(b"x");
+    assert_eq!(tunnel.read(1), b"x");
+    proxy.signal(Signal::TERM);
+    wait_until_draining(&proxy);
+    proxy.replace_policy(&policy("r2", "enabled = false\n"));
+    tunnel.rest();
+    assert_eq!(proxy.wait(), Some(0));
+    let records: Vec<_> = proxy.records_now().iter().map(summary).collect();
+    assert_eq!(records, [format!("connect ok.test:{} allow - revoked 200", echo.port())]);
 }
 
 #[test]

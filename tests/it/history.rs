@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Finished, Origin, Outgate, Proxy, Settings, allow, until};
+use crate::harness::{Conn, Finished, Origin, Outgate, Proxy, Settings, allow, get, until};
 
 fn with_history(policy: String) -> Proxy {
     Settings::with(policy).record("sqlite = \"history.db\"").start()
@@ -88,6 +88,51 @@ fn a_killed_proxy_loses_nothing_that_is_a_second_old_and_reports_its_tunnel_as_l
     let counted = ask(&proxy, &["report", "--format", "json"]);
     assert!(counted.stdout.ends_with("\"total\":{\"requests\":1,\"denied\":1}}\n"), "{counted:?}");
     assert!(counted.stderr.contains("cut off by a crash, and not counted: 1"), "{counted:?}");
+}
+
+#[test]
+fn a_killed_proxy_reports_the_plain_requests_that_were_under_way_as_lost() {
+    let sink = Origin::script(Conn::rest);
+    let stream = Origin::script(|conn| {
+        conn.request_head();
+        conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nevent\r\n");
+        conn.rest()
+    });
+    let quick = Origin::saying("quick");
+    let mut proxy = with_history(allow(&["ok.test:*"]));
+    let (mut upload, mut events) = (proxy.client(), proxy.client());
+    upload.send(format!(
+        "POST http://ok.test:{}/up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nsecret\r\n",
+        sink.port()
+    ));
+    events.send(get(&format!("http://ok.test:{}/events", stream.port()), &[]));
+    assert_eq!(proxy.get(&format!("http://ok.test:{}/", quick.port())).status(), 200);
+    let lines = |proxy: &Proxy| -> Vec<Value> {
+        proxy.record_lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let opened = until("both are recorded as open", || {
+        let open: Vec<_> = lines(&proxy).into_iter().filter(|line| line["kind"] == "open").collect();
+        (open.len() == 2).then_some(open)
+    });
+    let paths = opened.iter().map(|line| line["path"].as_str().unwrap()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(paths.into_iter().collect::<Vec<_>>(), ["/events", "/up"]);
+    assert!(opened.iter().all(|line| line["bytes_up"].as_u64() > Some(0)), "{opened:#?}");
+    until("file and database have them", || {
+        (ask(&proxy, &["report", "--verify"]).stdout.matches("3 lines, seq 1 to 3: whole").count() == 2).then_some(())
+    });
+    proxy.kill();
+    proxy.start_again();
+    let gap = until("what was lost is reported", || lines(&proxy).into_iter().find(|line| line["kind"] == "gap"));
+    assert_eq!((&gap["reason"], &gap["dropped"]), (&"restart".into(), &2.into()));
+    for line in &opened {
+        let id = line["id"].as_str().unwrap();
+        assert!(proxy.output().iter().any(|line| line.contains("open when outgate last ended") && line.contains(id)));
+    }
+    assert_eq!(proxy.stop(), Some(0));
+    let counted = ask(&proxy, &["report", "--format", "json"]);
+    assert!(counted.stdout.ends_with("\"total\":{\"requests\":1,\"denied\":0}}\n"), "{counted:?}");
+    assert!(counted.stderr.contains("cut off by a crash, and not counted: 2"), "{counted:?}");
+    assert_eq!(ask(&proxy, &["report", "--verify"]).code, Some(0));
 }
 
 #[test]

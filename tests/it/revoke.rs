@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::harness::{Conn, Origin, Proxy, Settings, WITHIN_A_SECOND, allow, policy, rule, until};
+use crate::harness::{Conn, Ending, Origin, Proxy, Settings, WITHIN_A_SECOND, allow, get, policy, rule, until};
 
 fn is_alive(tunnel: &mut Conn) {
     tunnel.send(b"ping");
@@ -169,4 +169,36 @@ fn a_request_under_way_is_revoked_like_any_tunnel() {
         &format!("http also.test:{}/ allow - completed 200", other.port()),
     ]);
     assert_eq!(records[0]["revision"], "r1");
+}
+
+#[test]
+fn a_request_that_lasts_is_revoked_at_once_and_its_client_sees_that_it_breaks_off() {
+    let half = || {
+        Origin::script(|conn| {
+            conn.request_head();
+            conn.send("HTTP/1.1 200 OK\r\n\r\nhalf");
+            conn.rest()
+        })
+    };
+    let (doomed_origin, spared_origin) = (half(), half());
+    let proxy = Proxy::with(allow(&["ok.test:*", "also.test:*"]));
+    let start = |host: &str, origin: &Origin| {
+        let mut client = proxy.client();
+        client.send(get(&format!("http://{host}:{}/", origin.port()), &[]));
+        client.read_until(b"half");
+        client
+    };
+    let (mut doomed, mut spared) = (start("ok.test", &doomed_origin), start("also.test", &spared_origin));
+    until("both are listed", || (proxy.api("/v1/tunnels")["total"] == 2).then_some(()));
+    proxy.set_policy(&policy("r2", &rule("ok", &["also.test:*"])));
+    let began = Instant::now();
+    assert_eq!(doomed.rest(), (Vec::new(), Ending::Reset));
+    assert!(began.elapsed() < WITHIN_A_SECOND, "{:?}", began.elapsed());
+    until("it is recorded", || (proxy.records_now().len() == 1).then_some(()));
+    assert_eq!(proxy.api("/v1/tunnels")["total"], 1, "the other goes on");
+    spared.reset_at_end();
+    drop(spared);
+    let records = proxy.records(2);
+    assert_eq!((&records[0]["outcome"], &records[0]["status"]), (&"revoked".into(), &200.into()));
+    assert!(records[0]["bytes_down"].as_u64() > Some(4), "{}", records[0]);
 }

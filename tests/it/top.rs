@@ -98,7 +98,7 @@ fn it_shows_what_happens_survives_the_proxy_and_gives_the_terminal_back() {
     let mut tunnel = proxy.tunnel(&to);
     tunnel.send(vec![b'x'; 2048]);
     screen.press("2");
-    screen.shows(&[&to, "2.0 KiB", "DOWN", "1 tunnel "]);
+    screen.shows(&[&to, "2.0 KiB", "DOWN", "1 open "]);
     proxy.connect("another.corp.test:8443");
     screen.press("3");
     screen.shows(&["another.corp.test:8443", "WHY"]);
@@ -159,10 +159,10 @@ fn without_a_terminal_it_prints_once_and_ends() {
         assert_eq!((printed.code, &*printed.stderr), (Some(0), ""), "{printed:?}");
         for expected in [
             "enforce  test  r1  1 rule\n",
-            "0.0 requests/s  0.0 denied/s  0 tunnels   in all 2 requests, 2 denied\n",
+            "0.0 requests/s  0.0 denied/s  0 open   in all 2 requests, 2 denied\n",
             "COUNT  DESTINATION           REASON            SINCE  LAST\n",
             "    2  denied.corp.test:443  host_not_allowed ",
-            "Open tunnels, the oldest first\nnone\n",
+            "Open tunnels and requests, the oldest first\nnone\n",
         ] {
             assert!(printed.stdout.contains(expected), "no {expected:?} in\n{}", printed.stdout);
         }

@@ -1,8 +1,8 @@
-//! Open tunnels, listed and ended by an administrator.
+//! Open tunnels and requests that last, listed and ended by an administrator.
 
 use serde_json::Value;
 
-use crate::harness::{Conn, Origin, Proxy, Settings, TOKEN, allow, hello, until};
+use crate::harness::{Conn, Ending, Origin, Proxy, Settings, TOKEN, allow, get, hello, until};
 
 /// The list, once every worker's tunnels are in it.
 fn listed(proxy: &Proxy, count: usize) -> Value {
@@ -47,6 +47,7 @@ fn an_open_tunnel_is_listed_as_its_record_will_name_it() {
         "destination",
         "id",
         "listener",
+        "method",
         "protocol",
         "rule",
         "started",
@@ -58,6 +59,7 @@ fn an_open_tunnel_is_listed_as_its_record_will_name_it() {
     assert_eq!(tunnel["client"], address.to_string());
     assert_eq!((&tunnel["listener"], &tunnel["tool"]), (&"agent".into(), &"agent".into()));
     assert_eq!((&tunnel["protocol"], &tunnel["rule"]), (&"connect".into(), &"ok".into()));
+    assert_eq!(tunnel["method"], "CONNECT");
     let shown = tunnel.clone();
     client.half_close();
     client.rest();
@@ -200,4 +202,163 @@ fn a_tunnel_of_another_protocol_is_listed_too() {
     assert_eq!(delete(&proxy, tunnel["id"].as_str().unwrap()), 204);
     client.rest();
     proxy.account(&[&format!("socks5 ok.test:{port} allow - revoked 200")]);
+}
+
+/// Requests that last, one of each kind: what is sent, and what the client has got when it is ended.
+struct Lasting {
+    name: &'static str,
+    method: &'static str,
+    request: fn(port: u16) -> String,
+    origin: fn(&mut Conn) -> (Vec<u8>, Ending),
+    status: u16,
+}
+
+fn silent(conn: &mut Conn) -> (Vec<u8>, Ending) {
+    conn.request_head();
+    conn.rest()
+}
+
+fn lasting() -> [Lasting; 5] {
+    [
+        Lasting {
+            name: "waits for a head",
+            method: "GET",
+            request: |port| get(&format!("http://ok.test:{port}/wait"), &[]),
+            origin: silent,
+            status: 0,
+        },
+        Lasting {
+            name: "uploads",
+            method: "POST",
+            request: |port| {
+                format!(
+                    "POST http://ok.test:{port}/up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n"
+                )
+            },
+            origin: silent,
+            status: 0,
+        },
+        Lasting {
+            name: "downloads until the connection closes",
+            method: "GET",
+            request: |port| get(&format!("http://ok.test:{port}/close"), &[]),
+            origin: |conn| {
+                conn.request_head();
+                conn.send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+                conn.rest()
+            },
+            status: 200,
+        },
+        Lasting {
+            name: "downloads chunks",
+            method: "GET",
+            request: |port| get(&format!("http://ok.test:{port}/chunks"), &[]),
+            origin: |conn| {
+                conn.request_head();
+                conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf of it\r\n");
+                conn.rest()
+            },
+            status: 200,
+        },
+        Lasting {
+            name: "downloads chunks by HTTP/1.0",
+            method: "GET",
+            request: |port| format!("GET http://ok.test:{port}/old HTTP/1.0\r\n\r\n"),
+            origin: |conn| {
+                conn.request_head();
+                conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf of it\r\n");
+                conn.rest()
+            },
+            status: 200,
+        },
+    ]
+}
+
+#[test]
+fn a_request_that_lasts_is_listed_recorded_as_open_and_ended_by_hand_so_that_its_client_sees_it() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let origins = lasting().map(|lasting| Origin::script(lasting.origin));
+    let mut clients: Vec<_> = lasting()
+        .iter()
+        .zip(&origins)
+        .map(|(lasting, origin)| {
+            let mut client = proxy.client();
+            client.send((lasting.request)(origin.port()));
+            client
+        })
+        .collect();
+    // A near miss: what is over soon is in no list and has one line.
+    let quick = Origin::saying("quick");
+    assert_eq!(proxy.get(&format!("http://ok.test:{}/", quick.port())).status(), 200);
+    let list = listed(&proxy, 5);
+    assert_eq!(proxy.metrics().sum("outgate_tunnels_open", &[]), 0, "they are no tunnels");
+    let opened = until("each has its `open` line", || {
+        let lines = proxy.record_lines();
+        let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let open: Vec<_> = lines.into_iter().filter(|line| line["kind"] == "open").collect();
+        (open.len() == 5).then_some(open)
+    });
+    for ((lasting, origin), client) in lasting().iter().zip(&origins).zip(&mut clients) {
+        let name = lasting.name;
+        let to = format!("ok.test:{}", origin.port());
+        let row = list["tunnels"].as_array().unwrap().iter().find(|row| row["destination"] == to).expect(name);
+        assert_eq!((&row["protocol"], &row["method"]), (&"http".into(), &lasting.method.into()), "{name}");
+        assert!(row["bytes_up"].as_u64() > Some(0) && row["rule"] == "ok", "{name}: {row}");
+        assert_eq!(row["bytes_down"].as_u64() > Some(0), lasting.status != 0, "{name}: {row}");
+        let id = row["id"].as_str().unwrap();
+        let open = opened.iter().find(|line| line["id"] == id).expect(name);
+        assert_eq!((&open["status"], &open["outcome"]), (&lasting.status.into(), &"".into()), "{name}");
+        assert_eq!((&open["protocol"], &open["host"]), (&"http".into(), &"ok.test".into()), "{name}");
+        assert_eq!(delete(&proxy, id), 204, "{name}");
+        let (got, ending) = client.rest();
+        let got = String::from_utf8(got).unwrap();
+        assert_eq!(got.contains("half of it"), lasting.status != 0, "{name}: {got:?}");
+        let shows = got.is_empty() || got.contains("chunked") && !got.ends_with("0\r\n\r\n") || ending == Ending::Reset;
+        assert!(shows, "{name}: it looks complete, {ending:?} after {got:?}");
+        let upstream = String::from_utf8(origin.heard().0).unwrap();
+        assert!(!upstream.ends_with("0\r\n\r\n"), "{name}: {upstream:?}");
+        assert_eq!(delete(&proxy, id), 404, "{name}");
+    }
+    let mut expected: Vec<_> = lasting()
+        .iter()
+        .zip(&origins)
+        .map(|(lasting, origin)| {
+            let path = (lasting.request)(1).split("ok.test:1").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            format!("http ok.test:{}{path} allow - revoked {}", origin.port(), lasting.status)
+        })
+        .collect();
+    expected.push(format!("http ok.test:{}/ allow - completed 200", quick.port()));
+    proxy.account(&expected.iter().map(String::as_str).collect::<Vec<_>>());
+    listed(&proxy, 0);
+}
+
+#[test]
+fn a_websocket_that_was_listed_as_a_request_is_one_tunnel_with_one_open_line() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::script(move |conn| {
+        conn.request_head();
+        wait.lock().unwrap().recv().unwrap();
+        conn.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        conn.rest()
+    });
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let mut client = proxy.client();
+    let fields = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhl"];
+    client.send(get(&format!("http://ok.test:{}/", origin.port()), &fields));
+    let kinds = || -> Vec<String> {
+        let kind = |line: &String| serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().unwrap().to_owned();
+        proxy.record_lines().iter().map(kind).collect()
+    };
+    until("it is recorded as open", || (kinds() == ["open"]).then_some(()));
+    let id = listed(&proxy, 1)["tunnels"][0]["id"].clone();
+    assert_eq!(proxy.metrics().sum("outgate_tunnels_open", &[]), 0);
+    go.send(()).unwrap();
+    assert_eq!(client.answer().status(), 101);
+    until("it is a tunnel", || (proxy.metrics().sum("outgate_tunnels_open", &[]) == 1).then_some(()));
+    assert_eq!(listed(&proxy, 1)["tunnels"][0]["id"], id);
+    client.half_close();
+    client.rest();
+    proxy.records(1);
+    assert_eq!(kinds(), ["open", "end"]);
 }

@@ -141,7 +141,7 @@ pub(super) fn totals(view: &View) -> Markup {
                     ("observe", "Observed", "observed-total", view.totals.observed),
                     ("none", "No decision", "other-total", view.totals.other),
                     ("all", "Requests", "requests-total", view.totals.requests),
-                    ("open", "Tunnels open", "tunnels-open", view.tunnels.total),
+                    ("open", "Tunnels open", "tunnels-open", view.totals.tunnels_open),
                 ] {
                     div class=(class) {
                         dt { (label) }

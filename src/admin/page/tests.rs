@@ -18,7 +18,7 @@ fn view() -> View {
             rules: 14,
             selftest: Some(SelfTestView { ok: true, detail: "2 listeners".into() }),
         },
-        totals: Totals { requests: 12_904, allowed: 11_871, denied: 1021, observed: 0, other: 12 },
+        totals: Totals { requests: 12_904, allowed: 11_871, denied: 1021, observed: 0, other: 12, tunnels_open: 7 },
         denials: vec![
             denial("example.com:443", "host_not_allowed", 640, Some("allow:*.example.com")),
             denial("telemetry.example.net:443", "host_not_allowed", 320, None),
@@ -52,6 +52,7 @@ fn view() -> View {
         tunnels: TunnelsView {
             total: 7,
             oldest: vec![TunnelRow {
+                request: None,
                 destination: "api.example.org:443".into(),
                 address: "198.51.100.7:443".into(),
                 tool: "browser".into(),
@@ -328,7 +329,7 @@ fn open_tunnels_are_listed_and_the_rest_counted() {
     assert!(page.contains("<td class=\"number\">12.0 KiB</td><td class=\"number\">5.0 MiB</td>"));
     assert!(page.contains("<p id=\"more-tunnels\" class=\"lead\"><span id=\"other-tunnels\">6</span>"));
     let none = View { tunnels: TunnelsView::default(), ..view() };
-    assert!(render(&none).contains("<p id=\"no-tunnels\" class=\"empty\">No tunnel is open.</p>"));
+    assert!(render(&none).contains("<p id=\"no-tunnels\" class=\"empty\">Nothing is open.</p>"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Open tunnels, the oldest first. With script each can be ended.
+//! Open tunnels and requests that last, the oldest first. With script each can be ended.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::elements::{age, name, narrow_name};
 use crate::text::Inert;
 use crate::text::figures::{bytes, grouped};
 
-/// What is known of open tunnels.
+/// What is known of open tunnels and of requests that last.
 #[derive(Clone, Debug, Default)]
 pub struct TunnelsView {
     /// How many are open.
@@ -18,9 +18,11 @@ pub struct TunnelsView {
     pub oldest: Vec<TunnelRow>,
 }
 
-/// One open tunnel.
+/// One open tunnel or request.
 #[derive(Clone, Debug)]
 pub struct TunnelRow {
+    /// The method of a request; none for a tunnel.
+    pub request: Option<Inert>,
     /// `host:port` as asked for.
     pub destination: Inert,
     /// The address that was dialled.
@@ -47,8 +49,8 @@ pub(super) fn section(view: &View) -> Markup {
     let more = tunnels.total.saturating_sub(tunnels.oldest.len() as u64);
     html! {
         section.card aria-labelledby="tunnels-title" {
-            h2 #tunnels-title { "Open tunnels" }
-            p.lead { "Ending one does not keep its client from opening another: the policy does." }
+            h2 #tunnels-title { "Open tunnels and requests" }
+            p.lead { "Requests over plain HTTP are listed from an age of five seconds on. Ending one does not keep its client from opening another: the policy does." }
             table {
                 thead {
                     tr {
@@ -64,7 +66,7 @@ pub(super) fn section(view: &View) -> Markup {
                 }
                 tbody #tunnels { @for row in &tunnels.oldest { (tunnel(row)) } }
             }
-            p id="no-tunnels" class="empty" hidden[!tunnels.oldest.is_empty()] { "No tunnel is open." }
+            p id="no-tunnels" class="empty" hidden[!tunnels.oldest.is_empty()] { "Nothing is open." }
             p id="more-tunnels" class="lead" hidden[more == 0] {
                 span #other-tunnels { (grouped(more)) } " more are open, all of them younger."
             }
@@ -76,7 +78,7 @@ pub(super) fn section(view: &View) -> Markup {
 fn tunnel(row: &TunnelRow) -> Markup {
     html! {
         tr {
-            th scope="row" { (name(&row.destination)) " " small { (name(&row.address)) } }
+            th scope="row" { (name(&row.destination)) " " small { @if let Some(method) = &row.request { (name(method)) " " } (name(&row.address)) } }
             td { (age(&row.started, row.age)) }
             td { (name(&row.tool)) }
             td.minor { (name(&row.client)) }

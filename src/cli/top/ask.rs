@@ -85,6 +85,8 @@ pub(super) struct Tunnels {
 pub(super) struct Tunnel {
     pub(super) id: Inert,
     pub(super) destination: Inert,
+    pub(super) protocol: Inert,
+    pub(super) method: Inert,
     pub(super) tool: Inert,
     pub(super) client: Inert,
     pub(super) started: Inert,

@@ -93,8 +93,8 @@ pub(super) fn title(pane: Pane, state: &State) -> String {
             let open = snapshot.map_or(0, |snapshot| snapshot.tunnels.total);
             let order = if state.biggest { "the biggest" } else { "the oldest" };
             match usize::try_from(open).unwrap_or(usize::MAX) > state.rows(pane) {
-                true => format!("Open tunnels, {order} of the oldest {} of {open}", state.rows(pane)),
-                false => format!("Open tunnels, {order} first"),
+                true => format!("Open tunnels and requests, {order} of the oldest {} of {open}", state.rows(pane)),
+                false => format!("Open tunnels and requests, {order} first"),
             }
         }
         Pane::Records => "Last requests".to_owned(),
@@ -117,7 +117,10 @@ pub(super) fn row(pane: Pane, snapshot: &Snapshot, at: usize) -> Vec<Piece> {
         Pane::Tunnels => snapshot.tunnels.tunnels.get(at).map(|tunnel| {
             vec![
                 soft(age(now, &tunnel.started)),
-                plain(&tunnel.destination),
+                plain(match tunnel.protocol.as_str() {
+                    "http" => format!("{} {}", tunnel.method.as_str(), tunnel.destination.as_str()),
+                    _ => tunnel.destination.as_str().to_owned(),
+                }),
                 plain(&tunnel.tool),
                 plain(&tunnel.client),
                 plain(bytes(tunnel.bytes_up)),
@@ -174,7 +177,7 @@ pub(super) fn header(shown: &Shown) -> Vec<Vec<Piece>> {
         } else {
             strong(format!("{denied} denied/s"))
         },
-        strong(format!("  {}", counted(snapshot.tunnels.total, "tunnel"))),
+        strong(format!("  {} open", snapshot.tunnels.total)),
         soft(format!("   in all {} requests, {} denied", total.requests, total.denied)),
     ]);
     lines

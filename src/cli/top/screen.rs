@@ -26,17 +26,17 @@ const GAP: usize = 2;
 const KEYS: &str = "q quit   1-3 Tab table   ↑↓ scroll   o order of tunnels   p pause   ? help";
 
 const HELP: &str = "\
-1 2 3          denied destinations, open tunnels, last requests
+1 2 3          denied destinations, what is open, last requests
 Tab ← →        the next, the one before
 ↑ ↓ k j        scroll by a row; PgUp PgDn by a page
 Home End g G   to the first row, to the last
-o              tunnels: oldest first, biggest first
+o              what is open: oldest first, biggest first
 p              pause; what comes meanwhile is shown afterwards
 q Esc Ctrl-C   quit
 ? h            this
 
 COUNT, SINCE and LAST are of the time since the proxy started.
-To end a tunnel: curl -X DELETE -H \"Authorization: Bearer …\"
+To end one that is open: curl -X DELETE -H \"Authorization: Bearer …\"
 http://ADMIN/v1/tunnels/ID. To allow a destination: change the
 policy; `outgate suggest` says how.";
 

@@ -118,11 +118,11 @@ fn an_ordinary_screen_has_everything() {
     let screen = lines(&mut state, 80, 24);
     assert_eq!(screen[0], "enforce  Example Corp  r7  14 rules");
     assert_eq!(screen[1], "policy.toml, in force for 1h; not tested yet");
-    assert_eq!(screen[2], "- requests/s  - denied/s  5 tunnels   in all 10 requests, 5 denied");
+    assert_eq!(screen[2], "- requests/s  - denied/s  5 open   in all 10 requests, 5 denied");
     assert!(screen[5].starts_with("1 Denied destinations (and 3 denials of others) ───"), "{screen:#?}");
     assert_eq!(screen[6], "   COUNT  DESTINATION                         REASON                SINCE   LAST");
     assert_eq!(screen[7], "       5  no.test:0                           host_not_allowed         3h    30s");
-    has(&screen, "2 Open tunnels, the oldest first 1-3 of 5 ──");
+    has(&screen, "2 Open tunnels and requests, the oldest first 1-3 of 5 ──");
     has(&screen, "3 Last requests 1-3 of 5 ──");
     has(&screen, "deny      no.test:0 ");
     assert!(screen[23].starts_with("q quit"), "{screen:#?}");
@@ -248,7 +248,7 @@ fn rates_and_plot_come_with_the_second_answer() {
         state.hear(Ok(Box::new(Snapshot { at: began + Duration::from_secs(second), ..snapshot })));
     }
     let screen = lines(&mut state, 80, 24);
-    has(&screen, "30.0 requests/s  5.0 denied/s  0 tunnels   in all 130 requests, 15 denied");
+    has(&screen, "30.0 requests/s  5.0 denied/s  0 open   in all 130 requests, 15 denied");
     has(&screen, "█ 30.0/s");
     assert!(screen[4].starts_with("denied") && screen[4].ends_with('▃'), "{screen:#?}");
     assert!(!lines(&mut state, 80, 15).iter().any(|line| line.starts_with("requests")), "no room for a plot");
@@ -273,7 +273,7 @@ fn keys_do_what_the_help_says() {
     let biggest = lines(&mut state, 132, 30);
     let at = |text: &str| biggest.iter().position(|line| line.contains(text)).unwrap();
     assert!(at("k3f9-2") < at("k3f9-1") && at("k3f9-1") < at("k3f9-0"), "{biggest:#?}");
-    has(&biggest, "Open tunnels, the biggest first");
+    has(&biggest, "Open tunnels and requests, the biggest first");
     press(&mut state, &[KeyCode::Char('?')]);
     has(&lines(&mut state, 80, 24), "q Esc Ctrl-C   quit");
     press(&mut state, &[KeyCode::Esc]);

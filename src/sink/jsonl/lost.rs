@@ -1,7 +1,7 @@
-//! Tunnels that were open when the process ended without its last word.
+//! Tunnels and requests that were open when the process ended without its last word.
 //!
-//! Such a tunnel has an `open` or `progress` line and no `end`. It is looked for once, at the start; the `gap` line that
-//! reports it (reason `restart`) ends the matter for later starts. Since a tunnel that is open has a `progress` line
+//! Such a one has an `open` or `progress` line and no `end`. It is looked for once, at the start; the `gap` line that
+//! reports it (reason `restart`) ends the matter for later starts. Since one that is open has a `progress` line
 //! each minute, only the last of the file has to be read.
 
 use std::collections::HashSet;
@@ -17,8 +17,8 @@ use crate::private_file;
 /// second can push a minute's `progress` lines further back.
 const LOOK_BACK: u64 = 64 * 1024 * 1024;
 
-/// The ids of tunnels without an end, by the file of lines and by what is known already of another sink.
-pub(in crate::sink) fn open_tunnels(path: &Path, known: HashSet<String>) -> HashSet<String> {
+/// The ids of what has no end, by the file of lines and by what is known already of another sink.
+pub(in crate::sink) fn left_open(path: &Path, known: HashSet<String>) -> HashSet<String> {
     let mut rotated = path.as_os_str().to_owned();
     rotated.push(".1");
     let (live, live_len) = end_of(path, LOOK_BACK).unwrap_or_default();

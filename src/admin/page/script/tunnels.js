@@ -1,9 +1,9 @@
-// Open tunnels. One press asks, a second one within a few seconds ends.
+// Open tunnels and requests. One press asks, a second one within a few seconds ends.
 
 const SURE = 5000; // ms in which the second press counts
 
 function endButton(row) {
-  const end = node("button", "End", { type: "button", class: "copy", "aria-label": `End the tunnel to ${inert(row.destination)}` });
+  const end = node("button", "End", { type: "button", class: "copy", "aria-label": `End what is open to ${inert(row.destination)}` });
   end.dataset.end = row.id;
   end.dataset.what = row.destination;
   return end;
@@ -15,7 +15,8 @@ function tunnelRow() {
     ["td", { class: "number" }], ["td", { class: "end" }],
   ]);
   const update = (row) => {
-    put(destination, [row.destination, row.address], () => [name(row.destination), " ", cell("small", name(row.address))]);
+    const request = row.protocol === "http" && row.method ? [name(row.method), " "] : [];
+    put(destination, [row.destination, row.address], () => [name(row.destination), " ", cell("small", ...request, name(row.address))]);
     put(opened, age(row.started), (text) => node("time", text, { datetime: inert(row.started), title: inert(row.started) }));
     put(tool, row.tool, name);
     put(client, row.client, name);
@@ -37,7 +38,7 @@ function showTunnels(answer) {
 function disarm(button) {
   delete button.dataset.sure;
   button.textContent = "End";
-  button.setAttribute("aria-label", `End the tunnel to ${inert(button.dataset.what)}`);
+  button.setAttribute("aria-label", `End what is open to ${inert(button.dataset.what)}`);
 }
 
 async function endTunnel(button) {
@@ -45,7 +46,7 @@ async function endTunnel(button) {
   if (!sure) {
     button.dataset.sure = "yes";
     button.textContent = "Really end?";
-    button.setAttribute("aria-label", `Press again to end the tunnel to ${inert(what)}`);
+    button.setAttribute("aria-label", `Press again to end what is open to ${inert(what)}`);
     setTimeout(() => disarm(button), SURE);
     return;
   }
@@ -53,9 +54,9 @@ async function endTunnel(button) {
   try {
     const answer = await fetch(`./v1/tunnels/${encodeURIComponent(end)}`, { method: "DELETE", signal: AbortSignal.timeout(PATIENCE) });
     const known = { 204: "was ended", 404: "had ended already" };
-    show("ended", `The tunnel to ${inert(what)} ${known[answer.status] ?? "could not be ended"}.`);
+    show("ended", `What was open to ${inert(what)} ${known[answer.status] ?? "could not be ended"}.`);
   } catch {
-    show("ended", `The tunnel to ${inert(what)} could not be ended: the proxy does not answer.`);
+    show("ended", `What is open to ${inert(what)} could not be ended: the proxy does not answer.`);
   }
   button.disabled = false;
   look();
