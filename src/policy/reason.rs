@@ -70,6 +70,51 @@ impl DenyReason {
         }
     }
 
+    /// The reason of this token.
+    pub fn of(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == token)
+    }
+
+    /// What it means, as a clause. The dashboard and the reference say it in these words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::AddressNotAllowed => "it is, or resolves to, a special-purpose or denied address",
+            Self::EgressDisabled => "the organisation's switch is off",
+            Self::EgressNone => "the policy allows no egress at all",
+            Self::HostDenied => "a deny rule names this host, or the server in the tunnel's ClientHello",
+            Self::HostNotAllowed => "no rule allows this host",
+            Self::Loop => "the request would lead back into this proxy",
+            Self::MethodNotAllowed => {
+                "the host is allowed, but not with this method; or the rule has `methods` and this is a tunnel"
+            }
+            Self::NotTls => "a tunnel begins with something other than TLS",
+            Self::OutsidePeriod => "allowed at another time",
+            Self::PortNotAllowed => "the host is allowed, but not on this port",
+            Self::SniMismatch => "the ClientHello names another host than was asked for",
+            Self::SniMissing => "the ClientHello names no host",
+            Self::ToolNotAllowed => "allowed for another tool",
+        }
+    }
+
+    /// What an administrator can do about it, as a clause.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::AddressNotAllowed => "if the address really is internal, add `internal-addresses` or `addresses`",
+            Self::EgressDisabled => "`enabled = true` turns egress on",
+            Self::EgressNone => "change `egress`",
+            Self::HostDenied => "deny wins over every allow: change the deny rule",
+            Self::HostNotAllowed => "if the host is needed, add it to `allow`",
+            Self::Loop => "fix the proxy settings of the client or of the next proxy",
+            Self::MethodNotAllowed => "use a rule without `methods`: a tunnel hides its method",
+            Self::NotTls => "if the host really works this way, write `tls = \"optional\"` in the rule",
+            Self::OutsidePeriod => "change the rule's `from` and `until`",
+            Self::PortNotAllowed => "allow `host:port`, or give the rule `ports`",
+            Self::SniMismatch => "look at the client: this is how filters are evaded",
+            Self::SniMissing => "if the client cannot do better, write `tls = \"optional\"` in the rule",
+            Self::ToolNotAllowed => "use that listener, or widen the rule's `tools`",
+        }
+    }
+
     /// Its place in [`DenyReason::ALL`], for counters that are arrays.
     pub fn index(self) -> usize {
         self as usize

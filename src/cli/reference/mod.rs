@@ -6,6 +6,7 @@
 mod commands;
 mod keys;
 mod markdown;
+mod reasons;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,8 +25,12 @@ pub(super) struct Args {
 /// A page: its file, and what writes it.
 type Page = (&'static str, fn() -> String);
 
-const PAGES: [Page; 3] =
-    [("commands.md", commands::page), ("configuration.md", keys::configuration), ("policy.md", keys::policy)];
+const PAGES: [Page; 4] = [
+    ("commands.md", commands::page),
+    ("configuration.md", keys::configuration),
+    ("policy.md", keys::policy),
+    ("reasons.md", reasons::page),
+];
 
 pub(super) fn run(args: &Args) -> ExitCode {
     for (file, write) in PAGES {
