@@ -123,6 +123,13 @@ impl Policy {
         self.denies.on_name(name).any(|clause| self.missed(&self.denies, clause, facts).is_none())
     }
 
+    /// Whether a deny rule is against this literal, in a request that is otherwise like this one.
+    pub(super) fn denies_literal(&self, ip: IpAddr, facts: &RequestFacts) -> bool {
+        forms(ip)
+            .flat_map(|ip| self.denies.on_literal(ip))
+            .any(|clause| self.missed(&self.denies, clause, facts).is_none())
+    }
+
     /// The deny rule against a resolved address, if there is one. An address inside the address counts too, because a
     /// packet to 64:ff9b::192.0.2.1 ends at 192.0.2.1. Without `asked`, rules that depend on more do not apply.
     pub(super) fn denied_address(&self, ip: IpAddr, port: Port, asked: Option<&Circumstances>) -> Option<RuleIndex> {
@@ -157,7 +164,7 @@ impl Policy {
     fn allowed(&self, facts: &RequestFacts) -> Search {
         match facts.destination.host() {
             Host::Name(name) => self.search(self.allows.on_name(name), facts),
-            Host::Ip(ip) => self.search(self.allows.on_literal(*ip), facts),
+            Host::Ip(ip) => self.search(self.allows.on_allowed_literal(*ip), facts),
         }
     }
 

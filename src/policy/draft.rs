@@ -45,6 +45,7 @@ impl Draft {
                 continue;
             }
             self.claim_id(&id, text.span);
+            self.warn_of_whole(effect, &pattern.target, text.span);
             let Some(rule) = self.next_index() else { return };
             self.rules.push(plain_rule(&id, effect));
             let ports = pattern.ports.unwrap_or_else(|| default_ports(effect));
@@ -64,6 +65,7 @@ impl Draft {
                 self.warn(text.span, format!("`{pattern}` stands twice in this rule"), "take one out");
                 continue;
             }
+            self.warn_of_whole(effect, &pattern.target, text.span);
             let ports = pattern.ports.unwrap_or_else(|| ports.clone());
             self.entries.push(Entry { rule: index, target: pattern.target, ports, span: text.span });
         }
@@ -154,11 +156,45 @@ impl Draft {
         let mut networks = Vec::with_capacity(texts.len());
         for text in texts {
             match network::parse(&text.value) {
-                Ok(net) => networks.push(net),
+                Ok(net) => {
+                    if network::is_whole(&net) {
+                        let what = format!(
+                            "`{net}` opens nothing here: it means addresses that are not special-purpose, and those are open"
+                        );
+                        self.warn(text.span, what, "name the ranges that you mean, such as `10.0.0.0/8`");
+                    }
+                    networks.push(net);
+                }
                 Err(refusal) => self.problems.push(refusal.at(Place::Document(text.span))),
             }
         }
         networks.into_boxed_slice()
+    }
+
+    /// Warns of `0.0.0.0/0` and `::/0`, which many take for "everything".
+    fn warn_of_whole(&mut self, effect: Effect, target: &Target, span: Span) {
+        let (family, halves) = match target {
+            Target::Network(net @ IpNet::V4(_)) if network::is_whole(net) => ("IPv4", "`0.0.0.0/1` and `128.0.0.0/1`"),
+            Target::Network(net @ IpNet::V6(_)) if network::is_whole(net) => ("IPv6", "`::/1` and `8000::/1`"),
+            Target::Network(_) | Target::Name(..) => return,
+        };
+        match effect {
+            Effect::Allow => self.warn(
+                span,
+                format!(
+                    "`{target}` allows {family} addresses that are asked for as such and are not special-purpose, and \
+                     no names"
+                ),
+                "leave it if that is meant; `egress = \"all\"` allows everything",
+            ),
+            Effect::Deny => self.warn(
+                span,
+                format!(
+                    "`{target}` denies {family} addresses that are asked for as such, and no name that leads to one"
+                ),
+                format!("leave it if that is meant; {halves} also deny what names resolve to"),
+            ),
+        }
     }
 
     fn check_tools(&mut self, tools: &[Spanned<String>]) {

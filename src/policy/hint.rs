@@ -6,12 +6,12 @@
 
 use std::time::SystemTime;
 
-use super::Policy;
 use super::decide::Miss;
 use super::pattern::Scope;
 use super::ports::Ports;
 use super::rule::Test;
 use super::suffix::registrable;
+use super::{Policy, address_hint};
 use crate::facts::{DomainName, Host, RequestFacts, Upgrade};
 
 /// In bytes. A denial as a whole is under 500 bytes, and clients show it word for word.
@@ -62,7 +62,7 @@ pub(super) fn for_miss(policy: &Policy, facts: &RequestFacts, miss: Miss) -> Str
 /// What is near a host that no rule names.
 pub(super) fn for_unlisted(policy: &Policy, facts: &RequestFacts) -> Option<String> {
     let name = match facts.destination.host() {
-        Host::Ip(ip) => return Some(format!("rules for names do not cover the address `{ip}`")),
+        Host::Ip(ip) => return address_hint::for_address(policy, facts, *ip).map(|hint| shorten(&hint, LONGEST)),
         Host::Name(name) => name,
     };
     if name.is_single_label() {

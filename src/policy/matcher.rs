@@ -12,6 +12,7 @@ use prefix_trie::PrefixMap;
 use smallvec::SmallVec;
 
 use super::decision::RuleIndex;
+use super::network;
 use super::pattern::{Scope, Target};
 use super::ports::Ports;
 use super::table::{NameTable, TableFull};
@@ -89,6 +90,50 @@ impl Matcher {
         };
         heads.reverse();
         heads.into_iter().flat_map(|head| self.chain(Some(head)))
+    }
+
+    /// As [`Matcher::on_literal`], for allow rules: those whose block covers the address as it is written.
+    pub(super) fn on_allowed_literal(&self, ip: IpAddr) -> impl Iterator<Item = Clause> + '_ {
+        let covers = |net: IpNet| network::covers_literal(&net, ip);
+        let mut heads: SmallVec<[u32; 8]> = match ip {
+            IpAddr::V4(ip) => self
+                .v4
+                .cover(&Ipv4Net::from(ip))
+                .filter(|(net, _)| covers(IpNet::V4(*net)))
+                .map(|(_, head)| *head)
+                .collect(),
+            IpAddr::V6(ip) => self
+                .v6
+                .cover(&Ipv6Net::from(ip))
+                .filter(|(net, _)| covers(IpNet::V6(*net)))
+                .map(|(_, head)| *head)
+                .collect(),
+        };
+        heads.reverse();
+        heads.into_iter().flat_map(|head| self.chain(Some(head)))
+    }
+
+    /// Whether a rule has just this block.
+    pub(super) fn has_network(&self, net: IpNet) -> bool {
+        match net {
+            IpNet::V4(net) => self.v4.contains_key(&net),
+            IpNet::V6(net) => self.v6.contains_key(&net),
+        }
+    }
+
+    /// The blocks of rules within this block.
+    pub(super) fn networks_in(&self, net: IpNet) -> impl Iterator<Item = IpNet> + '_ {
+        let (v4, v6) = match net {
+            IpNet::V4(net) => (Some(self.v4.children(&net)), None),
+            IpNet::V6(net) => (None, Some(self.v6.children(&net))),
+        };
+        let v4 = v4.into_iter().flatten().map(|(net, _)| IpNet::V4(net));
+        v4.chain(v6.into_iter().flatten().map(|(net, _)| IpNet::V6(net)))
+    }
+
+    /// Whether a rule names a name.
+    pub(super) fn has_names(&self) -> bool {
+        !self.names.is_empty()
     }
 
     /// As [`Matcher::on_literal`], without the blocks that are only about literals.
@@ -290,5 +335,12 @@ mod tests {
         assert_eq!(literal("::ffff:10.1.2.3"), [3]);
         assert_eq!(resolved("10.1.2.3"), [2, 1]);
         assert!(resolved("11.0.0.1").is_empty());
+        let allowed = |text: &str| matcher.on_allowed_literal(ip(text)).map(|clause| clause.rule.0).collect::<Vec<_>>();
+        assert_eq!(allowed("10.1.2.3"), [2, 1]);
+        assert_eq!(allowed("11.0.0.1"), [0]);
+        assert_eq!(allowed("127.0.0.1"), [0_u32; 0]);
+        assert_eq!(allowed("::ffff:11.0.0.1"), [0_u32; 0]);
+        assert_eq!(allowed("2a00::1"), [3]);
+        assert_eq!(allowed("::1"), [0_u32; 0]);
     }
 }

@@ -12,6 +12,7 @@
 //! Deliberately not here: resolving names, reading files or the clock, waiting, logging. Time is an argument, and files
 //! that a policy includes are handed in by whoever compiles it.
 
+mod address_hint;
 mod advice;
 mod cited;
 mod compile;
@@ -147,7 +148,7 @@ impl Policy {
 
     /// Whether a name that a rule names may resolve to this special-purpose address.
     fn opens_internal(&self, ip: IpAddr) -> bool {
-        self.internal.iter().any(|net| net.contains(&ip))
+        self.internal.iter().any(|net| network::opens(net, ip))
     }
 }
 

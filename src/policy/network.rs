@@ -1,12 +1,49 @@
-//! Addresses and CIDR blocks as a policy writes them.
+//! Addresses and CIDR blocks as a policy writes them, and what they cover.
+//!
+//! Guaranteed:
+//! - `0.0.0.0/0` and `::/0` mean addresses that are asked for as such and that are not special-purpose. In a deny entry
+//!   they mean special-purpose ones too, and like every deny entry they know an IPv4 address in all its forms; but they are
+//!   not about what names resolve to.
+//! - To allow something, or to open a special-purpose range, an IPv6 block covers an IPv4 address in its v4-mapped form
+//!   only if the block is within ::ffff:0:0/96: a packet to such an address is an IPv4 packet, and `::/0` does not say so.
 
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::pattern::{LONGEST, too_long};
 use super::problem::Refusal;
-use crate::facts::{Host, Port};
+use crate::facts::{AddressClass, Host, Port};
+
+/// The length of ::ffff:0:0/96, the IPv4 addresses in IPv6 form (RFC 4291 §2.5.5.2).
+const MAPPED: u8 = 96;
+
+/// Whether a block of `addresses` or `internal-addresses` opens this special-purpose address.
+pub(super) fn opens(net: &IpNet, ip: IpAddr) -> bool {
+    net.contains(&ip) && !is_whole(net) && allows_form(net, ip)
+}
+
+/// Whether an allow rule's block, which contains this literal, also covers it.
+pub(super) fn covers_literal(net: &IpNet, ip: IpAddr) -> bool {
+    allows_form(net, ip) && (!is_whole(net) || AddressClass::of(ip).is_global())
+}
+
+/// Whether it is `0.0.0.0/0` or `::/0`.
+pub(super) fn is_whole(net: &IpNet) -> bool {
+    net.prefix_len() == 0
+}
+
+/// `0.0.0.0/0` for an IPv4 address, `::/0` for an IPv6 address that is not an IPv4 address in another form.
+pub(super) fn whole_of(ip: IpAddr) -> Option<IpNet> {
+    match ip {
+        IpAddr::V4(_) => Some(IpNet::V4(Ipv4Net::default())),
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().is_none().then(|| IpNet::V6(Ipv6Net::default())),
+    }
+}
+
+fn allows_form(net: &IpNet, ip: IpAddr) -> bool {
+    net.prefix_len() >= MAPPED || !matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some())
+}
 
 /// Reads an address or a block without a port, as `addresses` and `internal-addresses` have them.
 pub(super) fn parse(text: &str) -> Result<IpNet, Refusal> {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use ipnet::IpNet;
 
 use super::document::{Effect, Tls};
+use super::network;
 use crate::facts::{Method, RequestFacts, Tool, Upgrade};
 
 /// A rule without its patterns: those are in the matchers, which lead here.
@@ -92,7 +93,7 @@ impl Rule {
 
     /// Whether `addresses` covers a special-purpose address.
     pub(super) fn opens(&self, ip: IpAddr) -> bool {
-        self.addresses.iter().any(|net| net.contains(&ip))
+        self.addresses.iter().any(|net| network::opens(net, ip))
     }
 
     /// Whether `addresses` names just this one address.

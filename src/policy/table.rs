@@ -39,6 +39,11 @@ impl NameTable {
         Self { arena: Vec::new(), slots: HashTable::with_capacity(names), depths: 0, state: RandomState::default() }
     }
 
+    /// Whether it holds no name.
+    pub(super) fn is_empty(&self) -> bool {
+        self.depths == 0
+    }
+
     /// How many names it holds.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

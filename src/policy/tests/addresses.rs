@@ -38,6 +38,110 @@ fn a_block_to_deny_also_covers_what_names_resolve_to() {
 }
 
 #[test]
+fn the_whole_of_a_family_is_every_literal_of_it_that_is_not_special_purpose() {
+    let open = PolicyDocument {
+        allow: texts(&["0.0.0.0/0", "::/0", "a.test"]),
+        internal_addresses: texts(&["127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104", "10.0.0.0/8"]),
+        ..document()
+    };
+    let open = compile(&open);
+    for (to, expected) in [
+        ("8.8.8.8", "allow allow:0.0.0.0/0"),
+        ("[2a00::1]", "allow allow:::/0"),
+        ("[64:ff9b::8.8.8.8]", "allow allow:::/0"),
+        ("127.0.0.1", "deny host_not_allowed -"),
+        ("10.0.0.1", "deny host_not_allowed -"),
+        ("[::1]", "deny host_not_allowed -"),
+        ("[fd00::1]", "deny host_not_allowed -"),
+        ("169.254.169.254", "deny host_not_allowed -"),
+        ("[::ffff:8.8.8.8]", "deny host_not_allowed -"),
+        ("[::ffff:127.0.0.1]", "deny host_not_allowed -"),
+        ("[64:ff9b::10.0.0.1]", "deny host_not_allowed -"),
+        ("b.test", "deny host_not_allowed -"),
+    ] {
+        assert_eq!(verdict(&open, &tunnel(to)), expected, "{to}");
+    }
+    // A special-purpose one has an entry of its own, next to the whole.
+    let own = compile(&PolicyDocument { allow: texts(&["0.0.0.0/0", "127.0.0.0/8", "::ffff:0:0/96"]), ..document() });
+    assert_eq!(verdict(&own, &tunnel("127.0.0.1")), "allow allow:127.0.0.0/8");
+    assert_eq!(verdict(&own, &tunnel("[::ffff:8.8.8.8]")), "allow allow:::ffff:0.0.0.0/96");
+}
+
+#[test]
+fn an_ipv6_block_reaches_an_ipv4_address_in_its_mapped_form_only_from_within_the_mapped_ones() {
+    for (block, literal) in
+        [("::/0", false), ("::/1", false), ("::/80", false), ("::ffff:0:0/96", true), ("::ffff:8.8.8.0/120", true)]
+    {
+        let policy = policy(&[block], &[]);
+        let id = block.replace("ffff:0:0", "ffff:0.0.0.0");
+        let expected = if literal { format!("allow allow:{id}") } else { "deny host_not_allowed -".to_owned() };
+        assert_eq!(verdict(&policy, &tunnel("[::ffff:8.8.8.8]")), expected, "{block}");
+    }
+    for (block, ip, opened) in [
+        ("::/0", "::ffff:127.0.0.1", false),
+        ("::/1", "::ffff:127.0.0.1", false),
+        ("::ffff:0:0/96", "::ffff:127.0.0.1", true),
+        ("::ffff:127.0.0.0/104", "::ffff:127.0.0.1", true),
+        ("::/0", "::1", false),
+        ("::/1", "::1", true),
+        ("0.0.0.0/0", "127.0.0.1", false),
+        ("0.0.0.0/1", "127.0.0.1", true),
+        ("127.0.0.0/8", "::ffff:127.0.0.1", false),
+    ] {
+        let internal = PolicyDocument { allow: texts(&["a.test"]), internal_addresses: texts(&[block]), ..document() };
+        let rule = RuleDocument { addresses: texts(&[block]), ..rule("r", &["a.test"]) };
+        for policy in [compile(&internal), with_rules(vec![rule])] {
+            let expected = if opened { "ok" } else { "address_not_allowed -" };
+            assert_eq!(vet(&permit(&policy, &tunnel("a.test")), &[ip]), expected, "{block} for {ip}");
+        }
+    }
+}
+
+#[test]
+fn the_whole_of_a_family_to_deny_is_every_literal_in_every_form_and_no_name() {
+    let policy = policy(&["a.test", "127.0.0.1", "8.8.8.8", "2a00::1", "::ffff:8.8.8.8"], &["0.0.0.0/0"]);
+    for (to, expected) in [
+        ("127.0.0.1", "deny address_not_allowed deny:0.0.0.0/0"),
+        ("8.8.8.8", "deny address_not_allowed deny:0.0.0.0/0"),
+        ("[::ffff:8.8.8.8]", "deny address_not_allowed deny:0.0.0.0/0"),
+        ("[2a00::1]", "allow allow:2a00::1"),
+        ("a.test", "allow allow:a.test"),
+    ] {
+        assert_eq!(verdict(&policy, &tunnel(to)), expected, "{to}");
+    }
+    assert_eq!(vet(&permit(&policy, &tunnel("a.test")), &["8.8.8.8"]), "ok");
+    let halves = super::policy(&["a.test"], &["0.0.0.0/1", "128.0.0.0/1"]);
+    let permit = permit(&halves, &tunnel("a.test"));
+    assert_eq!(vet(&permit, &["8.8.8.8"]), "address_not_allowed deny:0.0.0.0/1");
+    assert_eq!(vet(&permit, &["::ffff:200.8.8.8"]), "address_not_allowed deny:128.0.0.0/1");
+}
+
+#[test]
+fn the_whole_of_a_family_comes_with_a_warning_wherever_it_is_written() {
+    let whole = texts(&["0.0.0.0/0", "::/0"]);
+    let documents = [
+        (PolicyDocument { allow: whole.clone(), ..document() }, "no names"),
+        (PolicyDocument { deny: whole.clone(), ..document() }, "no name that leads to one"),
+        (PolicyDocument { internal_addresses: whole.clone(), ..document() }, "opens nothing here"),
+        (
+            PolicyDocument { rules: vec![RuleDocument { to: whole.clone(), ..rule("r", &[]) }], ..document() },
+            "no names",
+        ),
+        (
+            PolicyDocument { rules: vec![RuleDocument { addresses: whole, ..rule("r", &["a.test"]) }], ..document() },
+            "opens nothing here",
+        ),
+    ];
+    for (document, said) in documents {
+        let warnings = compile_with(&document, &[]).unwrap().warnings;
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.what.contains(said)), "{warnings:?}");
+    }
+    let near = PolicyDocument { allow: texts(&["0.0.0.0/1", "::/1"]), ..document() };
+    assert!(compile_with(&near, &[]).unwrap().warnings.is_empty());
+}
+
+#[test]
 fn a_block_to_allow_is_about_literals_alone() {
     assert_eq!(verdict(&policy(&["8.8.8.0/24"], &[]), &tunnel("a.test")), "deny host_not_allowed -");
 }
@@ -68,7 +172,7 @@ fn a_deny_rule_for_addresses_asks_who_resolves_them() {
 fn the_whole_space_means_any_literal_and_no_name() {
     let policy = policy(&["0.0.0.0/0", "::/0"], &[]);
     assert_eq!(vet(&permit(&policy, &tunnel("8.8.8.8")), &["8.8.8.8"]), "ok");
-    assert_eq!(vet(&permit(&policy, &tunnel("10.0.0.1")), &["10.0.0.1"]), "address_not_allowed -");
+    assert_eq!(verdict(&policy, &tunnel("10.0.0.1")), "deny host_not_allowed -");
     assert_eq!(verdict(&policy, &tunnel("a.test")), "deny host_not_allowed -");
     let denied = super::policy(&["a.test", "8.8.8.8"], &["0.0.0.0/0", "::/0"]);
     assert_eq!(verdict(&denied, &tunnel("8.8.8.8")), "deny address_not_allowed deny:0.0.0.0/0");

@@ -83,6 +83,32 @@ fn tools_times_and_methods_are_explained() {
 }
 
 #[test]
+fn the_hint_for_an_address_names_what_is_near_it() {
+    let patterns = ["198.51.100.0/25", "8.8.4.4", "9.9.0.0/17", "::ffff:7.7.7.7", "2001:db8::/64", "a.test", "6.6.6.6"];
+    let listed = policy(&patterns, &["6.6.6.6"]);
+    for (asked, expected) in [
+        ("198.51.100.200", "`198.51.100.0/25` is allowed, `198.51.100.200` is not in it"),
+        ("8.8.4.8", "`8.8.4.4` is allowed, `8.8.4.8` is not"),
+        ("9.9.200.1", "`9.9.0.0/17` is allowed, `9.9.200.1` is not in it"),
+        ("7.7.7.7", "`::ffff:7.7.7.7` is allowed, its other form `7.7.7.7` is not"),
+        ("[::ffff:8.8.4.4]", "`8.8.4.4` is allowed, its other form `::ffff:8.8.4.4` is not"),
+        ("[2001:db8:0:1::1]", "`2001:db8::/64` is allowed, `2001:db8:0:1::1` is not in it"),
+        ("10.0.0.1", "rules for names do not cover the address `10.0.0.1`"),
+        ("8.8.4.8:22", "rules for names do not cover the address `8.8.4.8`"),
+        ("6.6.6.7", "rules for names do not cover the address `6.6.6.7`"),
+    ] {
+        assert_eq!(hint(&listed, &tunnel(asked)).as_deref(), Some(expected), "{asked}");
+    }
+    let whole = policy(&["0.0.0.0/0"], &[]);
+    let special = "`0.0.0.0/0` does not cover `10.0.0.1`, a private address";
+    assert_eq!(hint(&whole, &tunnel("10.0.0.1")).as_deref(), Some(special));
+    let addresses = policy(&["198.51.100.0/25", "6.6.6.6"], &["6.6.6.6"]);
+    for asked in ["203.0.113.1", "6.6.6.7", "198.52.0.1", "[2001:db8::1]", "198.51.100.200:22"] {
+        assert_eq!(hint(&addresses, &tunnel(asked)), None, "{asked}: nothing near is open, and there are no names");
+    }
+}
+
+#[test]
 fn a_hint_is_short_ascii_whatever_was_asked() {
     let long = format!("{0}.{0}.{0}.example.test", "a".repeat(60));
     let many: Vec<String> = (1..100).map(|port| format!("{long}:{}", port * 100)).collect();

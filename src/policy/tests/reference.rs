@@ -119,6 +119,11 @@ fn names(target: &Target, host: &Host, effect: Effect) -> bool {
                 _ => None,
             };
             let covers = |ip: IpAddr| net.contains(&ip) || meant.is_some_and(|meant| ip == IpAddr::V4(meant));
+            if effect == Effect::Allow {
+                let mapped = matches!(ip, IpAddr::V6(ip) if ip.segments()[..6] == [0, 0, 0, 0, 0, 0xffff]);
+                let special = !crate::facts::AddressClass::of(*ip).is_global();
+                return covers(*ip) && !(special && net.prefix_len() == 0) && !(mapped && net.prefix_len() < 96);
+            }
             covers(*ip) || inside.is_some_and(covers)
         }
         _ => false,

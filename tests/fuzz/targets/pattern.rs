@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use outgate::facts::Port;
+use outgate::facts::{AddressClass, Port};
 use outgate::policy::{Egress, Policy, Problem, Snapshot, Source};
 
 use super::policy::{allows, empty, spanned};
@@ -70,7 +70,8 @@ fn check_cover(text: &str, policy: &Snapshot) {
             let (Ok(port), covered) = (Port::new(port), pattern.covers(&host)) else { continue };
             let web = pattern.has_ports || port == Port::HTTP || port == Port::HTTPS;
             let in_ports = pattern.ports.contains(&port.get());
-            assert_eq!(allows(policy, &host, port), covered && in_ports && web, "{text} as allow, {host}:{port}");
+            let allowed = covered && pattern.allows_form(&host);
+            assert_eq!(allows(policy, &host, port), allowed && in_ports && web, "{text} as allow, {host}:{port}");
             // Single labels never pass by `egress = "all"`; addresses inside addresses are denied with them.
             if host.contains('.') && !host.starts_with('[') {
                 let denied = covered && in_ports;
@@ -126,6 +127,16 @@ impl Plain {
             "*." => below,
             _ => below || host == self.name,
         }
+    }
+
+    /// What an allow entry's block leaves out of what it contains: of a whole family special-purpose addresses, and IPv4
+    /// addresses in v4-mapped form where the block is wider than these.
+    fn allows_form(&self, host: &str) -> bool {
+        let Some(net) = self.net else { return true };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let Ok(ip) = bare.parse::<IpAddr>() else { return true };
+        let mapped = matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+        (net.prefix_len() > 0 || AddressClass::of(ip).is_global()) && (net.prefix_len() >= 96 || !mapped)
     }
 
     /// What is near: inside, at the edges and beside.
