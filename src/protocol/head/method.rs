@@ -79,10 +79,13 @@ mod tests {
             assert_eq!(judge(known), expected, "{known}");
             let refused = if known == "TRACE" { HeadError::Trace } else { HeadError::MethodCase };
             let lower = known.to_ascii_lowercase();
-            let title = format!("{}{}", &known[..1], &lower[1..]);
-            let last = format!("{}{}", &known[..known.len() - 1], &lower[known.len() - 1..]);
-            for variant in [&lower, &title, &last] {
-                assert_eq!(judge(variant), Err(refused), "{variant}");
+            // All letters but one in capitals, and all but one not.
+            for at in known.char_indices().filter(|(_, letter)| letter.is_ascii_alphabetic()).map(|(at, _)| at) {
+                let (mut capitals, mut small) = (known.as_bytes().to_vec(), lower.as_bytes().to_vec());
+                (capitals[at], small[at]) = (small[at], capitals[at]);
+                for variant in [&lower, str::from_utf8(&capitals).unwrap(), str::from_utf8(&small).unwrap()] {
+                    assert_eq!(judge(variant), Err(refused), "{variant}");
+                }
             }
             // Near misses: a letter more, a letter less.
             assert_eq!(judge(&format!("{lower}x")), Ok(()), "{lower}x");
