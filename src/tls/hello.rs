@@ -184,6 +184,9 @@ fn begins_as_tls(bytes: &[u8]) -> Option<bool> {
 
 /// Whether these bytes, of which the first has its high bit set, begin a ClientHello in the format of SSL 2.0 (RFC 5246
 /// appendix E.2): a length that has room for its fixed part, the type, and the version of SSL 3.0 or TLS.
+///
+/// Java reads one of any length, and NSS one with a padded header, which begin as other protocols do. Those are left out:
+/// this format cannot name a server, so they pass only where a ClientHello without a server name may.
 fn begins_as_ssl_2(bytes: &[u8]) -> Option<bool> {
     match bytes {
         [0x80, 0..=8, ..] => Some(false),
