@@ -5,8 +5,7 @@ use std::time::SystemTime;
 
 use super::kept::{Kept, KeptError};
 use super::request::{Beside, Request, Wanted};
-use crate::facts::{Destination, Protocol};
-use crate::record::{Body, Kind, Record, RecordLine, UtcTime};
+use crate::record::{Body, Kind, RecordLine, UtcTime};
 
 /// What a process can read of what it recorded.
 #[derive(Clone, Debug)]
@@ -50,7 +49,7 @@ fn in_memory(lines: &[Arc<RecordLine>], since: Option<SystemTime>, each: &mut dy
     for line in lines {
         match &line.body {
             Body::Record(record) if record.kind == Kind::End && since.is_none_or(|since| record.started >= since) => {
-                show(record, each);
+                show(line, each);
             }
             Body::Gap(gap) if since.is_none_or(|since| gap.at >= since) => {
                 beside.gap(gap.cause.as_str(), gap.dropped);
@@ -62,21 +61,21 @@ fn in_memory(lines: &[Arc<RecordLine>], since: Option<SystemTime>, each: &mut dy
 }
 
 /// A record as its line would be read back.
-fn show(record: &Record, each: &mut dyn FnMut(&Request<'_>)) {
-    let host = record.destination.as_ref().map(|destination| destination.host().to_string());
-    let address = record.address.map(|address| address.to_string());
-    let (sni, is_tunnel) = (record.sni.as_deref(), record.protocol != Some(Protocol::Http));
+fn show(line: &RecordLine, each: &mut dyn FnMut(&Request<'_>)) {
+    let columns = line.columns(None);
+    let host = columns.host.0.map(ToString::to_string).unwrap_or_default();
+    let address = columns.address.0.map(|address| address.to_string()).unwrap_or_default();
     each(&Request {
         count: 1,
-        ms: UtcTime(record.started).millis(),
-        decision: record.verdict.decision(),
-        reason: record.verdict.reason(),
-        rule: record.rule().unwrap_or_default(),
-        tool: record.listener.as_str(),
-        identity: "",
-        host: host.as_deref().unwrap_or_default(),
-        port: record.destination.as_ref().map(Destination::port).map_or(0, |port| port.get()),
-        address: address.as_deref().unwrap_or_default(),
-        greeted_otherwise: is_tunnel && record.bytes_up > 0 && sni != host.as_deref(),
+        ms: columns.time.0.map_or(0, UtcTime::millis),
+        decision: columns.decision.0,
+        reason: columns.reason,
+        rule: columns.rule,
+        tool: columns.tool,
+        identity: columns.identity,
+        host: &host,
+        port: columns.port,
+        address: &address,
+        greeted_otherwise: columns.protocol.0 != "http" && columns.bytes_up > 0 && columns.sni != host,
     });
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Params, Row, Statement, params};
 
 use super::request::{Beside, Request, Wanted};
 use super::verify::{Known, Line, Place, Verified, Walk};
-use crate::record::{COLUMNS, HOUR_MS, StoredLine};
+use crate::record::{HOUR_MS, Layout, RowError, StoredLine};
 
 /// The reason of gaps that are another sink's; their line stands here to keep the sequence whole.
 const OTHERS: &str = "write_failed";
@@ -117,18 +117,24 @@ fn show(
 pub(super) fn verify(path: &Path, known: &Known) -> rusqlite::Result<Verified> {
     let connection = open(path)?;
     let mut walk = Walk::new(path.display().to_string(), known);
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM records ORDER BY seq"))?;
+    let layout = Layout::of(&connection)?;
+    let mut statement = connection.prepare(&format!("SELECT {} FROM records ORDER BY seq", layout.select()))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let seq: i64 = row.get(0)?;
-        let Ok(line) = StoredLine::of_row(row) else {
-            walk.unreadable(Place::Row(seq));
-            continue;
+        let line = match StoredLine::of_row(row, &layout) {
+            Ok(line) => line,
+            Err(error @ RowError::Later(_)) => {
+                walk.unknown(Place::Row(seq), error.to_string());
+                continue;
+            }
+            Err(RowError::Sql(_)) => {
+                walk.unreadable(Place::Row(seq));
+                continue;
+            }
         };
-        let gap = (line.kind == "gap" && line.reason != OTHERS)
-            .then_some((line.reason.as_str(), line.dropped.unwrap_or_default()));
-        let text = line.text();
-        walk.line(Place::Row(seq), &Line { seq: line.seq, prev: &line.prev, text: &text, gap });
+        let gap = (line.kind == "gap" && line.reason != OTHERS).then_some((line.reason.as_str(), line.dropped));
+        walk.line(Place::Row(seq), &Line { seq: line.seq, prev: &line.prev, text: &line.text, gap });
     }
     Ok(walk.finish())
 }

@@ -323,6 +323,8 @@ fn a_changed_row_and_a_missing_one_show() {
         ("UPDATE records SET decide_us = 0.215 WHERE seq = 6", "seq 7: its `prev` is not the hash"),
         ("DELETE FROM records WHERE seq = 6", "seq 7: the line before it is missing (seq 6)"),
         ("UPDATE records SET port = 'x' WHERE seq = 6", "seq 6: this is no record"),
+        ("UPDATE records SET v = 0 WHERE seq = 6", "seq 7: its `prev` is not the hash"),
+        ("UPDATE records SET v = 2 WHERE seq = 6", "seq 6: a later outgate wrote it"),
     ] {
         let dir = folder(10);
         rusqlite::Connection::open(dir.path().join("history.db")).unwrap().execute_batch(change).unwrap();

@@ -225,7 +225,12 @@ impl<'a> Walk<'a> {
 
     /// A line that is no record.
     pub(super) fn unreadable(&mut self, place: Place<'_>) {
-        self.note(place, true, "this is no record".to_owned());
+        self.unknown(place, "this is no record".to_owned());
+    }
+
+    /// A line that cannot be checked, and why.
+    pub(super) fn unknown(&mut self, place: Place<'_>, what: String) {
+        self.note(place, true, what);
         self.so_far.lines += 1;
         if self.before.is_some() {
             self.so_far.last = self.so_far.last.saturating_add(1);

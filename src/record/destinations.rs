@@ -21,9 +21,9 @@ use foldhash::{HashMap, HashMapExt};
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 
-use super::line::UtcTime;
 use super::sightings::Sightings;
 use super::tools::Tools;
+use super::utc::UtcTime;
 use crate::facts::{Destination, Host};
 use crate::policy::{DenyReason, registrable};
 

@@ -1,26 +1,18 @@
 //! One line: a record with its place in the sequence, as JSON.
 //!
-//! The columns are those of CONTRACT §6 in that order, each in every line: text that is not known is "", a number 0.
-//! `client` and `address` are `ip:port` (IPv6 in brackets); a hidden client is `hmac:` and 16 hexadecimal digits. `time` is when the request began, UTC with milliseconds.
-//! `decide_us`, `dial_ms` and `duration_ms` have up to three decimals. `prev` is the first half of the SHA-256 of the
-//! line before, without its line feed, in hexadecimal, or with a key its HMAC behind the key's id and a colon; "" in a file's very first line, and everywhere while nothing
-//! writes lines (nobody could check it). A `gap` has one column more, `dropped`; its reason is `buffer_full` (a worker
-//! handed in more than was fetched), `write_failed` (missing in the file), `sqlite_failed` (missing in the database),
-//! `restart` (see [`GapCause::Restart`]) or `aged` (none; what was before may be removed by its age). A line that gave its place to another sink's gap is no loss.
+//! [`columns`](super::columns) has the list of its columns. Each is in every line: text that is not known is "", a number
+//! 0. Only a `gap` has one more, `dropped`; its reason is `buffer_full` (a worker handed in more than was fetched),
+//! `write_failed` (missing in the file), `sqlite_failed` (missing in the database), `restart` (see [`GapCause::Restart`])
+//! or `aged` (none; what was before may be removed by its age). A line that gave its place to another sink's gap is no loss.
 
-use std::fmt;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
-use jiff::tz::Offset;
-use serde::{Serialize, Serializer};
-
 use super::chain::LineHash;
-use super::encode::Clock;
-use super::entry::{Kind, Record};
+use super::columns::Columns;
+use super::entry::Record;
 use super::redact::ClientHash;
-use super::took::{MICROSECOND, NANOSECOND, Took};
-use crate::facts::{Destination, Host};
+use super::utc::{Clock, UtcTime};
+use super::value::{Shown, Token};
 
 /// One line of the record: what the file, the API and those who follow it show alike.
 #[derive(Clone, Debug)]
@@ -115,8 +107,8 @@ impl RecordLine {
             Body::Record(record) => Columns::of(record, self.client),
             Body::Gap(gap) => Columns {
                 time: Shown(Some(UtcTime(gap.at))),
-                kind: "gap",
-                decision: "none",
+                kind: Token("gap"),
+                decision: Token("none"),
                 reason: gap.cause.as_str(),
                 dropped: Some(gap.dropped),
                 ..Columns::default()
@@ -131,144 +123,12 @@ impl RecordLine {
     }
 }
 
-/// The columns, in the order of the contract.
-#[derive(Default, Serialize)]
-pub(crate) struct Columns<'a> {
-    pub(crate) seq: u64,
-    pub(crate) time: Shown<UtcTime>,
-    pub(crate) kind: &'a str,
-    pub(crate) id: Shown<super::RequestId>,
-    pub(crate) listener: &'a str,
-    pub(crate) protocol: &'a str,
-    pub(crate) tool: &'a str,
-    pub(crate) identity: &'a str,
-    pub(crate) client: Shown<ClientText>,
-    pub(crate) method: &'a str,
-    pub(crate) host: Shown<&'a Host>,
-    pub(crate) port: u16,
-    pub(crate) path: &'a str,
-    pub(crate) decision: &'a str,
-    pub(crate) reason: &'a str,
-    pub(crate) rule: &'a str,
-    pub(crate) layer: &'a str,
-    pub(crate) revision: &'a str,
-    pub(crate) address: Shown<std::net::SocketAddr>,
-    pub(crate) sni: &'a str,
-    pub(crate) outcome: &'a str,
-    pub(crate) status: u16,
-    pub(crate) bytes_up: u64,
-    pub(crate) bytes_down: u64,
-    pub(crate) decide_us: f64,
-    pub(crate) dial_ms: f64,
-    pub(crate) duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) dropped: Option<u64>,
-    pub(crate) prev: Shown<LineHash>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(record: &'a Record, hidden: Option<ClientHash>) -> Self {
-        Self {
-            seq: 0,
-            time: Shown(Some(UtcTime(record.started))),
-            kind: record.kind.as_str(),
-            id: Shown(Some(record.id)),
-            listener: record.listener.as_str(),
-            protocol: record.protocol.map_or("", |protocol| protocol.as_str()),
-            tool: record.listener.as_str(),
-            identity: "",
-            client: Shown(Some(hidden.map_or(ClientText::Plain(record.client), ClientText::Hidden))),
-            method: record.method.as_ref().map_or("", |method| method.as_str()),
-            host: Shown(record.destination.as_ref().map(Destination::host)),
-            port: record.destination.as_ref().map_or(0, |destination| destination.port().get()),
-            path: record.path.as_deref().unwrap_or_default(),
-            decision: record.verdict.decision(),
-            reason: record.verdict.reason(),
-            rule: record.rule().unwrap_or_default(),
-            layer: "",
-            revision: record.revision(),
-            address: Shown(record.address),
-            sni: record.sni.as_deref().unwrap_or_default(),
-            // What is still going on has none yet.
-            outcome: if record.kind == Kind::End { record.outcome.as_str() } else { "" },
-            status: record.status,
-            bytes_up: record.bytes_up,
-            bytes_down: record.bytes_down,
-            decide_us: thousandths(record.decide, NANOSECOND),
-            dial_ms: record.dial.map_or(0.0, |dial| thousandths(dial, MICROSECOND)),
-            duration_ms: thousandths(record.duration, MICROSECOND),
-            dropped: None,
-            prev: Shown(None),
-        }
-    }
-}
-
-/// What something took, as thousands of `unit`: whole units count, so that the text is short and always ends.
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 units, which are centuries of microseconds")]
-fn thousandths(took: Took, unit: u64) -> f64 {
-    (took.nanos() / unit) as f64 / 1000.0
-}
-
-/// A client as a line names it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ClientText {
-    Plain(std::net::SocketAddr),
-    Hidden(ClientHash),
-}
-
-impl fmt::Display for ClientText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plain(address) => address.fmt(f),
-            Self::Hidden(hash) => hash.fmt(f),
-        }
-    }
-}
-
-/// A value by its `Display`, or "".
-pub(crate) struct Shown<T>(pub(crate) Option<T>);
-
-impl<T> Default for Shown<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T: fmt::Display> Serialize for Shown<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Some(value) => serializer.collect_str(value),
-            None => serializer.serialize_str(""),
-        }
-    }
-}
-
-/// A time as RFC 3339, UTC, with milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct UtcTime(pub SystemTime);
-
-impl UtcTime {
-    /// The same in milliseconds since 1970.
-    pub fn millis(self) -> i64 {
-        Timestamp::try_from(self.0).unwrap_or_default().as_millisecond()
-    }
-}
-
-impl fmt::Display for UtcTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = Offset::UTC.to_datetime(Timestamp::try_from(self.0).unwrap_or_default());
-        let (year, month, day) = (time.year(), time.month(), time.day());
-        let (hour, minute, second, ms) = (time.hour(), time.minute(), time.second(), time.millisecond());
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::facts::{Method, Protocol, Tool};
+    use crate::facts::{Destination, Method, Protocol, Tool};
     use crate::policy::Cited;
     use crate::policy::DenyReason;
     use crate::record::{Kind, Outcome, RequestId, Verdict};
@@ -309,7 +169,7 @@ pub(crate) mod tests {
         let line = RecordLine { prev: Some(LineHash::of(b"abc")), ..line(7, denied(1, "example.test:443")) };
         assert_eq!(
             line.to_json(),
-            r#"{"seq":7,"time":"2026-11-23T14:02:11.042Z","kind":"end","id":"k3f9-1","listener":"browser","protocol":"connect","tool":"browser","identity":"","client":"127.0.0.1:50123","method":"CONNECT","host":"example.test","port":443,"path":"","decision":"deny","reason":"host_not_allowed","rule":"","layer":"","revision":"2026-11-23.1","address":"","sni":"","outcome":"denied","status":403,"bytes_up":0,"bytes_down":0,"decide_us":0.214,"dial_ms":0.0,"duration_ms":1.081,"prev":"ba7816bf8f01cfea414140de5dae2223"}"#
+            r#"{"seq":7,"v":1,"time":"2026-11-23T14:02:11.042Z","kind":"end","id":"k3f9-1","listener":"browser","protocol":"connect","tool":"browser","identity":"","client":"127.0.0.1:50123","method":"CONNECT","host":"example.test","port":443,"path":"","decision":"deny","reason":"host_not_allowed","rule":"","layer":"","revision":"2026-11-23.1","address":"","sni":"","outcome":"denied","status":403,"bytes_up":0,"bytes_down":0,"decide_us":0.214,"dial_ms":0.0,"duration_ms":1.081,"prev":"ba7816bf8f01cfea414140de5dae2223"}"#
         );
     }
 
@@ -332,7 +192,7 @@ pub(crate) mod tests {
         };
         assert_eq!(
             line(8, record).to_json(),
-            "{\"seq\":8,\"time\":\"2026-11-23T14:02:11.042Z\",\"kind\":\"end\",\"id\":\"k3f9-2\",\"listener\":\"browser\",\
+            "{\"seq\":8,\"v\":1,\"time\":\"2026-11-23T14:02:11.042Z\",\"kind\":\"end\",\"id\":\"k3f9-2\",\"listener\":\"browser\",\
              \"protocol\":\"http\",\"tool\":\"browser\",\"identity\":\"\",\"client\":\"127.0.0.1:50123\",\"method\":\"GET\",\
              \"host\":\"[2001:db8::1]\",\"port\":80,\"path\":\"/a\\\"b\\\\c\\u0001\u{2028}<é>\",\"decision\":\"allow\",\
              \"reason\":\"\",\"rule\":\"allow:*.example.test\",\"layer\":\"\",\"revision\":\"2026-11-23.1\",\
@@ -346,7 +206,9 @@ pub(crate) mod tests {
         let gap = Gap { at: SystemTime::UNIX_EPOCH, dropped: 312, cause: GapCause::WriteFailed };
         let line = RecordLine { seq: 9, prev: None, body: Body::Gap(gap), client: None };
         let json = line.to_json();
-        assert!(json.starts_with(r#"{"seq":9,"time":"1970-01-01T00:00:00.000Z","kind":"gap","id":"","listener":"","#));
+        assert!(
+            json.starts_with(r#"{"seq":9,"v":1,"time":"1970-01-01T00:00:00.000Z","kind":"gap","id":"","listener":"","#)
+        );
         assert!(json.contains(r#""decision":"none","reason":"write_failed","#), "{json}");
         assert!(json.ends_with(r#""duration_ms":0.0,"dropped":312,"prev":""}"#), "{json}");
     }

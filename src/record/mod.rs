@@ -25,9 +25,9 @@
 
 mod buffer;
 pub(crate) mod chain;
+mod columns;
 mod counts;
 mod destinations;
-mod encode;
 mod entry;
 pub(crate) mod files;
 mod health;
@@ -43,9 +43,11 @@ mod series;
 mod shared;
 mod sightings;
 mod signal;
-mod stored;
+pub(crate) mod stored;
 mod took;
 mod tools;
+mod utc;
+mod value;
 mod worker;
 
 pub use buffer::MAX_BUFFERED;
@@ -53,24 +55,27 @@ pub use chain::Chain;
 pub use destinations::{Denials, DeniedDestination};
 pub use entry::{ConnectionResult, HelloResult, Kind, Outcome, Record, RequestId, Verdict};
 pub use intake::Intake;
-pub use line::{RecordLine, UtcTime};
+pub use line::RecordLine;
 pub use metrics::Metrics;
 pub use probe::Probe;
 pub use recorder::{Recorder, Settings, Totals};
 pub use redact::Redact;
 pub use series::{Decided, OverTime, Window};
 pub use took::Took;
+pub use utc::UtcTime;
 pub use worker::WorkerRecorder;
 
 pub(crate) use chain::{Hourly, KeyId, LineHash};
-pub(crate) use encode::Clock;
+pub(crate) use columns::{COLUMNS, Column, Columns};
 pub(crate) use health::{BUFFER_FULL, Health};
 pub(crate) use intake::Batch;
-pub(crate) use line::{Body, Columns, Gap, GapCause, Shown};
+pub(crate) use line::{Body, Gap, GapCause};
 pub(crate) use metrics::{Family, counter, family};
 pub(crate) use series::{EarlierSeries, Span};
 pub(crate) use signal::Signal;
-pub(crate) use stored::{COLUMNS, HOUR_MS, StoredLine};
+pub(crate) use stored::{HOUR_MS, Layout, RowError, StoredLine};
+pub(crate) use utc::Clock;
+pub(crate) use value::SqlType;
 
 use std::sync::PoisonError;
 

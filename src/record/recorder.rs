@@ -10,9 +10,8 @@ use serde::Serialize;
 
 use super::entry::Verdict;
 use super::intake::Intake;
-use super::line::ClientText;
 use super::probe::Probe;
-use super::redact::Redaction;
+use super::redact::{ClientText, Redaction};
 use super::series::EarlierSeries;
 use super::shared::Shared;
 use super::{Denials, Metrics, OverTime, Redact, WorkerRecorder, lock};

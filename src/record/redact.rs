@@ -36,6 +36,22 @@ pub(crate) struct Redaction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientHash([u8; 8]);
 
+/// A client as a line names it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ClientText {
+    Plain(SocketAddr),
+    Hidden(ClientHash),
+}
+
+impl fmt::Display for ClientText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(address) => address.fmt(f),
+            Self::Hidden(hash) => hash.fmt(f),
+        }
+    }
+}
+
 impl Redaction {
     /// Reads the key.
     ///

@@ -17,9 +17,9 @@ use crate::facts::{Client, Destination, Protocol, RequestFacts, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
 use crate::record::line::tests::denied;
+use crate::record::stored::tests::all;
 use crate::record::{
-    COLUMNS, ConnectionResult, Kind, LineHash, MAX_BUFFERED, Outcome, Record, Redact, StoredLine, Took, Verdict,
-    WorkerRecorder, lock,
+    ConnectionResult, Kind, LineHash, MAX_BUFFERED, Outcome, Record, Redact, Took, Verdict, WorkerRecorder, lock,
 };
 
 fn settings() -> Settings {
@@ -238,9 +238,7 @@ fn with_both(dir: &Path) -> Settings {
 /// Each row as it would be in the file of lines.
 fn rows(dir: &Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(dir.join("history.db")).unwrap();
-    let mut rows = connection.prepare(&format!("SELECT {} FROM records ORDER BY seq", COLUMNS)).unwrap();
-    let rows = rows.query_map([], StoredLine::of_row).unwrap();
-    rows.map(|row| serde_json::to_string(&row.unwrap()).unwrap()).collect()
+    all(&connection).into_iter().map(|line| String::from_utf8(line.text).unwrap()).collect()
 }
 
 #[test]

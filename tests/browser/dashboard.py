@@ -119,7 +119,7 @@ class Setting:
         """Requests of the last six days, one in ten denied, as rows that somebody recorded."""
         with sqlite3.connect(os.path.join(self.folder, "history <b>.db")) as database:
             columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
-            numbers = {"port", "status", "bytes_up", "bytes_down", "decide_us", "dial_ms", "duration_ms"}
+            numbers = {"v", "port", "status", "bytes_up", "bytes_down", "decide_us", "dial_ms", "duration_ms"}
             empty = {name: None if name == "dropped" else 0 if name in numbers else "" for name in columns}
             last, now = database.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()[0], int(time.time() * 1000)
             step = 6 * 24 * 3600 * 1000 // PAST

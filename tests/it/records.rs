@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::expectations::hash;
 use crate::harness::{Origin, Proxy, Settings, allow, get};
 
-/// The columns of CONTRACT §6, in its order.
-pub const COLUMNS: [&str; 28] = [
+/// The fields of a line, in their order.
+pub const COLUMNS: [&str; 29] = [
     "seq",
+    "v",
     "time",
     "kind",
     "id",

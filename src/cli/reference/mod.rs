@@ -7,6 +7,7 @@ mod commands;
 mod keys;
 mod markdown;
 mod reasons;
+mod records;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,11 +26,12 @@ pub(super) struct Args {
 /// A page: its file, and what writes it.
 type Page = (&'static str, fn() -> String);
 
-const PAGES: [Page; 4] = [
+const PAGES: [Page; 5] = [
     ("commands.md", commands::page),
     ("configuration.md", keys::configuration),
     ("policy.md", keys::policy),
     ("reasons.md", reasons::page),
+    ("records.md", records::page),
 ];
 
 pub(super) fn run(args: &Args) -> ExitCode {

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, TransactionBehavior};
 
 use super::queue::Item;
 use super::schema::{self, APPLICATION, VERSION};
 use super::sums::{self, Tally};
 use super::{Sqlite, Tail};
 use crate::private_file;
-use crate::record::{Body, COLUMNS, Chain, Clock, Columns, Gap, GapCause, Kind, RecordLine, StoredLine};
+use crate::record::{Body, Chain, Clock, Columns, Gap, GapCause, Kind, Layout, RecordLine, RowError, StoredLine};
 
 /// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
 /// queue.
@@ -99,7 +99,7 @@ impl Database {
         connection.pragma_update(None, "journal_size_limit", MAX_LOG)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
-        if version < VERSION {
+        if !schema::is_current(&connection, version)? {
             schema::migrate(&mut connection, version)?;
         }
         let last = last(&connection, path, chain)?;
@@ -141,11 +141,11 @@ impl Database {
         let (mut last, mut missing, mut lost) = (self.last, self.missing, 0);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let chain = &self.chain;
-        let mut statement = transaction.prepare_cached(schema::INSERT)?;
-        let (mut tally, mut json, mut texts) = (Tally::default(), Vec::new(), String::new());
+        let mut statement = transaction.prepare_cached(&schema::INSERT)?;
+        let (mut tally, mut json, mut scratch) = (Tally::default(), Vec::new(), String::new());
         let mut clock = Clock::default();
         let mut add = |columns: &Columns<'_>, last: &mut Tail| -> rusqlite::Result<()> {
-            schema::insert(&mut statement, columns, &mut texts)?;
+            schema::insert(&mut statement, columns, &mut scratch)?;
             json.clear();
             columns.write(&mut clock, &mut json);
             *last = Tail { seq: columns.seq, hash: Some(chain.hash(&json)) };
@@ -414,12 +414,23 @@ fn version(connection: &Connection) -> Result<i32, Fault> {
 }
 
 fn last(connection: &Connection, path: &Path, chain: &Chain) -> Result<Tail, Fault> {
-    let newest = format!("SELECT {COLUMNS} FROM records ORDER BY seq DESC LIMIT 1");
-    let line = connection.query_row(&newest, [], StoredLine::of_row).optional()?;
-    if let Some(line) = &line {
-        chain.notice_change(path, line.seq, &line.prev);
+    let layout = Layout::of(connection)?;
+    let mut newest =
+        connection.prepare(&format!("SELECT {} FROM records ORDER BY seq DESC LIMIT 1", layout.select()))?;
+    let mut rows = newest.query([])?;
+    let Some(row) = rows.next()? else { return Ok(Tail { seq: 0, hash: None }) };
+    let line = StoredLine::of_row(row, &layout)?;
+    chain.notice_change(path, line.seq, &line.prev);
+    Ok(Tail { seq: line.seq, hash: Some(line.hash(chain)) })
+}
+
+impl From<RowError> for Fault {
+    fn from(error: RowError) -> Self {
+        match error {
+            RowError::Later(_) => Self::Foreign(error.to_string()),
+            RowError::Sql(error) => error.into(),
+        }
     }
-    Ok(line.map_or(Tail { seq: 0, hash: None }, |line| Tail { seq: line.seq, hash: Some(line.hash(chain)) }))
 }
 
 impl From<rusqlite::Error> for Fault {

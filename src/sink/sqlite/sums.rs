@@ -67,12 +67,12 @@ struct TotalKey<'a> {
 impl<'a> Tally<'a> {
     /// Counts a line, if it is a request's record.
     pub(super) fn add(&mut self, line: &Columns<'a>) {
-        if line.kind != "end" {
+        if line.kind.0 != "end" {
             return;
         }
         let &Columns { decision, reason, rule, tool, identity, port, .. } = line;
         let hour = line.time.0.map_or(0, |time| time.millis()).div_euclid(HOUR_MS);
-        let of = TotalKey { hour, decision, reason, rule, tool, identity };
+        let of = TotalKey { hour, decision: decision.0, reason, rule, tool, identity };
         *self.0.entry(Key { of, host: line.host.0, port }).or_default() += 1;
     }
 

@@ -6,7 +6,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::*;
 use crate::record::line::tests::{denied, line};
-use crate::record::{Body, COLUMNS, Gap, Kind, Record, StoredLine, Verdict};
+use crate::record::stored::tests::all;
+use crate::record::{Body, COLUMNS, Gap, Kind, Record, Verdict};
 
 /// A database that is written without a thread.
 pub(crate) struct Direct(Database);
@@ -79,9 +80,7 @@ fn ends(seqs: impl IntoIterator<Item = i64>) -> Vec<(i64, String, Option<i64>)> 
 
 /// Asserts that every `prev` is the hash of the row before.
 fn chained(path: &Path) {
-    let connection = reader(path);
-    let mut rows = connection.prepare(&format!("SELECT {COLUMNS} FROM records ORDER BY seq")).unwrap();
-    let rows: Vec<_> = rows.query_map([], StoredLine::of_row).unwrap().map(Result::unwrap).collect();
+    let rows = all(&reader(path));
     for pair in rows.windows(2) {
         assert_eq!(pair[1].prev, pair[0].hash(&Chain::PLAIN).to_string(), "{:?}", pair[1]);
     }
@@ -116,9 +115,8 @@ fn as_many_rows_as_lines_with_every_column_and_over_a_restart() {
     chained(&folder.path());
 
     let connection = reader(&folder.path());
-    let back =
-        connection.query_row(&format!("SELECT {COLUMNS} FROM records WHERE seq = 1"), [], StoredLine::of_row).unwrap();
-    assert_eq!(serde_json::to_string(&back).unwrap(), first.to_json());
+    let back = all(&connection).remove(0);
+    assert_eq!(String::from_utf8(back.text).unwrap(), first.to_json());
     let (ms, time): (i64, String) = connection
         .query_row("SELECT ms, time FROM records WHERE seq = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
         .unwrap();
@@ -246,6 +244,68 @@ fn the_database_of_another_program_or_of_a_later_version_is_an_error_and_stays_a
     let folder = Folder::new();
     let nowhere = Sqlite { path: folder.path().join("nowhere/history.db"), ..folder.settings() };
     assert!(Opened::open(nowhere, Chain::PLAIN, "").is_err());
+}
+
+/// A database as it was before lines had a version: without that column, and chained without it.
+fn before_versions(path: &Path, lines: u64) {
+    let mut database = Connection::open(path).unwrap();
+    let names = "seq, time, kind, id, listener, protocol, tool, identity, client, method, host, port, path, decision, \
+        reason, rule, layer, revision, address, sni, outcome, status, bytes_up, bytes_down, decide_us, dial_ms, \
+        duration_ms, prev, ms, dropped";
+    let old: Vec<_> = COLUMNS.iter().filter(|column| column.since == 0).map(|column| column.name).collect();
+    assert!(old.iter().all(|name| names.contains(name)));
+    schema::migrate(&mut database, 0).unwrap();
+    database.execute_batch("ALTER TABLE records DROP COLUMN v").unwrap();
+    let mut prev = String::new();
+    for seq in 1..=lines {
+        let text = line(seq, denied(seq, "old.test:443")).to_json();
+        let text = text.replacen("\"v\":1,", "", 1).replacen("\"prev\":\"\"", &format!("\"prev\":\"{prev}\""), 1);
+        prev = LineHash::of(text.as_bytes()).to_string();
+        let of = |name: &str| match &serde_json::from_str::<serde_json::Value>(&text).unwrap()[name] {
+            serde_json::Value::Null => "NULL".to_owned(),
+            serde_json::Value::String(text) => format!("'{text}'"),
+            number => number.to_string(),
+        };
+        let values: Vec<_> =
+            names.split(", ").map(|name| if name == "ms" { "0".to_owned() } else { of(name) }).collect();
+        let insert = format!("INSERT INTO records ({names}) VALUES ({})", values.join(", "));
+        database.execute_batch(&insert).unwrap();
+    }
+}
+
+#[test]
+fn rows_of_before_there_were_versions_keep_their_chain_and_it_goes_on() {
+    let folder = Folder::new();
+    before_versions(&folder.path(), 3);
+    chained(&folder.path());
+    let whole = |lines: u64| {
+        let verified = crate::history::Kept::Sqlite(folder.path()).verify(&crate::history::Known::default()).unwrap();
+        assert!(verified.is_whole() && verified.lines == lines, "{verified:?}");
+    };
+    whole(3);
+    let (history, _, found) = start(folder.settings(), 0);
+    assert_eq!(found.seq, 3);
+    hand_in(&history, 4..=5);
+    drop(history);
+    whole(5);
+    let versions = |version: i64| {
+        let count = "SELECT count(*) FROM records WHERE v = ?1";
+        reader(&folder.path()).query_row(count, [version], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((versions(0), versions(1)), (3, 2));
+}
+
+#[test]
+fn a_last_row_of_a_later_version_is_an_error_and_stays_as_it_is() {
+    let folder = Folder::new();
+    let (history, ..) = start(folder.settings(), 0);
+    hand_in(&history, 1..=2);
+    drop(history);
+    Connection::open(folder.path()).unwrap().execute_batch("UPDATE records SET v = 9 WHERE seq = 2").unwrap();
+    let error = Opened::open(folder.settings(), Chain::PLAIN, "").unwrap_err().to_string();
+    assert!(error.contains("a later outgate wrote it (columns of version 9; this one knows 1)"), "{error}");
+    assert_eq!(rows(&folder.path()), ends(1..=2));
+    assert_eq!(folder.names("damaged"), [PathBuf::new(); 0]);
 }
 
 #[test]
