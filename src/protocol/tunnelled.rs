@@ -46,6 +46,8 @@ pub(super) fn establish(
         let opening = match opening(door, &mut wire, &mut session).await {
             Ok(opening) => opening,
             Err(outcome) => {
+                // A silent tunnel that is cut has not ended in order. A client that has gone sees no difference.
+                let _gone = wire.stream().reset_on_close(true);
                 session.finish(outcome);
                 return Next::Gone;
             }

@@ -3,6 +3,7 @@
 //! Guaranteed:
 //! - Every byte arrives once, in order, unchanged. An end of one direction is passed on by itself (half-close), and the
 //!   other direction goes on.
+//! - An end that was no end in order is passed on as a reset: of a side that failed, and of a tunnel that was cut.
 //! - A side that does not read stops the other side from being read: at most one buffer of bytes waits per direction, or
 //!   one pipe where bulk is spliced.
 //! - A silent tunnel holds no buffer: bytes are read into the worker's one scratch buffer, and only what the other side
@@ -94,6 +95,14 @@ impl Tunnel {
                 ended
             })
             .await;
+            // What breaks off must not look complete: a side that was told of no end sees a reset instead of one. What was
+            // told of an end has all that came before it, which a reset would take away.
+            if !both.down.has_ended() {
+                let _gone = client.reset_on_close(true);
+            }
+            if !both.up.has_ended() {
+                let _gone = origin.set_zero_linger();
+            }
             let (up, down) = both.bytes();
             open.finish(outcome, up, down);
         })

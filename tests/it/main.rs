@@ -22,6 +22,7 @@ mod harness;
 mod aborts;
 mod admin;
 mod banner;
+mod broken_off;
 mod chain;
 mod cli;
 mod cli_errors;
