@@ -191,6 +191,7 @@ pub(super) fn tunnels(listed: &Listed, recorder: &Recorder) -> serde_json::Value
 }
 
 /// A value as text that can be shown.
+#[expect(clippy::needless_pass_by_value, reason = "most are numbers and texts that were made for this")]
 fn inert(value: impl ToString) -> Inert {
     value.to_string().as_str().into()
 }

@@ -78,6 +78,13 @@ impl Shared {
         (sums, read)
     }
 
+    /// Counted requests, and denials in the table, in one snapshot.
+    #[cfg(all(test, feature = "model"))]
+    pub(crate) fn requests_and_denials(&self) -> (u64, u64) {
+        let (sums, denials) = self.snapshot(|table| table.denials(10, &[]).total);
+        (sums.requests().map(|(.., count)| count).sum(), denials)
+    }
+
     /// Records that found no room in a worker's buffer.
     pub(crate) fn dropped(&self) -> u64 {
         self.shards.iter().map(|shard| shard.counts.dropped()).sum()

@@ -234,7 +234,7 @@ impl Piece for &Host {
 
 impl Piece for SocketAddr {
     fn write(&self, _: &mut Clock, to: &mut Vec<u8>) {
-        let SocketAddr::V4(address) = self else { return shown(self, to) };
+        let Self::V4(address) = self else { return shown(self, to) };
         let [first, rest @ ..] = address.ip().octets();
         number(first, to);
         for octet in rest {

@@ -95,7 +95,7 @@ fn denial(row: &DenialRow, most: u64) -> Markup {
             td { (time(&row.last)) }
             td.minor { (time(&row.first)) }
             td.tools { (name(&row.tools)) }
-            td.minor { (narrow_name(row.rule.as_ref().unwrap_or(&"none".into()))) }
+            td.minor { (narrow_name(&row.rule.clone().unwrap_or_else(|| "none".into()))) }
             td.mend { (advice(&row.advice)) }
         }
     }

@@ -81,13 +81,13 @@ pub(super) fn state(policy: &PolicyView) -> Markup {
                 p #state-text { (text) }
             }
             dl.facts {
-                (fact("Policy", "policy-name", name(&policy.name)))
-                (fact("Revision", "policy-revision", name(&policy.revision)))
-                (fact("Rules", "policy-rules", html! { (grouped(policy.rules)) }))
-                (fact("Egress", "policy-egress", html! { (policy.egress) }))
-                (fact("Source", "policy-source", narrow_name(&policy.source)))
-                (fact("Loaded", "policy-loaded", age(&policy.loaded, policy.age)))
-                (fact("Self-test", "policy-selftest", html! { (selftest_word(policy)) }))
+                (fact("Policy", "policy-name", &name(&policy.name)))
+                (fact("Revision", "policy-revision", &name(&policy.revision)))
+                (fact("Rules", "policy-rules", &html! { (grouped(policy.rules)) }))
+                (fact("Egress", "policy-egress", &html! { (policy.egress) }))
+                (fact("Source", "policy-source", &narrow_name(&policy.source)))
+                (fact("Loaded", "policy-loaded", &age(&policy.loaded, policy.age)))
+                (fact("Self-test", "policy-selftest", &html! { (selftest_word(policy)) }))
             }
             ul #states hidden {
                 @for (state, title, text) in STATES {
@@ -106,7 +106,7 @@ fn selftest_word(policy: &PolicyView) -> &'static str {
     }
 }
 
-fn fact(label: &str, id: &str, value: Markup) -> Markup {
+fn fact(label: &str, id: &str, value: &Markup) -> Markup {
     html! { div { dt { (label) } dd id=(id) { (value) } } }
 }
 

@@ -76,7 +76,7 @@ fn row(sink: &SinkView) -> Markup {
             td {
                 @match (&sink.error, &sink.last_dropped) {
                     (Some(error), _) => {
-                        "failing since " (time(sink.since.as_ref().unwrap_or(&Inert::default()))) ": " (error)
+                        "failing since " (time(&sink.since.clone().unwrap_or_default())) ": " (error)
                     }
                     (None, Some(last)) => { "OK; last lost one at " (time(last)) }
                     (None, None) => "OK"

@@ -82,7 +82,7 @@ fn tunnel(row: &TunnelRow) -> Markup {
             td { (age(&row.started, row.age)) }
             td { (name(&row.tool)) }
             td.minor { (name(&row.client)) }
-            td.minor { (narrow_name(row.rule.as_ref().unwrap_or(&"none".into()))) }
+            td.minor { (narrow_name(&row.rule.clone().unwrap_or_else(|| "none".into()))) }
             td.number { (bytes(row.bytes_up)) }
             td.number { (bytes(row.bytes_down)) }
             td.end {}
