@@ -7,6 +7,7 @@
 //!
 //! No round trip is added: the client sends its ClientHello as soon as the tunnel stands, and it goes out as it came.
 
+use std::future::pending;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use super::door::{Door, Next, REVOKED_WITHIN};
 use super::wire::Wire;
 use crate::facts::Opening;
 use crate::record::Outcome;
-use crate::session::{Cleared, Dialled, FirstBytes, Session};
+use crate::session::{Cleared, Cut, Dialled, FirstBytes, Listing, Session};
 use crate::tls::{ClientStream, HelloError, HelloReader};
 use crate::tunnel::Tunnel;
 
@@ -43,7 +44,12 @@ pub(super) fn establish(
             session.finish(Outcome::ClientClosed);
             return Next::Gone;
         }
-        let opening = match opening(door, &mut wire, &mut session).await {
+        let mut listing = None;
+        let opening = opening(door, &mut wire, &mut session, &mut listing).await;
+        if let Some(listing) = listing {
+            session.unlist(listing);
+        }
+        let opening = match opening {
             Ok(opening) => opening,
             Err(outcome) => {
                 // A silent tunnel that is cut has not ended in order. A client that has gone sees no difference.
@@ -77,6 +83,7 @@ async fn opening(
     door: &Door,
     wire: &mut Wire<ClientStream>,
     session: &mut Session<Dialled>,
+    listing: &mut Option<Listing>,
 ) -> Result<Opening, Outcome> {
     let (began, idle) = (Instant::now(), door.enforcer.shared().limits.idle);
     let patience = door.limits.hello_timeout.min(idle);
@@ -103,13 +110,18 @@ async fn opening(
             filled = timeout_at(deadline.into(), wire.fill()) => filled,
             // Some protocols begin with the server; TLS never does.
             () = session.origin_speaks(), if may_be_silent => return Ok(Opening::NotTls),
+            why = cut(listing.as_ref()) => return Err(why.outcome()),
         };
         match filled {
             Err(_) if may_be_silent && began.elapsed() >= idle => return Err(Outcome::Timeout),
             Err(_) if may_be_silent && !session.holds(door.enforcer.in_force()) => {
                 return Err(Outcome::Revoked);
             }
-            Err(_) if may_be_silent => {}
+            Err(_) if may_be_silent => {
+                if listing.is_none() {
+                    *listing = session.list_if_lasting(door.enforcer.registry());
+                }
+            }
             // Half a ClientHello and then silence is no other protocol that a rule could have meant.
             Err(_) if !silent => return Ok(Opening::Malformed("it stopped in the middle")),
             Err(_) => return Ok(Opening::Late),
@@ -118,6 +130,14 @@ async fn opening(
             Ok(Ok(_)) if may_be_silent => deadline = Instant::now() + patience,
             Ok(Ok(_)) => {}
         }
+    }
+}
+
+/// Waits until what is listed must end.
+async fn cut(listing: Option<&Listing>) -> Cut {
+    match listing {
+        Some(listing) => listing.cut().await,
+        None => pending().await,
     }
 }
 

@@ -182,6 +182,18 @@ impl Session<Dialled> {
         self.request.renew(in_force, Some(&self.state.origin.reached)).is_ok()
     }
 
+    /// Lists it, once it has lasted for long enough: its first bytes are still waited for.
+    pub fn list_if_lasting(&mut self, registry: &Rc<Registry>) -> Option<Listing> {
+        let Permitted { pending, permit, facts } = &mut *self.request;
+        let standing = Standing { permit, facts, reached: &self.state.origin.reached };
+        (pending.age() >= OPEN_AFTER).then(|| registry.list_request(&standing, pending))
+    }
+
+    /// Takes it off the list again.
+    pub fn unlist(&mut self, listing: Listing) {
+        listing.leave(&mut self.request.pending);
+    }
+
     /// Waits until the origin says something, or is gone.
     pub async fn origin_speaks(&self) {
         // An error is an end as well, and the tunnel finds it.

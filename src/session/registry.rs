@@ -1,6 +1,7 @@
 //! What is under way for long on one worker, and the one sweep that ends what must end.
 //!
-//! Every tunnel is here from its first byte on; any other request (plain HTTP) from an age of five seconds on.
+//! Every tunnel is here from its first byte on. A request over plain HTTP is from an age of five seconds on, once it has a
+//! connection; so is a tunnel whose first bytes may be waited for without a limit of their own.
 //!
 //! Guaranteed: after the policy is replaced, and when a rule's period begins or ends, all of them are judged again by
 //! the policy in force, with their address and their first bytes: a tunnel before it moves another byte, and each at the
@@ -13,6 +14,7 @@
 //! milliseconds.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
@@ -435,6 +437,11 @@ impl Open {
 }
 
 impl Listing {
+    /// Waits until the request must end.
+    pub async fn cut(&self) -> Cut {
+        poll_fn(|context| self.poll_cut(context)).await
+    }
+
     /// Ready once the request must end.
     pub fn poll_cut(&self, context: &Context<'_>) -> Poll<Cut> {
         self.0.poll_cut(context)

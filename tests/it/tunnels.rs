@@ -333,6 +333,39 @@ fn a_request_that_lasts_is_listed_recorded_as_open_and_ended_by_hand_so_that_its
 }
 
 #[test]
+fn a_tunnel_that_is_silent_where_tls_is_optional_is_listed_and_ended_or_goes_on_under_one_open_line() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let echo = Origin::echo();
+    let to = format!("ok.test:{}", echo.port());
+    let (mut doomed, mut spared) = (proxy.tunnel(&to), proxy.tunnel(&to));
+    let clients = [&mut doomed, &mut spared].map(|client| client.stream().local_addr().unwrap().to_string());
+    let lines = || -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let lines = proxy.record_lines();
+        let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| (text(&line["kind"]), text(&line["client"]))).collect()
+    };
+    let list = until("both are listed and recorded as open", || {
+        let list = proxy.api("/v1/tunnels");
+        (list["total"] == 2 && lines().len() == 2).then_some(list)
+    });
+    let id = |client: &str| {
+        let rows = list["tunnels"].as_array().unwrap();
+        rows.iter().find(|row| row["client"] == client).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(delete(&proxy, &id(&clients[0])), 204);
+    assert_eq!(doomed.rest(), (Vec::new(), Ending::Reset));
+    is_alive(&mut spared);
+    assert_eq!(listed(&proxy, 1)["tunnels"][0]["id"], id(&clients[1]));
+    spared.half_close();
+    spared.rest();
+    proxy.account(&[&format!("connect {to} allow - revoked 200"), &format!("connect {to} allow - completed 200")]);
+    let of = |client: &String| lines().into_iter().filter(|(_, own)| own == client).map(|(kind, _)| kind).collect();
+    let kinds: [Vec<String>; 2] = clients.each_ref().map(of);
+    assert_eq!(kinds, [["open", "end"], ["open", "end"]]);
+}
+
+#[test]
 fn a_websocket_that_was_listed_as_a_request_is_one_tunnel_with_one_open_line() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
