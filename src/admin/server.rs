@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::routes::{self, Admin};
 use super::stall::NoStall;
+use crate::dial::{IsLoop, Loops};
 use crate::places::{Place, Places};
 
 /// Admin connections at once: administrators, a scraper, a few dashboards. One client gets three quarters of them at most
@@ -52,7 +53,7 @@ pub fn run(
         loop {
             let accepted = tokio::select! {
                 _ = shutdown.wait_for(|down| *down) => break,
-                accepted = accept(&listener, &places) => accepted,
+                accepted = accept(&listener, &places, &admin.shared.loops) => accepted,
                 Some(_) = connections.join_next() => continue,
             };
             let Some((stream, place)) = accepted else { continue };
@@ -80,9 +81,11 @@ pub fn run(
     result
 }
 
-/// One connection with its place. None if there is no place for it, and after an error of the accept itself.
-async fn accept(listener: &TcpListener, places: &Arc<Places>) -> Option<(TcpStream, Place)> {
+/// One connection with its place. None if there is no place for it, if this process has dialled it itself, and after an
+/// error of the accept.
+async fn accept(listener: &TcpListener, places: &Arc<Places>, loops: &Loops) -> Option<(TcpStream, Place)> {
     match listener.accept().await {
+        Ok((stream, peer)) if loops.accept(peer, || stream.local_addr()) == Err(IsLoop) => None,
         Ok((stream, peer)) => match places.take(peer.ip()) {
             Ok(place) => Some((stream, place)),
             Err(_) => {

@@ -13,8 +13,8 @@ use crate::dial;
 use crate::enforce::Shared;
 use crate::facts::OwnAddresses;
 
-/// Between two looks. A look is one system call and a few microseconds; until it is taken, a new address of this machine
-/// leads back into a listener on all addresses, which then knows the loop by its own `Via`.
+/// Between two looks. A look is one system call and a few microseconds; until it is taken, a connection to a new address of
+/// this machine is known for a loop only once it is made (`dial::Loops`).
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Looks again and again until `keep` is false.

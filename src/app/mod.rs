@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::admin;
 use crate::config::{Config, ListenProtocol, ParentConfig, Redacted};
-use crate::dial::{self, DnsSettings, ParentProxy, Resolver};
+use crate::dial::{self, DnsSettings, Loops, ParentProxy, Resolver};
 use crate::enforce;
 use crate::facts::{Destination, Host, OwnAddresses};
 use crate::history;
@@ -138,6 +138,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     };
     let mut own: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
     own.extend(admin_socket.iter().filter_map(|socket| socket.local_addr().ok()));
+    let loops = Loops::new(&own);
     let machine = dial::machine_addresses().map_err(system("cannot list this machine's addresses"))?;
     let own = OwnAddresses::new(own, machine).with_nat64(config.dns.nat64.clone());
     refuse_own_parent(config, &own)?;
@@ -167,6 +168,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         resolver,
         parent: parent(config, &via),
         own: Arc::new(ArcSwap::from_pointee(own)),
+        loops,
         roll,
         limits: enforce::Limits {
             connect: config.limits.connect_timeout,

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use tokio::net::TcpStream;
 use tokio::time;
 
+use super::loops::{IsLoop, Loops};
 use super::parent::ParentFault;
 use crate::policy::{Reached, VettedAddrs};
 
@@ -75,20 +76,23 @@ pub enum DialError {
     /// The way leads by a parent proxy, and it failed.
     #[error(transparent)]
     Parent(#[from] ParentFault),
+    /// It leads back into a listener of this process. No other address is tried then.
+    #[error("the destination is this proxy itself")]
+    Loop,
 }
 
 /// Goes straight: connects to the first of these addresses that answers, within `timeout`.
 ///
 /// # Errors
-/// If none answered.
-pub async fn connect(addresses: &VettedAddrs, timeout: Duration) -> Result<Dialled, DialError> {
-    connect_any(addresses.as_slice(), timeout).await
+/// If none answered, or one leads back into this process.
+pub async fn connect(addresses: &VettedAddrs, loops: &Loops, timeout: Duration) -> Result<Dialled, DialError> {
+    connect_any(addresses.as_slice(), loops, timeout).await
 }
 
-pub(super) async fn connect_any(addrs: &[SocketAddr], timeout: Duration) -> Result<Dialled, DialError> {
+pub(super) async fn connect_any(addrs: &[SocketAddr], loops: &Loops, timeout: Duration) -> Result<Dialled, DialError> {
     let connected = match addrs {
-        [address] => time::timeout(timeout, attempt(*address)).await,
-        _ => time::timeout(timeout, Box::pin(race(&interleaved(addrs), attempt))).await,
+        [address] => time::timeout(timeout, attempt(*address, loops)).await,
+        _ => time::timeout(timeout, Box::pin(race(&interleaved(addrs), |address| attempt(address, loops)))).await,
     };
     connected.unwrap_or(Err(DialError::Timeout))
 }
@@ -129,6 +133,7 @@ where
             biased;
             ended = first_to_end(&mut running) => match ended {
                 Ok(connected) => return Ok(connected),
+                Err(DialError::Loop) => return Err(DialError::Loop),
                 Err(error) => told = told.max(error),
             },
             () = time::sleep(STAGGER), if !waiting.as_slice().is_empty() => {}
@@ -150,13 +155,18 @@ async fn first_to_end<F: Future>(running: &mut SmallVec<[Pin<Box<F>>; MAX_ATTEMP
     .await
 }
 
-async fn attempt(address: SocketAddr) -> Result<Dialled, DialError> {
+async fn attempt(address: SocketAddr, loops: &Loops) -> Result<Dialled, DialError> {
+    let dialling = loops.dial(address);
     let connected = TcpStream::connect(address).await.and_then(|stream| {
         stream.set_nodelay(true)?;
-        Ok(stream)
+        let is_loop = dialling.map_or(Ok(Ok(())), |dialling| Ok(dialling.connected(stream.local_addr()?)));
+        is_loop.map(|is_loop| (stream, is_loop))
     });
     match connected {
-        Ok(stream) => Ok(Dialled { stream, address, reached: Reached::Direct(address.ip()), peer: Peer::Origin }),
+        Ok((_, Err(IsLoop))) => Err(DialError::Loop),
+        Ok((stream, Ok(()))) => {
+            Ok(Dialled { stream, address, reached: Reached::Direct(address.ip()), peer: Peer::Origin })
+        }
         Err(error) => Err(DialError::of(&error, address)),
     }
 }
@@ -178,6 +188,7 @@ impl DialError {
 mod tests {
     use std::cell::RefCell;
     use std::future::pending;
+    use std::sync::Arc;
 
     use tokio::net::TcpListener;
     use tokio::time::Instant;
@@ -188,6 +199,11 @@ mod tests {
 
     fn addr(text: &str) -> SocketAddr {
         text.parse().unwrap()
+    }
+
+    /// Of a process that listens nowhere.
+    fn loops() -> Arc<Loops> {
+        Loops::new(&[])
     }
 
     /// An address where nothing listens: the port was free a moment ago.
@@ -220,7 +236,7 @@ mod tests {
     async fn one_address_is_dialled_as_it_is() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let dialled = connect_any(&[address], LONG).await.unwrap();
+        let dialled = connect_any(&[address], &loops(), LONG).await.unwrap();
         assert_eq!(dialled.address, address);
         assert_eq!(dialled.stream.peer_addr().unwrap(), address);
         assert!(dialled.stream.nodelay().unwrap());
@@ -229,11 +245,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_into_a_listener_of_ours_is_found_on_either_side_and_no_other_address_is_tried() {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let (own, other) = (listener.local_addr().unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let address = SocketAddr::new([127, 0, 0, 1].into(), own.port());
+        let loops = Loops::new(&[own]);
+        let looped = connect_any(&[address, other.local_addr().unwrap()], &loops, LONG).await;
+        assert_eq!(looped.unwrap_err(), DialError::Loop);
+        let (accepted, peer) = listener.accept().await.unwrap();
+        assert_eq!(loops.accept(peer, || accepted.local_addr()), Err(IsLoop));
+        let client = TcpStream::connect(address).await.unwrap();
+        let (accepted, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        assert_eq!(loops.accept(peer, || accepted.local_addr()), Ok(()), "a client of this very machine");
+    }
+
+    #[tokio::test]
     async fn a_refusing_address_is_passed_over_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         let began = std::time::Instant::now();
-        let dialled = connect_any(&[closed().await, good], LONG).await.unwrap();
+        let dialled = connect_any(&[closed().await, good], &loops(), LONG).await.unwrap();
         assert_eq!(dialled.address, good);
         assert!(began.elapsed() < STAGGER);
     }
@@ -241,9 +273,12 @@ mod tests {
     #[tokio::test]
     async fn failures_say_whose_they_are() {
         let (one, other) = (closed().await, closed().await);
-        assert_eq!(connect_any(&[one], LONG).await.unwrap_err(), DialError::Refused);
-        assert_eq!(connect_any(&[one, other], LONG).await.unwrap_err(), DialError::Refused);
-        assert_eq!(connect_any(&[], LONG).await.unwrap_err(), DialError::Unreachable(ErrorKind::AddrNotAvailable));
+        assert_eq!(connect_any(&[one], &loops(), LONG).await.unwrap_err(), DialError::Refused);
+        assert_eq!(connect_any(&[one, other], &loops(), LONG).await.unwrap_err(), DialError::Refused);
+        assert_eq!(
+            connect_any(&[], &loops(), LONG).await.unwrap_err(),
+            DialError::Unreachable(ErrorKind::AddrNotAvailable)
+        );
         let of = |errno, address: &str| DialError::of(&io::Error::from_raw_os_error(errno), addr(address));
         for (errno, address, expected) in [
             (libc::EMFILE, "192.0.2.1:1", DialError::NoSockets),
@@ -270,16 +305,16 @@ mod tests {
         let full = socket.listen(1).unwrap();
         let silent = full.local_addr().unwrap();
         let mut queued = Vec::new();
-        while let Ok(stream) = connect_any(&[silent], Duration::from_millis(50)).await {
+        while let Ok(stream) = connect_any(&[silent], &loops(), Duration::from_millis(50)).await {
             queued.push(stream);
             assert!(queued.len() < 10, "the queue never fills");
         }
-        assert_eq!(connect_any(&[silent], Duration::from_millis(20)).await.unwrap_err(), DialError::Timeout);
-        let both = connect_any(&[closed().await, silent], Duration::from_millis(20)).await;
+        assert_eq!(connect_any(&[silent], &loops(), Duration::from_millis(20)).await.unwrap_err(), DialError::Timeout);
+        let both = connect_any(&[closed().await, silent], &loops(), Duration::from_millis(20)).await;
         assert_eq!(both.unwrap_err(), DialError::Timeout, "an attempt still ran");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
-        assert_eq!(connect_any(&[silent, good], LONG).await.unwrap().address, good);
+        assert_eq!(connect_any(&[silent, good], &loops(), LONG).await.unwrap().address, good);
     }
 
     /// When each address was tried, and what came of it, by a script of (answers after, answer).
@@ -315,6 +350,7 @@ mod tests {
             (&[(10, refused), (20, unreachable)], &[0, 10], 30, Err(DialError::Refused)),
             (&[(10, unreachable), (20, refused)], &[0, 10], 30, Err(DialError::Refused)),
             (&[(400, refused), (20, refused)], &[0, 250], 400, Err(DialError::Refused)),
+            (&[(300, Ok(())), (20, Err(DialError::Loop)), (0, Ok(()))], &[0, 250], 270, Err(DialError::Loop)),
         ] {
             assert_eq!(raced(script).await, (tried.to_vec(), ended, answer), "{script:?}");
         }

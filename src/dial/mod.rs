@@ -9,6 +9,7 @@
 
 mod connect;
 mod local;
+mod loops;
 mod machine;
 #[cfg(test)]
 #[cfg(feature = "model")]
@@ -20,6 +21,7 @@ mod system;
 
 pub use connect::{DialError, Dialled, Peer, connect};
 pub use local::to_own_listener;
+pub use loops::{IsLoop, Loops};
 pub use machine::machine_addresses;
 pub use parent::{ParentFault, ParentProxy, connect_by_parent};
 pub use resolve::{Addresses, CANARY_ZONE, DnsSettings, ResolveError, Resolver, SetUpError};

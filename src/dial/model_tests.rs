@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use smallvec::smallvec;
 
+use super::loops::Loops;
 use super::resolve::ResolveError;
 use super::system::System;
 use crate::facts::DomainName;
@@ -87,5 +88,28 @@ fn equal_names_share_one_place_and_giving_up_returns_it() {
         });
         assert!(has_room, "the place does not come back");
         assert_eq!(system.under_way(), 0);
+    });
+}
+
+#[test]
+fn a_connection_of_ours_into_ourselves_is_known_to_one_side_at_least() {
+    let (from, to) = ("127.0.0.1:50000".parse().unwrap(), "192.0.2.7:3129".parse().unwrap());
+    explore(3, move || {
+        let loops = Loops::new(&["0.0.0.0:3129".parse().unwrap()]);
+        let dialling = loops.dial(to).unwrap();
+        // It is connected by now: the listener may come to it before its dial knows that, or afterwards.
+        let listener = {
+            let loops = Arc::clone(&loops);
+            thread::spawn(move || loops.accept(from, || Ok(to)).is_err())
+        };
+        let another = {
+            let loops = Arc::clone(&loops);
+            thread::spawn(move || drop(loops.dial(to)))
+        };
+        let known = dialling.connected(from).is_err();
+        let refused = listener.join().unwrap();
+        another.join().unwrap();
+        assert!(known || refused, "neither side knows it");
+        assert!(loops.accept(from, || Ok(to)).is_err(), "and a listener that comes late knows it too");
     });
 }

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time;
 
 use super::connect::{DialError, Dialled, Peer, connect_any};
+use super::loops::Loops;
 use crate::facts::{Credentials, Destination};
 use crate::policy::{ParentPermit, Reached, VettedAddrs};
 
@@ -104,10 +105,11 @@ pub async fn connect_by_parent<E: From<DialError>>(
     at: &VettedAddrs,
     leave: impl FnOnce() -> Result<ParentPermit, E>,
     peer: Peer,
+    loops: &Loops,
     timeout: Duration,
 ) -> Result<Dialled, E> {
     let reach = async {
-        let mut dialled = connect_any(at.as_slice(), timeout).await.map_err(of_parent)?;
+        let mut dialled = connect_any(at.as_slice(), loops, timeout).await.map_err(of_parent)?;
         let permit = leave()?;
         if peer == Peer::Origin {
             let request = parent.connect_request(permit.destination());
@@ -123,7 +125,7 @@ fn of_parent(error: DialError) -> DialError {
     match error {
         DialError::Unreachable(_) | DialError::Refused => DialError::Parent(ParentFault::Unreachable),
         DialError::Timeout => DialError::Parent(ParentFault::Timeout),
-        DialError::NoSockets | DialError::Parent(_) => error,
+        DialError::NoSockets | DialError::Parent(_) | DialError::Loop => error,
     }
 }
 

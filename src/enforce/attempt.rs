@@ -217,6 +217,11 @@ impl Enforcer {
                 request.pending.connected(origin.address, Some(began.elapsed()));
                 Ok(Session::dialled(request, origin))
             }
+            // Found only when it was connected, it is the same denial as one that its address tells of.
+            Err(Refusal::Unreachable(DialError::Loop)) => {
+                let denial = request.permit.leads_back();
+                Err(request.pending.refuse(denial.into()).into())
+            }
             Err(why) => Err(request.pending.refuse(why).into()),
         }
     }
@@ -236,7 +241,7 @@ impl Enforcer {
         let resolved = resolved.as_ref().map(|addresses| addresses.as_slice());
         let limit = self.shared.limits.connect;
         let connection = match request.permit.route(resolved, &self.in_force.own(), scope) {
-            Ok(Route::Direct(addresses)) => dial::connect(&addresses, limit).await?,
+            Ok(Route::Direct(addresses)) => dial::connect(&addresses, &self.shared.loops, limit).await?,
             Ok(Route::Parent(leave)) => Box::pin(self.reach_by_parent(request, leave)).await?,
             Err(NoRoute::Denied(denial)) => return Err(denial.into()),
             Err(NoRoute::Unresolved(error)) => return Err((*error).into()),
@@ -257,7 +262,8 @@ impl Enforcer {
                     request.renew(&self.in_force, Some(&reached))?;
                     Ok(leave)
                 };
-                dial::connect_by_parent(&parent.proxy, &at, leave, peer, self.shared.limits.connect).await
+                let limit = self.shared.limits.connect;
+                dial::connect_by_parent(&parent.proxy, &at, leave, peer, &self.shared.loops, limit).await
             }
             Err(ResolveError::Busy(full)) => return Err(ResolveError::Busy(full).into()),
             Err(ResolveError::Timeout) => Err(DialError::Parent(ParentFault::Timeout).into()),

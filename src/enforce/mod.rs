@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::dial::{ParentFault, ParentProxy, Peer, Resolver, SetUpError};
+use crate::dial::{Loops, ParentFault, ParentProxy, Peer, Resolver, SetUpError};
 use crate::facts::{Client, Destination, OwnAddresses, Protocol, Upgrade};
 use crate::places::Places;
 use crate::policy::Snapshot;
@@ -60,6 +60,8 @@ pub struct Shared {
     pub own: Arc<ArcSwap<OwnAddresses>>,
     /// What is open on all workers.
     pub roll: Roll,
+    /// What is dialled to ports of our own sockets.
+    pub loops: Arc<Loops>,
     /// How long and how much.
     pub limits: Limits,
     /// How much each worker has open.

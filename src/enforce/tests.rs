@@ -158,6 +158,7 @@ fn enforcer(
         roll: Roll::new(1).0,
         shares: Shares::new(1),
         own: Arc::new(ArcSwap::from_pointee(OwnAddresses::new(vec![SocketAddr::new(ip(OWN), world.port)], Vec::new()))),
+        loops: Loops::new(&[]),
         limits: Limits {
             connect: Duration::from_secs(5),
             idle: Duration::from_secs(60),

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::dial::IsLoop;
 use crate::facts::Client;
 use crate::places::{Full, Place, Places};
 use crate::protocol::{Door, serve};
@@ -161,6 +162,9 @@ impl Acceptor {
     }
 
     fn admit(&self, stream: tokio::net::TcpStream, peer: SocketAddr) {
+        if let Err(IsLoop) = self.door.enforcer.shared().loops.accept(peer, || stream.local_addr()) {
+            return self.door.enforcer.connection(&self.door.listener, ConnectionResult::Loop);
+        }
         let place = match self.open.limits.connections.take(peer.ip()) {
             Ok(place) => place,
             Err(full) => return self.refuse(stream, full),

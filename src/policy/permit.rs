@@ -256,6 +256,11 @@ impl Permit {
         vetted.map(drop)
     }
 
+    /// The denial for a connection that turned out to lead back into this process, though no address of it said so.
+    pub fn leads_back(&self) -> Denial {
+        self.denial(DenyReason::Loop, None, None)
+    }
+
     fn may_go_unresolved(&self) -> bool {
         self.rules().any(|rule| rule.parent)
     }

@@ -117,6 +117,7 @@ fn error(why: &Refusal) -> ProxyError {
         Refusal::Unreachable(error) => match error {
             DialError::Timeout => ProxyError::ConnectionTimeout,
             DialError::NoSockets => ProxyError::ConnectionLimitReached,
+            DialError::Loop => ProxyError::ProxyLoopDetected,
             DialError::Refused | DialError::Unreachable(_) => ProxyError::ConnectionRefused,
             DialError::Parent(fault) => match fault {
                 ParentFault::Timeout => ProxyError::ConnectionTimeout,

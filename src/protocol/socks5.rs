@@ -250,7 +250,7 @@ impl From<SocksError> for Reply {
 impl Reply {
     fn of(why: &Refusal) -> Self {
         match why {
-            Refusal::Denied(_) => Self::NotAllowed,
+            Refusal::Denied(_) | Refusal::Unreachable(DialError::Loop) => Self::NotAllowed,
             Refusal::Unresolvable(ResolveError::Timeout) | Refusal::Unreachable(DialError::Timeout) => Self::TtlExpired,
             Refusal::Unresolvable(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed) => {
                 Self::HostUnreachable

@@ -291,6 +291,8 @@ pub enum ConnectionResult {
     Busy,
     /// Turned away at once: its client has its share.
     BusyClient,
+    /// Closed at once: this process has dialled it.
+    Loop,
     /// Closed by the client before a request was whole.
     ClosedEarly,
     /// Silent before a request was whole.
@@ -305,10 +307,11 @@ pub enum ConnectionResult {
 
 impl ConnectionResult {
     /// Every result, in the order of [`ConnectionResult::index`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Accepted,
         Self::Busy,
         Self::BusyClient,
+        Self::Loop,
         Self::ClosedEarly,
         Self::TimedOut,
         Self::TlsFailed,
@@ -322,6 +325,7 @@ impl ConnectionResult {
             Self::Accepted => "accepted",
             Self::Busy => "busy",
             Self::BusyClient => "busy_client",
+            Self::Loop => "loop",
             Self::ClosedEarly => "closed_early",
             Self::TimedOut => "timed_out",
             Self::TlsFailed => "tls_failed",

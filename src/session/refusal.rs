@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::dial::{DialError, ParentFault, ResolveError};
 use crate::places::Full;
-use crate::policy::Denial;
+use crate::policy::{Denial, DenyReason};
 use crate::record::{Outcome, RequestId};
 
 /// Why a request got no way out.
@@ -92,7 +92,7 @@ impl Refusal {
     /// The status of the answer.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Denied(_) => 403,
+            Self::Denied(_) | Self::Unreachable(DialError::Loop) => 403,
             Self::Malformed(malformed) => malformed.status,
             Self::Unresolvable(ResolveError::Timeout)
             | Self::Unreachable(DialError::Timeout | DialError::Parent(ParentFault::Timeout))
@@ -124,6 +124,7 @@ impl Refusal {
         match self {
             Self::Denied(denial) => denial.reason().as_str(),
             Self::Malformed(malformed) => malformed.token,
+            Self::Unreachable(DialError::Loop) => DenyReason::Loop.as_str(),
             Self::Unresolvable(ResolveError::Timeout) => "dns_timeout",
             Self::Unresolvable(ResolveError::Busy(_)) | Self::Unreachable(DialError::NoSockets) | Self::Busy(_) => {
                 "busy"
@@ -153,7 +154,7 @@ impl Refusal {
     /// How the record ends.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Denied(_) => Outcome::Denied,
+            Self::Denied(_) | Self::Unreachable(DialError::Loop) => Outcome::Denied,
             Self::Malformed(malformed) if malformed.status == 408 => Outcome::Timeout,
             Self::Malformed(_) => Outcome::Malformed,
             Self::Unresolvable(ResolveError::Busy(_))

@@ -49,6 +49,7 @@ mod malformed;
 mod metrics;
 mod observe;
 mod own_paths;
+mod own_sockets;
 mod pages;
 mod parent;
 mod privacy;

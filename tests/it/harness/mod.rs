@@ -7,6 +7,8 @@ mod conn;
 mod hello;
 mod metrics;
 mod name_server;
+#[cfg(target_os = "linux")]
+mod network;
 mod origin;
 mod port;
 mod proxy;
@@ -23,6 +25,8 @@ pub use conn::{Conn, Ending};
 pub use hello::{captured_clients, captured_hello, hello, hello_message, hello_with, in_records};
 pub use metrics::Metrics;
 pub use name_server::NameServer;
+#[cfg(target_os = "linux")]
+pub use network::in_own_network;
 pub use origin::{Origin, answer, chunked, ok};
 pub use port::Port;
 pub use proxy::{Proxy, TOKEN, get, request};
