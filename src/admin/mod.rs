@@ -3,17 +3,24 @@
 //! Guaranteed:
 //! - Everything but health, `/proxy.pac` and (unless protected) metrics needs the token: an agent on the same machine
 //!   must not read everyone's records. A browser that brought it once comes back by a path and a cookie that pages of
-//!   other ports cannot learn ([`Door`]).
+//!   other ports cannot learn ([`BrowserSession`]).
 //! - A request whose `Host` is not this listener's address gets 421, so a page of another site that points a name at
 //!   loopback (DNS rebinding) reads nothing. No CORS, a strict content security policy, nothing framed or cached.
 //! - A flood here costs the proxy one thread and a bounded number of connections; requests through it notice nothing.
 
-mod advised;
-mod door;
+mod access;
+mod answer;
+mod browser_session;
+mod call;
+mod context;
+mod dashboard;
+mod denials;
+mod health;
 mod metrics;
 pub mod page;
+mod policy;
 mod process;
-mod query;
+mod records;
 mod report;
 mod routes;
 mod selftest;
@@ -22,11 +29,12 @@ mod stall;
 mod status;
 mod stream;
 mod token;
+mod tunnels;
 mod view;
 
-pub use door::Door;
+pub use browser_session::BrowserSession;
+pub use context::{AdminContext, Link};
 pub use metrics::Registry;
-pub use routes::{Admin, Link};
 pub use selftest::{SelfTest, Tested};
 pub use server::run;
 pub use token::Token;

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use denials::{AdviceView, DenialRow};
 use maud::html;
-pub use plot::{Buckets, TimeView};
+pub use plot::{Buckets, Plots, TimeView};
 pub use records::RecordRow;
 pub use sinks::SinkView;
 pub use tunnels::{TunnelRow, TunnelsView};
@@ -51,6 +51,8 @@ pub const SCRIPT: &str = concat!(
     include_str!("page/script/check.js"),
     include_str!("page/script/main.js"),
 );
+/// Where the plots are served as they are now, drawn, below the page's own folder.
+pub const PLOTS_PATH: &str = "/dashboard.json";
 /// What the page may load: its own style and script, and the API of the same origin.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use hyper::StatusCode;
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::query::Query;
-use super::routes::{Body, content, json_of, problem};
+use super::answer::{Answer, Problem, content, html, json_of};
+use super::call::{Call, Query};
 use crate::history::report::{By, Document, ROWS, Report, Summed, page};
 use crate::history::{Beside, Kept, KeptError, Past, since};
 use crate::sink::{RecentFilter, SinkKind, Sinks};
@@ -26,7 +26,7 @@ const MAX_KEYS: usize = 50_000;
 static READING: Semaphore = Semaphore::const_new(1);
 
 /// Reports that wait for that or are read. Each holds an admin connection, of which others need some.
-static ASKED: Semaphore = Semaphore::const_new(8);
+static ADMITTED: Semaphore = Semaphore::const_new(8);
 
 /// How long one waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,8 +38,8 @@ const SOURCE: HeaderName = HeaderName::from_static("x-outgate-source");
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What somebody asks for.
-struct Asked {
+/// Which report a query asks for.
+struct ReportQuery {
     by: By,
     format: Format,
     since: Option<SystemTime>,
@@ -55,7 +55,7 @@ enum Format {
 
 /// The JSON answer: a report's document, and what it is of.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct JsonReport<'a> {
     source: &'static str,
     #[serde(flatten)]
     document: Document<'a>,
@@ -65,22 +65,19 @@ struct Answer<'a> {
     unreadable: u64,
 }
 
-impl Asked {
+impl ReportQuery {
     /// How many rows are wanted.
     fn limit(&self) -> usize {
         self.limit.unwrap_or(if matches!(self.format, Format::Html) { ROWS } else { usize::MAX })
     }
 }
 
-/// Answers one request.
-pub(super) async fn answer(sinks: &Sinks, query: &Query) -> Response<Body> {
-    let asked = match asked(query) {
-        Ok(asked) => asked,
-        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong),
-    };
-    let Ok(_asked) = ASKED.try_acquire() else { return busy() };
-    let Ok(Ok(turn)) = timeout(PATIENCE, READING.acquire()).await else { return busy() };
-    let (past, since, limit) = (past(sinks), asked.since, asked.limit());
+/// `/v1/report`.
+pub(super) async fn show(call: Call) -> Answer {
+    let asked = report_query(&call.query).map_err(Problem::bad_request)?;
+    let Ok(_admitted) = ADMITTED.try_acquire() else { return Err(busy()) };
+    let Ok(Ok(turn)) = timeout(PATIENCE, READING.acquire()).await else { return Err(busy()) };
+    let (past, since, limit) = (past(&call.context.shared.sinks), asked.since, asked.limit());
     let source = past.source();
     let mut report = Report::at_most(asked.by, MAX_KEYS);
     if !matches!(asked.format, Format::Html) {
@@ -88,8 +85,8 @@ pub(super) async fn answer(sinks: &Sinks, query: &Query) -> Response<Body> {
     }
     match tokio::task::spawn_blocking(move || read(&past, report, since, limit, turn)).await {
         Ok(Ok((summed, beside))) => written(&asked, source, &summed, &beside),
-        Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made"),
+        Ok(Err(error)) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made")),
     }
 }
 
@@ -103,7 +100,7 @@ fn past(sinks: &Sinks) -> Past {
     }
 }
 
-fn asked(query: &Query) -> Result<Asked, String> {
+fn report_query(query: &Query) -> Result<ReportQuery, String> {
     let by = match query.get("by") {
         None => By::Destination,
         Some(token) => By::ALL
@@ -122,7 +119,7 @@ fn asked(query: &Query) -> Result<Asked, String> {
         Some(text) => Some(since(&text, SystemTime::now()).map_err(|error| format!("`since`: {error}"))?),
     };
     let limit = query.get("limit").map(|text| text.parse().map_err(|_| "`limit` is no number".to_owned()));
-    Ok(Asked { by, format, since, limit: limit.transpose()? })
+    Ok(ReportQuery { by, format, since, limit: limit.transpose()? })
 }
 
 /// Keeps its turn until the records are read, also when nobody waits for the answer any more.
@@ -139,29 +136,28 @@ fn read(
     Ok((summed, beside))
 }
 
-fn written(asked: &Asked, source: &'static str, summed: &Summed, beside: &Beside) -> Response<Body> {
+fn written(asked: &ReportQuery, source: &'static str, summed: &Summed, beside: &Beside) -> Answer {
     let mut response = match asked.format {
-        Format::Json => json_of(&Answer {
+        Format::Json => json_of(&JsonReport {
             source,
             document: summed.document(),
             missing: beside.missing.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
             unreadable: beside.unreadable,
-        }),
+        })?,
         Format::Csv => content("text/csv; charset=utf-8", summed.csv()),
         Format::Html => {
             let page = page(summed, asked.by.token(), SystemTime::now());
-            let mut response = content("text/html; charset=utf-8", page);
+            let mut response = html(page);
             let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
             response
         }
     };
     response.headers_mut().insert(SOURCE, HeaderValue::from_static(source));
-    response
+    Ok(response)
 }
 
-fn busy() -> Response<Body> {
-    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "another report is being read; ask again");
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
+fn busy() -> Problem {
+    Problem::unavailable("another report is being read; ask again")
+        .with(header::RETRY_AFTER, HeaderValue::from_static("5"))
 }

@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::routes::{self, Admin};
+use super::context::AdminContext;
+use super::routes;
 use super::stall::NoStall;
 use crate::dial::{IsLoop, Loops};
 use crate::places::{Place, Places};
@@ -42,7 +43,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// What the system says when it has no files for a runtime.
 pub fn run(
     socket: std::net::TcpListener,
-    admin: Arc<Admin>,
+    context: Arc<AdminContext>,
     mut shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,13 +54,13 @@ pub fn run(
         loop {
             let accepted = tokio::select! {
                 _ = shutdown.wait_for(|down| *down) => break,
-                accepted = accept(&listener, &places, &admin.shared.loops) => accepted,
+                accepted = accept(&listener, &places, &context.shared.loops) => accepted,
                 Some(_) = connections.join_next() => continue,
             };
             let Some((stream, place)) = accepted else { continue };
-            let admin = Arc::clone(&admin);
+            let context = Arc::clone(&context);
             connections.spawn(async move {
-                let service = service_fn(move |request| routes::serve(Arc::clone(&admin), request));
+                let service = service_fn(move |request| routes::serve(Arc::clone(&context), request));
                 // A client that breaks the protocol or leaves has nothing to be told.
                 let _ended = http1::Builder::new()
                     .timer(TokioTimer::new())

@@ -1,34 +1,40 @@
-//! How things stand, in numbers: what the dashboard asks for every two seconds.
+//! Counts, requests over time and the state of the sinks: what the dashboard asks for every two seconds.
 
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::view::rfc3339;
-use crate::record::{Decided, Recorder, Window};
-use crate::sink::Sinks;
+use super::answer::{Answer, json_of};
+use super::call::Call;
+use crate::record::{Decided, UtcTime, Window};
 
-/// What `/v1/status` answers. Its size is fixed but for the files' names.
-pub(super) fn of(recorder: &Recorder, sinks: &Sinks) -> Value {
-    let over_time = recorder.over_time();
-    json!({
-        "now": rfc3339(SystemTime::now()),
-        "totals": recorder.totals(),
+/// `/v1/status`. Its size is fixed but for the names of files.
+pub(super) async fn show(call: Call) -> Answer {
+    let shared = &call.context.shared;
+    shared.recorder.caught_up().await;
+    let over_time = shared.recorder.over_time();
+    json_of(&json!({
+        "now": time(SystemTime::now()),
+        "totals": shared.recorder.totals(),
         "over_time": {
-            "since": rfc3339(over_time.since),
+            "since": time(over_time.since),
             "reading": over_time.reading,
             "minutes": window(&over_time.minutes),
             "hours": window(&over_time.hours),
         },
-        "sinks": sinks.status(),
-    })
+        "sinks": shared.sinks.status(),
+    }))
+}
+
+fn time(time: SystemTime) -> String {
+    UtcTime(time).to_string()
 }
 
 /// Columns rather than rows: a third of the bytes.
 fn window(window: &Window) -> Value {
     let column = |of: fn(&Decided) -> u64| window.buckets.iter().map(of).collect::<Vec<_>>();
     json!({
-        "start": rfc3339(window.start),
+        "start": time(window.start),
         "step": window.step.as_secs(),
         "allow": column(|bucket| bucket.allow),
         "deny": column(|bucket| bucket.deny),

@@ -2,15 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
-
-use super::advised;
+use super::context::AdminContext;
+use super::denials::{self, AdvisedRow};
 use super::page::{
     AdviceView, Buckets, DenialRow, ListenerRow, PolicyView, RecordRow, SelfTestView, SinkView, TimeView, Totals,
     TunnelRow, TunnelsView, View,
 };
-use super::routes::Admin;
-use crate::facts::{Method, Protocol};
+use crate::facts::Protocol;
 use crate::record::{Decided, Kind, OverTime, Record, RecordLine, Recorder, UtcTime, Window};
 use crate::session::Listed;
 use crate::sink::{RecentFilter, SinkStatus};
@@ -26,10 +24,10 @@ const BUILT_IN: &str = "built in";
 const LATELY: Duration = Duration::from_secs(600);
 
 /// The page's content at this moment.
-pub(super) async fn of(admin: &Admin) -> View {
-    let shared = &admin.shared;
+pub(super) async fn of(context: &AdminContext) -> View {
+    let shared = &context.shared;
     let totals = shared.recorder.totals();
-    let denials = advised::denials(admin, ROWS);
+    let denials = denials::most_denied(context, ROWS);
     // A tunnel's interim lines say nothing new here: its end does.
     let ends = RecentFilter { kind: Some(Kind::End), ..RecentFilter::newest(ROWS) };
     let mut records = shared.sinks.recent(&ends);
@@ -43,7 +41,7 @@ pub(super) async fn of(admin: &Admin) -> View {
     View {
         version: env!("CARGO_PKG_VERSION").into(),
         now: inert(UtcTime(now)),
-        policy: policy(admin, now),
+        policy: policy(context, now),
         totals: Totals {
             requests: totals.requests,
             allowed: totals.allowed,
@@ -56,7 +54,7 @@ pub(super) async fn of(admin: &Admin) -> View {
         other_denials: denials.other,
         denials: denials.destinations.into_iter().map(denial).collect(),
         records: records.iter().filter_map(|line| record(line)).collect(),
-        listeners: admin
+        listeners: context
             .listeners
             .iter()
             .map(|(name, address, tls)| ListenerRow {
@@ -69,8 +67,8 @@ pub(super) async fn of(admin: &Admin) -> View {
     }
 }
 
-fn denial(advised: advised::AdvisedRow) -> DenialRow {
-    let advised::AdvisedRow { row, allow, allowed_now, note } = advised;
+fn denial(advised: AdvisedRow) -> DenialRow {
+    let AdvisedRow { row, allow, allowed_now, note } = advised;
     DenialRow {
         destination: inert(&row.destination),
         reason: inert(row.reason),
@@ -87,7 +85,8 @@ fn denial(advised: advised::AdvisedRow) -> DenialRow {
     }
 }
 
-fn over_time(over_time: &OverTime) -> TimeView {
+/// Requests over time, as the page plots them.
+pub(super) fn over_time(over_time: &OverTime) -> TimeView {
     let buckets = |window: &Window| {
         let before = over_time.since.duration_since(window.start).unwrap_or_default().as_secs();
         Buckets {
@@ -136,8 +135,8 @@ fn sink_view(sink: SinkStatus, now: SystemTime) -> SinkView {
     }
 }
 
-fn policy(admin: &Admin, now: SystemTime) -> PolicyView {
-    let (policy, status) = (admin.shared.store.current(), admin.shared.store.status());
+fn policy(context: &AdminContext, now: SystemTime) -> PolicyView {
+    let (policy, status) = (context.shared.store.current(), context.shared.store.status());
     PolicyView {
         name: policy.name().into(),
         revision: policy.revision().into(),
@@ -150,7 +149,7 @@ fn policy(admin: &Admin, now: SystemTime) -> PolicyView {
         source: status.source.as_str().into(),
         error: status.error.as_deref().map(Inert::lines),
         rules: policy.rule_count() as u64,
-        selftest: admin
+        selftest: context
             .selftest
             .last()
             .map(|tested| SelfTestView { ok: tested.ok, detail: tested.detail.as_str().into() }),
@@ -169,34 +168,8 @@ fn record(line: &RecordLine) -> Option<RecordRow> {
     })
 }
 
-/// Open tunnels and requests as the API shows them: names, ids and clients are those of their records.
-pub(super) fn tunnels(listed: &Listed, recorder: &Recorder) -> serde_json::Value {
-    let tunnel = |tunnel: &Record| {
-        json!({
-            "id": tunnel.id.to_string(),
-            "destination": tunnel.destination.as_ref().map(ToString::to_string).unwrap_or_default(),
-            "address": tunnel.address.map(|address| address.to_string()).unwrap_or_default(),
-            "listener": tunnel.listener.as_str(),
-            "protocol": tunnel.protocol.map(|protocol| protocol.as_str()).unwrap_or_default(),
-            "method": tunnel.method.as_ref().map(Method::as_str),
-            "tool": tunnel.listener.as_str(),
-            "client": recorder.client(tunnel.client).to_string(),
-            "rule": tunnel.rule(),
-            "started": rfc3339(tunnel.started),
-            "bytes_up": tunnel.bytes_up,
-            "bytes_down": tunnel.bytes_down,
-        })
-    };
-    json!({ "total": listed.total, "tunnels": listed.tunnels.iter().map(tunnel).collect::<Vec<_>>() })
-}
-
 /// A value as text that can be shown.
 #[expect(clippy::needless_pass_by_value, reason = "most are numbers and texts that were made for this")]
 fn inert(value: impl ToString) -> Inert {
     value.to_string().as_str().into()
-}
-
-/// A time as records have it.
-pub(super) fn rfc3339(time: SystemTime) -> String {
-    UtcTime(time).to_string()
 }

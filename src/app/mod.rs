@@ -294,10 +294,10 @@ fn start_admin(
         None => format!("http://{address}/?token={}", token.reveal()),
     };
     let metrics = admin::Registry::new(shared.recorder.metrics(), shared.sinks.metrics());
-    let admin = Arc::new(admin::Admin {
+    let admin = Arc::new(admin::AdminContext {
         address,
         token,
-        door: admin::Door::random().map_err(system)?,
+        browser: admin::BrowserSession::random().map_err(system)?,
         protect_metrics: config.admin.protect_metrics,
         shared: Arc::clone(shared),
         reloads: reloads.clone(),

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use maud::{Markup, html};
+use serde::Serialize;
 
 use super::{View, elements};
 use crate::text::Inert;
@@ -45,60 +46,140 @@ impl Buckets {
     }
 }
 
-/// One range: its key, its label, the words for it, for a bucket, and for the ends of its axis.
-struct Range(&'static str, &'static str, &'static str, &'static str, [&'static str; 3]);
+/// A range of time that can be shown.
+#[derive(Clone, Copy)]
+struct Range {
+    key: &'static str,
+    label: &'static str,
+    /// What a sentence about it begins with.
+    words: &'static str,
+    /// What one bar is.
+    bucket: &'static str,
+    /// What is written below the axis: at its start, in its middle, at its end.
+    ticks: [&'static str; 3],
+}
 
 const RANGES: [Range; 3] = [
-    Range("hour", "Last hour", "In the last hour", "minute", ["60 min ago", "30 min ago", "now"]),
-    Range("day", "24 hours", "In the last 24 hours", "hour", ["24 h ago", "12 h ago", "now"]),
-    Range("week", "7 days", "In the last 7 days", "hour", ["7 days ago", "3½ days ago", "now"]),
+    Range {
+        key: "hour",
+        label: "Last hour",
+        words: "In the last hour",
+        bucket: "minute",
+        ticks: ["60 min ago", "30 min ago", "now"],
+    },
+    Range {
+        key: "day",
+        label: "24 hours",
+        words: "In the last 24 hours",
+        bucket: "hour",
+        ticks: ["24 h ago", "12 h ago", "now"],
+    },
+    Range {
+        key: "week",
+        label: "7 days",
+        words: "In the last 7 days",
+        bucket: "hour",
+        ticks: ["7 days ago", "3½ days ago", "now"],
+    },
 ];
+
+/// The plots, drawn: the page and its script show the same.
+#[derive(Debug, Serialize)]
+pub struct Plots {
+    since: String,
+    reading: bool,
+    ranges: [DrawnRange; 3],
+}
+
+#[derive(Debug, Serialize)]
+struct DrawnRange {
+    key: &'static str,
+    /// How many of the first bars were before anything was counted.
+    unknown: usize,
+    /// The plots in words.
+    sentence: String,
+    plots: [DrawnPlot; 2],
+}
+
+#[derive(Debug, Serialize)]
+struct DrawnPlot {
+    kind: &'static str,
+    label: &'static str,
+    /// How many bars there is room for.
+    length: usize,
+    /// The highest count, as it is written at the top of the axis.
+    most: String,
+    /// The bars as an SVG path.
+    path: String,
+}
+
+impl Plots {
+    /// Draws what is known of requests over time.
+    pub fn draw(time: &TimeView) -> Self {
+        let TimeView { since, reading, minutes, hours } = time;
+        let [hour, day, week] = RANGES;
+        let ranges = [(hour, minutes.last(60)), (day, hours.last(24)), (week, hours.last(168))]
+            .map(|(range, buckets)| draw(&range, &buckets));
+        Self { since: since.into(), reading: *reading, ranges }
+    }
+}
+
+fn draw(Range { key, words, bucket, .. }: &Range, buckets: &Buckets) -> DrawnRange {
+    let plot = |kind, label, counts: &[u64]| DrawnPlot {
+        kind,
+        label,
+        length: counts.len(),
+        most: grouped(counts.iter().copied().max().unwrap_or_default()),
+        path: bars(counts),
+    };
+    DrawnRange {
+        key,
+        unknown: buckets.unknown,
+        sentence: sentence(words, bucket, buckets),
+        plots: [plot("deny", "Denied", &buckets.denied), plot("all", "All requests", &buckets.all)],
+    }
+}
 
 /// The section.
 pub(super) fn section(view: &View) -> Markup {
-    let time = &view.time;
+    let drawn = Plots::draw(&view.time);
     html! {
         section id="over-time" class="card" aria-labelledby="time-title" {
             div.bar-title {
                 h2 #time-title { "Denied and all requests over time" }
                 fieldset.ranges {
                     legend.unseen { "Time shown" }
-                    @for (place, Range(key, label, ..)) in RANGES.iter().enumerate() {
+                    @for (place, Range { key, label, .. }) in RANGES.iter().enumerate() {
                         label { input type="radio" name="range" value=(key) checked[place == 0]; " " (label) }
                     }
                 }
             }
-            @for (range, buckets) in RANGES.iter().zip([time.minutes.last(60), time.hours.last(24), time.hours.last(168)]) {
-                (figure(range, &buckets))
-            }
+            @for (range, drawn) in RANGES.iter().zip(&drawn.ranges) { (figure(range, drawn)) }
             p id="time-since" class="lead" {
-                "Counted since " (elements::time(&time.since)) "."
-                span #time-reading hidden[!time.reading] { " The time before is being read from the history." }
+                "Counted since " (elements::time(&view.time.since)) "."
+                span #time-reading hidden[!drawn.reading] { " The time before is being read from the history." }
             }
         }
     }
 }
 
-fn figure(Range(key, _, words, bucket, ticks): &Range, buckets: &Buckets) -> Markup {
+fn figure(Range { bucket, ticks, .. }: &Range, drawn: &DrawnRange) -> Markup {
     html! {
-        figure.range data-range=(key) data-words=(words) data-bucket=(bucket) {
+        figure.range data-range=(drawn.key) {
             div.plots {
-                @for (kind, label, counts) in [("deny", "Denied", &buckets.denied), ("all", "All requests", &buckets.all)] {
+                @for DrawnPlot { kind, label, length, most, path } in &drawn.plots {
                     div.plot data-kind=(kind) {
                         p.axis { b { (label) } " a " (bucket) }
-                        p.scale aria-hidden="true" {
-                            span.most { (grouped(counts.iter().copied().max().unwrap_or_default())) }
-                            span { "0" }
-                        }
-                        svg viewBox={ "0 0 " (counts.len()) " 100" } preserveAspectRatio="none" aria-hidden="true" {
-                            rect.unknown height="100" width=(buckets.unknown) {}
-                            path d=(bars(counts)) {}
+                        p.scale aria-hidden="true" { span.most { (most) } span { "0" } }
+                        svg viewBox={ "0 0 " (length) " 100" } preserveAspectRatio="none" aria-hidden="true" {
+                            rect.unknown height="100" width=(drawn.unknown) {}
+                            path d=(path) {}
                         }
                         p.ticks aria-hidden="true" { @for tick in ticks { span { (tick) } } }
                     }
                 }
             }
-            figcaption { (sentence(words, bucket, buckets)) }
+            figcaption { (drawn.sentence) }
         }
     }
 }
@@ -115,7 +196,7 @@ fn bars(counts: &[u64]) -> String {
     path
 }
 
-/// The plot in words, for whoever does not see it, and for whoever wants the numbers.
+/// The plot in words, for people who do not see it or want the numbers.
 fn sentence(words: &str, bucket: &str, buckets: &Buckets) -> String {
     let sum = |counts: &[u64]| counts.iter().sum::<u64>();
     let (all, denied) = (sum(&buckets.all), sum(&buckets.denied));

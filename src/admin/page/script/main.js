@@ -27,12 +27,12 @@ async function look() {
   clearTimeout(timer);
   const json = (path) => get(path).then((answer) => answer.json());
   try {
-    const [policy, denials, status, tunnels] = await Promise.all(
-      ["./v1/policy", `./v1/denials?limit=${ROWS}`, "./v1/status", `./v1/tunnels?limit=${ROWS}`].map(json),
+    const [policy, denials, status, drawn, tunnels] = await Promise.all(
+      ["./v1/policy", `./v1/denials?limit=${ROWS}`, "./v1/status", "./dashboard.json", `./v1/tunnels?limit=${ROWS}`].map(json),
     );
     showPolicy(policy);
     showDenials(denials);
-    showOverTime(status.over_time);
+    showOverTime(drawn);
     showTotals(status.totals, policy.name);
     showSinks(status.sinks);
     showTunnels(tunnels);

@@ -5,45 +5,22 @@ const TILES = [["denied-total", "denied"], ["allowed-total", "allowed"], ["obser
 const samples = []; // totals of the last minute
 let lastSpoken = { at: 0, denied: null };
 
-function bars(counts) {
-  const most = Math.max(1, ...counts);
-  const height = (count) => Math.max(2, Math.floor((count * 100) / most));
-  return counts.map((count, place) => (count > 0 ? `M${place} 100v-${height(count)}h.8v${height(count)}z` : "")).join("");
-}
-
-function sentence(words, bucket, denied, all) {
-  const sum = (counts) => counts.reduce((a, b) => a + b, 0);
-  const text = `${words}: ${digits(sum(denied))} denied of ${digits(sum(all))} requests.`;
-  const most = Math.max(0, ...denied);
-  if (most === 0) return text;
-  const back = denied.length - 1 - denied.lastIndexOf(most);
-  const when = back === 0 ? `this ${bucket}` : `${back} ${bucket}${back === 1 ? "" : "s"} ago`;
-  return `${text} Most denied in one ${bucket}: ${digits(most)}, ${when}.`;
-}
-
-function showRange(key, window, length, since) {
-  const figure = document.querySelector(`.range[data-range="${key}"]`);
-  const all = window.allow.map((allowed, place) => allowed + window.deny[place] + window.observe[place] + window.none[place]);
-  const counts = { deny: window.deny.slice(-length), all: all.slice(-length) };
-  const before = Math.floor((new Date(since) - new Date(window.start)) / (window.step * 1000)) - (all.length - length);
-  for (const plot of figure.querySelectorAll(".plot")) {
-    const shown = counts[plot.dataset.kind];
-    plot.querySelector(".most").textContent = digits(Math.max(0, ...shown));
-    plot.querySelector("path").setAttribute("d", bars(shown));
-    plot.querySelector(".unknown").setAttribute("width", String(Math.min(length, Math.max(0, before))));
+// The server draws: this only shows what it drew.
+function showOverTime(drawn) {
+  for (const { key, unknown, sentence, plots } of drawn.ranges) {
+    const figure = document.querySelector(`.range[data-range="${key}"]`);
+    for (const { kind, most, path } of plots) {
+      const plot = figure.querySelector(`.plot[data-kind="${kind}"]`);
+      plot.querySelector(".most").textContent = most;
+      plot.querySelector("path").setAttribute("d", path);
+      plot.querySelector(".unknown").setAttribute("width", String(unknown));
+    }
+    const caption = figure.querySelector("figcaption");
+    if (caption.textContent !== sentence) caption.textContent = sentence;
   }
-  const said = sentence(figure.dataset.words, figure.dataset.bucket, counts.deny, counts.all);
-  const caption = figure.querySelector("figcaption");
-  if (caption.textContent !== said) caption.textContent = said;
-}
-
-function showOverTime(over) {
-  showRange("hour", over.minutes, 60, over.since);
-  showRange("day", over.hours, 24, over.since);
-  showRange("week", over.hours, 168, over.since);
   const since = at("time-since").querySelector("time");
-  if (since.dateTime !== over.since) since.replaceWith(time(over.since));
-  at("time-reading").hidden = !over.reading;
+  if (since.dateTime !== drawn.since) since.replaceWith(time(drawn.since));
+  at("time-reading").hidden = !drawn.reading;
 }
 
 function showTotals(totals, policyName) {

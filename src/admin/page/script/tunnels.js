@@ -15,8 +15,12 @@ function tunnelRow() {
     ["td", { class: "number" }], ["td", { class: "end" }],
   ]);
   const update = (row) => {
-    const request = row.protocol === "http" && row.method ? [name(row.method), " "] : [];
-    put(destination, [row.destination, row.address], () => [name(row.destination), " ", cell("small", ...request, name(row.address))]);
+    const method = row.protocol === "http" ? row.method : null;
+    put(destination, [row.destination, row.address, method], () => {
+      const small = cell("small", name(row.address));
+      if (method) small.prepend(name(method), " ");
+      return [name(row.destination), " ", small];
+    });
     put(opened, age(row.started), (text) => node("time", text, { datetime: inert(row.started), title: inert(row.started) }));
     put(tool, row.tool, name);
     put(client, row.client, name);

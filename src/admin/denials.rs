@@ -5,11 +5,16 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::routes::Admin;
+use super::answer::{Answer, json_of};
+use super::call::Call;
+use super::context::AdminContext;
 use crate::facts::{OwnAddresses, Tool};
 use crate::policy::text::Format;
 use crate::policy::{Advice, Adviser, DeniedBefore, Snapshot};
 use crate::record::DeniedDestination;
+
+/// How many denied destinations are shown unless `limit` says otherwise.
+const DENIALS: usize = 100;
 
 /// What `/v1/denials` answers: [`Denials`](crate::record::Denials), each row with its advice.
 #[derive(Debug, Serialize)]
@@ -32,9 +37,14 @@ pub(super) struct AdvisedRow {
     pub(super) note: Option<String>,
 }
 
+/// `/v1/denials`.
+pub(super) fn list(call: &Call) -> Answer {
+    json_of(&most_denied(&call.context, call.query.number("limit", DENIALS)?))
+}
+
 /// The most denied destinations, judged by the policy in force.
-pub(super) fn denials(admin: &Admin, limit: usize) -> Advised {
-    let shared = &admin.shared;
+pub(super) fn most_denied(context: &AdminContext, limit: usize) -> Advised {
+    let shared = &context.shared;
     let policy = Snapshot::new(shared.store.current());
     let own: Arc<OwnAddresses> = shared.own.load_full();
     let adviser = Adviser::new(&policy, &own);

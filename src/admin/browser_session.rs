@@ -1,13 +1,13 @@
-//! Where a browser comes in: a path and a cookie that one start of the process makes up.
+//! The session of a browser on the dashboard: a path and a cookie that are random at each start of the process.
 //!
 //! Browsers send a cookie to every port of its address, and an agent on this machine can serve a page on any of them. What
-//! keeps the cookie from it is the path, which nobody knows who did not bring the token.
+//! keeps the cookie from it is the path, which only a client that brought the token knows.
 //!
 //! Guaranteed:
 //! - The cookie is sent, and counts, below that path alone (RFC 6265 §5.1.4). A page of another port knows no address
 //!   below it, so it can neither be sent the cookie nor have a browser ask here with it.
-//! - Path and cookie are independent of the token and of each other, and end with the process: who finds one has no other.
-//! - Who has the path but not the cookie is told what everybody is told about any path that is not there.
+//! - Path and cookie are independent of the token and of each other, and end with the process: a client that finds one has no other.
+//! - A client that has the path but not the cookie gets the response for a path that does not exist.
 //!
 //! Deliberately not done: HTTPS for this. `Secure` cookies go to every port, too.
 
@@ -23,12 +23,12 @@ const COOKIE: &str = "outgate-dashboard";
 
 /// The path below which a browser sees the dashboard, and the cookie that it must send there.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct BrowserSession {
     path: Token,
     cookie: Token,
 }
 
-impl Door {
+impl BrowserSession {
     /// A new one, for this run of the process.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Door {
 
     /// What a path below this one is called outside of it, where the cookie comes along: `/SECRET/v1/policy` is
     /// `/v1/policy`. None where either is missing.
-    pub fn open<'path>(&self, path: &'path str, headers: &HeaderMap) -> Option<&'path str> {
+    pub fn inside<'path>(&self, path: &'path str, headers: &HeaderMap) -> Option<&'path str> {
         let path = path.strip_prefix('/')?;
         let (said, inside) = path.split_at_checked(path.find('/')?)?;
         let is_below = self.path.is(said.as_bytes());
@@ -72,8 +72,8 @@ mod tests {
 
     #[test]
     fn it_opens_to_its_path_and_its_cookie_together_and_to_nothing_near() {
-        let (door, other) = (Door::random().unwrap(), Door::random().unwrap());
-        let (path, cookie) = (door.path.reveal(), format!("{COOKIE}={}", door.cookie.reveal()));
+        let (session, other) = (BrowserSession::random().unwrap(), BrowserSession::random().unwrap());
+        let (path, cookie) = (session.path.reveal(), format!("{COOKIE}={}", session.cookie.reveal()));
         let short = path.get(1..).unwrap();
         for (asked, sent, inside) in [
             (format!("/{path}/v1/policy"), cookie.clone(), Some("/v1/policy")),
@@ -96,15 +96,15 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.append(header::COOKIE, HeaderValue::from_static("first=1"));
             headers.append(header::COOKIE, HeaderValue::from_str(&sent).unwrap());
-            assert_eq!(door.open(&asked, &headers), inside, "{asked} {sent}");
+            assert_eq!(session.inside(&asked, &headers), inside, "{asked} {sent}");
         }
-        assert_eq!(door.open(&format!("/{path}/"), &HeaderMap::new()), None);
+        assert_eq!(session.inside(&format!("/{path}/"), &HeaderMap::new()), None);
     }
 
     #[test]
     fn nothing_of_it_is_shown_by_accident() {
-        let door = Door::random().unwrap();
-        let shown = format!("{door:?}");
-        assert!(!shown.contains(door.path.reveal()) && !shown.contains(door.cookie.reveal()), "{shown}");
+        let session = BrowserSession::random().unwrap();
+        let shown = format!("{session:?}");
+        assert!(!shown.contains(session.path.reveal()) && !shown.contains(session.cookie.reveal()), "{shown}");
     }
 }

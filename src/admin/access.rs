@@ -1,0 +1,40 @@
+//! Whether a request is let in: by its `Host`, its token, and the site that it comes from.
+
+use std::net::SocketAddr;
+
+use hyper::HeaderMap;
+use hyper::header::{self, HeaderValue};
+
+use super::token::Token;
+use crate::facts::{Destination, Host, Port};
+
+/// Whether the request names the listener at `address` as its host. A browser cannot be made to say otherwise, and a page
+/// that was led here by a rebound name says that name.
+pub(super) fn is_addressed(address: SocketAddr, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let Some(Ok(named)) = host.map(|host| Destination::parse(host, Some(Port::HTTP))) else {
+        return false;
+    };
+    let is_here = match named.host() {
+        Host::Ip(ip) => *ip == address.ip() || (address.ip().is_unspecified() && !ip.is_unspecified()),
+        Host::Name(name) => name.as_str() == "localhost" && address.ip().is_loopback(),
+    };
+    is_here && named.port().get() == address.port()
+}
+
+/// Whether the request carries the token (RFC 6750 §2.1).
+pub(super) fn has_token(token: &Token, headers: &HeaderMap) -> bool {
+    let mut bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+        let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+    });
+    bearers.any(|said| token.is(said))
+}
+
+/// Whether a page of another site sent this. A form there can post here with the cookie only where SameSite is not
+/// honoured; it cannot hide that.
+pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    !matches!((origin.to_str(), host), (Ok(origin), Some(host)) if origin == format!("http://{host}"))
+}

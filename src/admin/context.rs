@@ -1,0 +1,43 @@
+//! What the admin listener shows and acts on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::browser_session::BrowserSession;
+use super::metrics;
+use super::selftest::SelfTest;
+use super::token::Token;
+use crate::enforce::Shared;
+use crate::store::Reloads;
+
+/// Everything that the admin listener shows and does.
+#[derive(Debug)]
+pub struct AdminContext {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What lets a client read.
+    pub token: Token,
+    /// The path and the cookie of a browser that brought the token once.
+    pub browser: BrowserSession,
+    /// Whether `/metrics` needs the token too.
+    pub protect_metrics: bool,
+    /// What the workers share: policy, records, resolver.
+    pub shared: Arc<Shared>,
+    /// How to reload the policy.
+    pub reloads: Reloads,
+    /// The metrics registry.
+    pub metrics: metrics::Registry,
+    /// What the self-test found last.
+    pub selftest: Arc<SelfTest>,
+    /// The proxy's listeners: name, address, whether TLS.
+    pub listeners: Vec<(String, SocketAddr, bool)>,
+}
+
+/// Where the dashboard is, for the banner.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The link that opens it, with the token. Without it where the token is in a file: anybody who may read the file has it.
+    pub url: String,
+}

@@ -1,0 +1,68 @@
+//! The policy in force: what it is, what it would decide, and its reload.
+
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::answer::{Answer, Problem, json_of};
+use super::call::Call;
+use crate::enforce::{self, Circumstances};
+use crate::facts::{Method, Question, Tool};
+use crate::policy::Snapshot;
+use crate::record::UtcTime;
+
+/// `/v1/policy`.
+pub(super) fn show(call: &Call) -> Answer {
+    let context = &call.context;
+    let (policy, status) = (context.shared.store.current(), context.shared.store.status());
+    json_of(&json!({
+        "name": policy.name(),
+        "revision": policy.revision(),
+        "mode": policy.mode().as_str(),
+        "enabled": policy.enabled(),
+        "egress": policy.egress().as_str(),
+        "rules": policy.rule_count(),
+        "source": status.source,
+        "layers": [{ "source": status.source, "revision": policy.revision() }],
+        "loaded": UtcTime(status.loaded).to_string(),
+        "error": status.error,
+        "selftest": context.selftest.last().map(|tested| json!({
+            "ok": tested.ok,
+            "at": UtcTime(tested.at).to_string(),
+            "detail": tested.detail,
+        })),
+    }))
+}
+
+/// `/v1/check`: asks the policy, by the same code that decides requests.
+pub(super) async fn check(call: Call) -> Answer {
+    let Call { context, query, .. } = call;
+    let to = query.get("to").ok_or_else(|| Problem::bad_request("`to` is missing: a URL or host:port"))?;
+    if query.get("as").is_some() {
+        return Err(Problem::bad_request("`as` is not supported in this version"));
+    }
+    let question =
+        Question::parse(&to).map_err(|error| Problem::bad_request(format!("`to` is no URL or host:port: {error}")))?;
+    let circumstances = Circumstances {
+        tool: Tool::new(query.get("tool").as_deref().unwrap_or_default()),
+        method: query.get("method").map(|method| Method::new(&method)),
+        at: SystemTime::now(),
+    };
+    let shared = &context.shared;
+    let policy = Snapshot::new(shared.store.current());
+    let own = shared.own.load_full();
+    json_of(&enforce::check(&policy, &shared.resolver, &own, shared.parent.as_ref(), question, circumstances).await)
+}
+
+/// `/v1/policy/reload`.
+pub(super) async fn reload(call: Call) -> Answer {
+    match call.context.reloads.reload().await {
+        Ok(revision) => json_of(&json!({ "revision": revision })),
+        Err(errors) => {
+            let mut response = json_of(&json!({ "errors": errors }))?;
+            *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+            Ok(response)
+        }
+    }
+}
