@@ -1,6 +1,6 @@
 /* Stands between the program and the system, so that a test decides when a disk answers and what the clock says.
  *
- * HELD_FILES  what is written to files of this folder waits while
+ * HELD_FILES  reading and writing files of this folder waits while
  * HELD_BY     this file is locked by somebody else, and then fails with the number that it holds, if it holds one;
  * CLOCK_STEP  this file's eight bytes, a signed number of seconds, are added to the time of day.
  *
@@ -49,11 +49,16 @@ static int fails(int file) {
     int by = open(getenv("HELD_BY"), O_RDONLY | O_CLOEXEC);
     if (by < 0) return 0;
     while (flock(by, LOCK_SH)) {}
-    ssize_t length = read(by, number, sizeof number - 1);
+    ssize_t length = syscall(SYS_read, by, number, sizeof number - 1);
     close(by);
     int error = length > 0 ? atoi(number) : 0;
     if (error) errno = error;
     return error != 0;
+}
+
+ssize_t read(int file, void *bytes, size_t length) {
+    if (fails(file)) return -1;
+    return syscall(SYS_read, file, bytes, length);
 }
 
 ssize_t write(int file, const void *bytes, size_t length) {
