@@ -249,8 +249,8 @@ def machine(bench, kinds):
         programs.append(("wrk", processes.first_line(["wrk", "-v"])))
     lines.append("- " + ", ".join(f"{title} {version(said)}" for title, said in programs) + ".")
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=os.path.dirname(__file__), capture_output=True, text=True).stdout.strip()
-    build = "a debug build" if is_debug(bench) else "a release build"
-    return "\n".join(lines + [f"- outgate is {build}{' of ' + commit if commit else ''}."]) + "\n"
+    profile = os.path.basename(os.path.dirname(bench.world.outgate))
+    return "\n".join(lines + [f"- outgate is a `{profile}` build{' of ' + commit if commit else ''}."]) + "\n"
 
 
 METHOD = """## What it means
