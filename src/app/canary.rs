@@ -20,7 +20,7 @@ pub const MAX_ANSWER: usize = 16 * 1024;
 
 /// A listener that is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Door {
+pub struct TestedListener {
     /// Where it listens.
     pub address: SocketAddr,
     /// Whether clients speak TLS to it.
@@ -90,8 +90,11 @@ pub fn loop_canary(reached: SocketAddr) -> Option<Destination> {
 ///
 /// # Errors
 /// If the listener cannot be reached or does not answer in time, or with anything but HTTP.
-pub fn connect<T>(door: Door, begin: impl FnOnce(Ends) -> io::Result<(Destination, T)>) -> io::Result<(Answer, T)> {
-    ask(door, |ends| {
+pub fn connect<T>(
+    listener: TestedListener,
+    begin: impl FnOnce(Ends) -> io::Result<(Destination, T)>,
+) -> io::Result<(Answer, T)> {
+    ask(listener, |ends| {
         let (destination, kept) = begin(ends)?;
         Ok((format!("CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n\r\n"), kept))
     })
@@ -101,10 +104,10 @@ pub fn connect<T>(door: Door, begin: impl FnOnce(Ends) -> io::Result<(Destinatio
 ///
 /// # Errors
 /// As [`connect`].
-pub fn own_path(door: Door, path: &str) -> io::Result<Answer> {
+pub fn own_path(listener: TestedListener, path: &str) -> io::Result<Answer> {
     let request =
         |ends: Ends| Ok((format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", ends.listener), ()));
-    ask(door, request).map(|(answer, ())| answer)
+    ask(listener, request).map(|(answer, ())| answer)
 }
 
 /// The two ends of a connection to a listener.
@@ -116,10 +119,11 @@ pub struct Ends {
     pub listener: SocketAddr,
 }
 
-fn ask<T>(door: Door, begin: impl FnOnce(Ends) -> io::Result<(String, T)>) -> io::Result<(Answer, T)> {
-    let stream = dial::to_own_listener(door.address, PATIENCE)?;
+fn ask<T>(listener: TestedListener, begin: impl FnOnce(Ends) -> io::Result<(String, T)>) -> io::Result<(Answer, T)> {
+    let stream = dial::to_own_listener(listener.address, PATIENCE)?;
     let (request, kept) = begin(Ends { client: stream.local_addr()?, listener: stream.peer_addr()? })?;
-    let answer = if door.tls { exchange(tls::to_own_listener(stream)?, &request) } else { exchange(stream, &request) };
+    let answer =
+        if listener.tls { exchange(tls::to_own_listener(stream)?, &request) } else { exchange(stream, &request) };
     Ok((answer?, kept))
 }
 

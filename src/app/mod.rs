@@ -41,7 +41,7 @@ use worker::{Listener, Plan};
 
 /// A proxy that is up.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningProxy {
     /// Where it listens, in the order of the configuration.
     pub listeners: Vec<Listening>,
     /// Where the admin listener is, and its token.
@@ -116,7 +116,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// The first thing that cannot be had; by then nothing stays bound.
-pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Running, StartError> {
+pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<RunningProxy, StartError> {
     let system = |what: &str| {
         let what = what.to_owned();
         move |error| StartError::System { what, error }
@@ -219,10 +219,10 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     renew_certificates(&listeners, &keep).map_err(system("cannot watch the certificates"))?;
     let listeners = names(&listeners);
     let parent = config.parent.as_ref().map(|parent| parent.address.clone());
-    Ok(Running { listeners, admin, parent, store, sinks, reloads, shutdown, threads, keep, testing })
+    Ok(RunningProxy { listeners, admin, parent, store, sinks, reloads, shutdown, threads, keep, testing })
 }
 
-impl Running {
+impl RunningProxy {
     /// A way to ask for a reload of the policy.
     pub fn reloads(&self) -> &Reloads {
         &self.reloads

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{error, info};
 
-use super::canary::{self, Answer, Door, Ends};
+use super::canary::{self, Answer, Ends, TestedListener};
 use super::worker::Listener;
 use crate::admin::{SelfTest, Tested};
 use crate::enforce::Shared;
@@ -36,7 +36,7 @@ const TRIES: usize = 3;
 pub(super) struct Subject {
     shared: Arc<Shared>,
     /// Each listener's name, and where it is asked; nowhere if it speaks no HTTP.
-    doors: Vec<(String, Option<Door>)>,
+    tested: Vec<(String, Option<TestedListener>)>,
     results: Arc<SelfTest>,
 }
 
@@ -62,12 +62,12 @@ pub(super) fn start(subject: Subject) -> io::Result<Sender<()>> {
 
 impl Subject {
     pub(super) fn new(shared: &Arc<Shared>, listeners: &[Listener], results: &Arc<SelfTest>) -> Self {
-        let door = |listener: &Listener| {
-            let door = Door { address: listener.address, tls: listener.tls.is_some() };
-            (listener.name.clone(), listener.speaks.http.then_some(door))
+        let tested_as = |listener: &Listener| {
+            let target = TestedListener { address: listener.address, tls: listener.tls.is_some() };
+            (listener.name.clone(), listener.speaks.http.then_some(target))
         };
-        let doors = listeners.iter().map(door).collect();
-        Self { shared: Arc::clone(shared), doors, results: Arc::clone(results) }
+        let tested = listeners.iter().map(tested_as).collect();
+        Self { shared: Arc::clone(shared), tested, results: Arc::clone(results) }
     }
 
     /// Asks every listener. What fails while the policy is being replaced is asked again under the new one.
@@ -87,8 +87,8 @@ impl Subject {
         let unlisted_pass = lets_unlisted_pass(policy);
         let mut faults = Vec::new();
         let mut left_out = Vec::new();
-        for (name, door) in &self.doors {
-            let Some(door) = door else {
+        for (name, target) in &self.tested {
+            let Some(target) = target else {
                 left_out.push(format!("listener {name}: not tested, it speaks SOCKS5 alone"));
                 continue;
             };
@@ -97,11 +97,11 @@ impl Subject {
                 canaries.push(Canary::Name);
             }
             for canary in canaries {
-                match self.ask(*door, canary) {
+                match self.ask(*target, canary) {
                     Found::Denied => {}
                     Found::Unasked(why) => left_out.push(format!("listener {name}: not tested, {why}")),
                     Found::Fault(fault) => {
-                        faults.push(format!("listener {name} ({}): {fault}", door.address));
+                        faults.push(format!("listener {name} ({}): {fault}", target.address));
                         // One fault is enough to look at, and a listener that hangs would hold up the others twice.
                         break;
                     }
@@ -109,7 +109,7 @@ impl Subject {
             }
         }
         let detail = if faults.is_empty() {
-            let listeners = match self.doors.len() {
+            let listeners = match self.tested.len() {
                 1 => "1 listener denies".to_owned(),
                 count => format!("{count} listeners deny"),
             };
@@ -124,11 +124,11 @@ impl Subject {
         Tested { ok: faults.is_empty(), at: SystemTime::now(), detail }
     }
 
-    fn ask(&self, door: Door, canary: Canary) -> Found {
+    fn ask(&self, target: TestedListener, canary: Canary) -> Found {
         let Shared { recorder, resolver, .. } = &*self.shared;
         let before = resolver.canaries();
         let mut asked = String::new();
-        let asking = canary::connect(door, |ends| {
+        let asking = canary::connect(target, |ends| {
             let destination = canary.destination(ends).ok_or(io::ErrorKind::InvalidInput)?;
             asked = destination.to_string();
             let probe = recorder.probe(ends.client, destination.clone());
@@ -137,7 +137,7 @@ impl Subject {
         let looked_up = canary == Canary::Name && resolver.canaries() != before;
         match asking {
             Ok((answer, probe)) => judge(&asked, &answer, probe.denied().is_some(), looked_up),
-            Err(error) => unanswered(door, &error),
+            Err(error) => unanswered(target, &error),
         }
     }
 
@@ -203,14 +203,14 @@ fn judge(asked: &str, answer: &Answer, recorded: bool, looked_up: bool) -> Found
     }
 }
 
-fn unanswered(door: Door, error: &io::Error) -> Found {
+fn unanswered(target: TestedListener, error: &io::Error) -> Found {
     // EMFILE and ENFILE; EADDRNOTAVAIL: no free port. These are ours, the client's, and say nothing of the listener.
     let no_socket = [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL].map(Some).contains(&error.raw_os_error());
     if no_socket {
         return Found::Unasked(format!("no socket for asking: {error}"));
     }
     // A full listener says so in plain HTTP, to TLS clients too.
-    if door.tls && error.kind() == io::ErrorKind::InvalidData {
+    if target.tls && error.kind() == io::ErrorKind::InvalidData {
         return Found::Unasked(format!("no TLS: {error}"));
     }
     Found::Fault(format!("it does not answer: {error}"))
@@ -258,18 +258,18 @@ mod tests {
 
     #[test]
     fn want_of_sockets_is_no_fault_of_the_listener_and_silence_is() {
-        let [plain, tls] = [false, true].map(|tls| Door { address: ([127, 0, 0, 1], 1).into(), tls });
+        let [plain, tls] = [false, true].map(|tls| TestedListener { address: ([127, 0, 0, 1], 1).into(), tls });
         for (code, fault) in [(libc::EMFILE, false), (libc::EADDRNOTAVAIL, false), (libc::ECONNREFUSED, true)] {
             let found = unanswered(plain, &io::Error::from_raw_os_error(code));
             assert_eq!(matches!(found, Found::Fault(_)), fault, "{code}: {found:?}");
         }
-        for (door, kind, fault) in [
+        for (target, kind, fault) in [
             (plain, io::ErrorKind::TimedOut, true),
             (tls, io::ErrorKind::TimedOut, true),
             (plain, io::ErrorKind::InvalidData, true),
             (tls, io::ErrorKind::InvalidData, false),
         ] {
-            let found = unanswered(door, &kind.into());
+            let found = unanswered(target, &kind.into());
             assert_eq!(matches!(found, Found::Fault(_)), fault, "{kind}: {found:?}");
         }
     }

@@ -1,12 +1,12 @@
 //! The first lines that a person sees.
 
 use super::say;
-use crate::app::{Listening, Running};
+use crate::app::{Listening, RunningProxy};
 use crate::policy::{Egress, Mode};
 use crate::text::visible::ascii;
 
 /// Prints what is running and how to try it, to stderr, where the decisions will stand.
-pub(super) fn print(running: &Running) {
+pub(super) fn print(running: &RunningProxy) {
     let policy = running.store.current();
     let source = running.store.status().source;
     let rules = match policy.rule_count() {

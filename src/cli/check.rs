@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use clap::Args as ClapArgs;
 
+use super::admin_client::{self, AdminClient};
 use super::out::json_line;
-use super::running::{self, Running};
 use super::{FAILED, configuration, fail, print, say};
 use crate::app;
 use crate::dial::{DnsSettings, Resolver, machine_addresses};
@@ -83,8 +83,8 @@ type Ask = Box<dyn Fn(&str) -> Result<serde_json::Value, String>>;
 fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
     let (config, _) = configuration(config)?;
     if let Some(admin) = &args.admin {
-        let running = Running::find(Some(admin), args.token_file.as_deref(), &config.admin)?;
-        return running::asker(running, args.tool.clone(), args.method.clone(), args.at.as_deref());
+        let client = AdminClient::find(Some(admin), args.token_file.as_deref(), &config.admin)?;
+        return admin_client::asker(client, args.tool.clone(), args.method.clone(), args.at.as_deref());
     }
     let path = args.policy.clone().or_else(|| config.policy.source.first().cloned());
     let compiled = PolicySource::new(path).load().1.map_err(|lines| lines.join("\n"))?;

@@ -3,6 +3,7 @@
 //! Guaranteed: errors go to stderr as sentences that say what, where and what to do; `--json` never changes with the
 //! terminal. Exit codes are those of CONTRACT §2: 0, 1 for a "no", 2 for an error.
 
+mod admin_client;
 mod banner;
 mod check;
 mod doctor;
@@ -13,7 +14,6 @@ mod policy;
 mod reference;
 mod report;
 mod run;
-mod running;
 mod suggest;
 mod top;
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::{banner, configuration, fail};
-use crate::app::{self, Running};
+use crate::app::{self, RunningProxy};
 use crate::config::{Config, parse_address};
 use crate::sink::Terminal;
 
@@ -131,7 +131,7 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
-    fn until_told(self, running: &Running) {
+    fn until_told(self, running: &RunningProxy) {
         let Self { runtime, mut reload, mut terminate, mut interrupt } = self;
         runtime.block_on(async {
             loop {
@@ -163,7 +163,7 @@ fn log_to_stderr(text: bool) {
 }
 
 /// The banner's content for machines.
-fn announce(running: &Running) {
+fn announce(running: &RunningProxy) {
     let policy = running.store.current();
     for app::Listening { name, address, tls, .. } in &running.listeners {
         info!(listener = name, %address, tls, "listening");

@@ -49,14 +49,14 @@ fn suggest(config: Option<&Path>, args: Args) -> Result<String, String> {
 struct Seen {
     requests: u64,
     /// By host and port, hosts of one owner together.
-    destinations: BTreeMap<(Vec<Box<str>>, u16), Asked>,
+    destinations: BTreeMap<(Vec<Box<str>>, u16), SeenDestination>,
     /// What no policy of this kind can allow: by reason and destination.
     left_out: BTreeMap<(Box<str>, Box<str>), u64>,
 }
 
 /// One destination.
 #[derive(Debug)]
-struct Asked {
+struct SeenDestination {
     host: Host,
     allowed: u64,
     /// By reason.
@@ -90,7 +90,7 @@ impl Seen {
             return self.leave_out(request.reason, &written);
         }
         let key = (labels(destination.host()), destination.port().get());
-        let asked = self.destinations.entry(key).or_insert_with(|| Asked {
+        let asked = self.destinations.entry(key).or_insert_with(|| SeenDestination {
             host: destination.host().clone(),
             allowed: 0,
             denied: BTreeMap::new(),
@@ -119,7 +119,7 @@ impl Seen {
         let mut text =
             format!("# Suggested by outgate from {} recorded requests. Read it before you use it: it\n", self.requests);
         text.push_str("# allows what was asked for, wanted or not.\nversion = 1\nname = \"Suggested\"\n\nallow = [\n");
-        let is_plain = |asked: &&Asked| !asked.needs_rule();
+        let is_plain = |asked: &&SeenDestination| !asked.needs_rule();
         for (pattern, asked) in self.patterns(is_plain) {
             let _ = writeln!(text, "  {pattern:?},{}  # {}", " ".repeat(40_usize.saturating_sub(pattern.len())), asked);
         }
@@ -149,7 +149,7 @@ impl Seen {
     }
 
     /// Patterns with what stands behind them. A host alone means the ports 80 and 443, and stands where both were seen.
-    fn patterns(&self, wanted: impl Fn(&&Asked) -> bool) -> Vec<(String, String)> {
+    fn patterns(&self, wanted: impl Fn(&&SeenDestination) -> bool) -> Vec<(String, String)> {
         let mut patterns = Vec::new();
         for ((labels, port), asked) in self.destinations.iter().filter(|(_, asked)| wanted(asked)) {
             let other = |port| self.destinations.get(&(labels.clone(), port)).filter(&wanted);
@@ -165,7 +165,7 @@ impl Seen {
     }
 }
 
-impl Asked {
+impl SeenDestination {
     fn needs_rule(&self) -> bool {
         !self.special.is_empty() || self.speaks_no_tls()
     }

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use super::decision::RuleIndex;
 use super::document::{Egress, Mode};
 use super::matcher::{Clause, Matcher};
+use super::miss::Miss;
 use super::permit::Matched;
 use super::rule::{Asked, Circumstances, Test};
 use super::{Basis, Decision, Denial, DenyReason, Permit, Policy, RuleRef, Snapshot, hint};
@@ -89,24 +90,6 @@ enum Search {
     Near(Miss),
     /// No rule names the host.
     Nothing,
-}
-
-/// A clause that names the host, and the test that the request failed there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Miss {
-    pub(super) clause: Clause,
-    pub(super) test: Test,
-}
-
-impl Miss {
-    fn reason(self) -> DenyReason {
-        match self.test {
-            Test::Port => DenyReason::PortNotAllowed,
-            Test::Tool => DenyReason::ToolNotAllowed,
-            Test::Period => DenyReason::OutsidePeriod,
-            Test::Method => DenyReason::MethodNotAllowed,
-        }
-    }
 }
 
 impl Policy {

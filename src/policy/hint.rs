@@ -6,7 +6,7 @@
 
 use std::time::SystemTime;
 
-use super::decide::Miss;
+use super::miss::Miss;
 use super::pattern::Scope;
 use super::ports::Ports;
 use super::rule::Test;

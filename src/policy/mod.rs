@@ -23,6 +23,7 @@ mod draft;
 mod hint;
 mod list;
 mod matcher;
+mod miss;
 mod network;
 mod opening;
 mod parent;

@@ -23,9 +23,9 @@ fn map() -> Vec<(u32, String)> {
 /// Files in which `unsafe` may stand, each with its reason.
 const UNSAFE_FILES: [&str; 0] = [];
 
-/// Files outside `dial` that may connect. `cli/running.rs` is a command that asks the admin listener of a proxy that runs
+/// Files outside `dial` that may connect. `cli/admin_client.rs` is a command that asks the admin listener of a proxy that runs
 /// already: it is on no request's way.
-const CONNECTING_FILES: [&str; 1] = ["cli/running.rs"];
+const CONNECTING_FILES: [&str; 1] = ["cli/admin_client.rs"];
 
 /// The rank of a room on the map; none for a room that is not on it.
 fn rank(map: &[(u32, String)], room: &str) -> Option<u32> {
@@ -69,6 +69,50 @@ fn every_room_has_a_rank_and_knows_only_lower_ones() {
         }
     }
     assert_eq!(wrong, [""; 0]);
+}
+
+/// Files that still import each other in a circle. Nothing may be added; the test fails as well when one is untangled and
+/// its row is still here.
+const CIRCLES: [&str; 7] = [
+    "dial::connect dial::parent",
+    "dial::resolve dial::servers dial::system",
+    "policy::network policy::pattern",
+    "protocol::answer protocol::door protocol::own",
+    "protocol::exchange protocol::forward",
+    "protocol::head::fields protocol::head::framing protocol::head::hop",
+    "record::probe record::recorder record::shared",
+];
+
+#[test]
+fn inside_a_room_no_files_import_each_other_in_a_circle() {
+    let files = SourceFile::all();
+    let modules: Vec<_> = files.iter().map(SourceFile::module).collect();
+    let named: Vec<_> = files.iter().map(|file| file.modules_named(&modules)).collect();
+    let is_kin = |a: &str, b: &str| a.starts_with(&format!("{b}::")) || b.starts_with(&format!("{a}::"));
+    let next = |at: usize| {
+        let (own, room) = (&modules[at], files[at].room());
+        let inside = |to: &&String| to.split("::").next() == Some(room) && *to != own && !is_kin(to, own);
+        named[at].iter().filter(inside).filter_map(|to| modules.iter().position(|module| module == to)).collect()
+    };
+    let steps: Vec<Vec<usize>> = (0..files.len()).map(next).collect();
+    let reached = |from: usize| {
+        let (mut seen, mut open) = (vec![false; files.len()], steps[from].clone());
+        while let Some(at) = open.pop() {
+            if !std::mem::replace(&mut seen[at], true) {
+                open.extend(&steps[at]);
+            }
+        }
+        seen
+    };
+    let reached: Vec<_> = (0..files.len()).map(reached).collect();
+    let mut circles = Vec::new();
+    for at in 0..files.len() {
+        let circle: Vec<_> = (0..files.len()).filter(|other| reached[at][*other] && reached[*other][at]).collect();
+        if circle.first() == Some(&at) {
+            circles.push(circle.iter().map(|at| modules[*at].as_str()).collect::<Vec<_>>().join(" "));
+        }
+    }
+    assert_eq!(circles, CIRCLES);
 }
 
 #[test]

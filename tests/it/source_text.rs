@@ -60,9 +60,52 @@ impl SourceFile {
         if self.path.ends_with("/mod.rs") { parts - 1 } else { parts }
     }
 
+    /// Its module: `policy::permit` for `policy/permit.rs`, `policy` for `policy/mod.rs`.
+    pub fn module(&self) -> String {
+        let path = self.path.trim_end_matches(".rs");
+        path.strip_suffix("/mod").unwrap_or(path).replace('/', "::")
+    }
+
+    /// Those of `modules` that its code names by `crate::…` or `super::…`, each as deep as it goes.
+    pub fn modules_named(&self, modules: &[String]) -> Vec<String> {
+        let own = self.module();
+        let mut found = Vec::new();
+        for (at, _) in self.code.match_indices("crate::") {
+            reached("", &self.code[at + 7..], modules, &mut found);
+        }
+        let mut rest = self.code.as_str();
+        while let Some(at) = rest.find("super::") {
+            let mut base = own.as_str();
+            rest = &rest[at..];
+            while let Some(after) = rest.strip_prefix("super::") {
+                base = base.rsplit_once("::").map_or("", |(parent, _)| parent);
+                rest = after;
+            }
+            reached(base, rest, modules, &mut found);
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
     fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap();
         name == "tests.rs" || name.ends_with("_tests.rs") || self.path.contains("/tests/")
+    }
+}
+
+/// Follows a path, or each of a group in braces, from the module `base` on, for as long as it names modules.
+fn reached(base: &str, path: &str, modules: &[String], found: &mut Vec<String>) {
+    for name in named(path) {
+        let module = if base.is_empty() { name.clone() } else { format!("{base}::{name}") };
+        if modules.contains(&module) {
+            match path.strip_prefix(&name).and_then(|rest| rest.strip_prefix("::")) {
+                Some(rest) => reached(&module, rest, modules, found),
+                None => found.push(module),
+            }
+        } else if !base.is_empty() {
+            found.push(base.to_owned());
+        }
     }
 }
 
@@ -160,4 +203,17 @@ fn only_code_is_left_of_a_file() {
     assert_eq!(imports("a/b.rs", "use super::c; use super::super::d::e;"), "d");
     assert_eq!(imports("a/mod.rs", "use super::c; use self::d;"), "c");
     assert_eq!(imports("a.rs", "pub(crate) fn x() { super::y::z() }"), "y");
+}
+
+#[test]
+fn a_module_is_found_by_the_path_that_leads_to_it() {
+    let file = |path: &str, code: &str| SourceFile { path: path.to_owned(), code: code.to_owned() };
+    let modules = ["a", "a::b", "a::b::c", "a::d", "e"].map(str::to_owned);
+    let of = |path: &str, code: &str| file(path, code).modules_named(&modules).join(" ");
+    assert_eq!(of("a/b.rs", "use super::d::X; use super::Y;"), "a a::d");
+    assert_eq!(of("a/b/c.rs", "use super::super::d; use super::Y;"), "a::b a::d");
+    assert_eq!(of("a/d.rs", "use crate::a::b::c::X; use crate::e::f::g;"), "a::b::c e");
+    assert_eq!(of("a/mod.rs", "use super::e; use crate::{a, e};"), "a e");
+    assert_eq!(of("a/d.rs", "use super::{b::X, Y};"), "a a::b");
+    assert_eq!(file("a/mod.rs", "").module() + " " + &file("a/b.rs", "").module(), "a a::b");
 }

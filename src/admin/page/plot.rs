@@ -169,7 +169,7 @@ fn figure(Range { bucket, ticks, .. }: &Range, drawn: &DrawnRange) -> Markup {
             div.plots {
                 @for DrawnPlot { kind, label, length, most, path } in &drawn.plots {
                     div.plot data-kind=(kind) {
-                        p.axis { b { (label) } " a " (bucket) }
+                        p.axis { b { (label) } " per " (bucket) }
                         p.scale aria-hidden="true" { span.most { (most) } span { "0" } }
                         svg viewBox={ "0 0 " (length) " 100" } preserveAspectRatio="none" aria-hidden="true" {
                             rect.unknown height="100" width=(drawn.unknown) {}

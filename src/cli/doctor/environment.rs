@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::finding::{Finding, fail, ok, warn};
-use crate::app::canary::Door;
+use crate::app::canary::TestedListener;
 use crate::policy::is_registry_suffix;
 
 const CHECK: &str = "environment";
@@ -17,7 +17,7 @@ pub(super) struct Shell {
 }
 
 /// Judges the proxy variables. `variable` gives a variable's value, if it is set.
-pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, doors: &[Door]) -> Shell {
+pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, doors: &[TestedListener]) -> Shell {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let mut findings = Vec::new();
     let mut leads_here = false;
@@ -50,7 +50,7 @@ pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, doors: &[Door]) -
     Shell { findings, leads_here }
 }
 
-fn judge_one(name: &str, value: &str, doors: &[Door]) -> Finding {
+fn judge_one(name: &str, value: &str, doors: &[TestedListener]) -> Finding {
     let Some(url) = ProxyUrl::parse(value) else {
         return fail(CHECK, format!("{name} is no proxy's URL; some programs stop at that"), export(name, doors));
     };
@@ -117,7 +117,7 @@ pub(super) fn is_wide(entry: &str) -> bool {
     is_registry_suffix(&name)
 }
 
-fn export(name: &str, doors: &[Door]) -> String {
+fn export(name: &str, doors: &[TestedListener]) -> String {
     match doors.first() {
         Some(door) => {
             let scheme = if door.tls { "https" } else { "http" };
@@ -132,10 +132,10 @@ mod tests {
     use super::super::finding::Level;
     use super::*;
 
-    fn doors() -> [Door; 2] {
+    fn doors() -> [TestedListener; 2] {
         [
-            Door { address: "127.0.0.1:3128".parse().unwrap(), tls: false },
-            Door { address: "[::1]:3443".parse().unwrap(), tls: true },
+            TestedListener { address: "127.0.0.1:3128".parse().unwrap(), tls: false },
+            TestedListener { address: "[::1]:3443".parse().unwrap(), tls: true },
         ]
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::finding::{Finding, fail, ok, warn};
-use crate::app::canary::{self, Answer, Door};
+use crate::app::canary::{self, Answer, TestedListener};
 
 /// What the configuration's files say of the proxy that should be running.
 #[derive(Debug)]
@@ -20,7 +20,12 @@ pub(super) struct Expected<'a> {
 }
 
 /// Asks a listener who it is, and for what it must deny. `instance` is the process that answered so far.
-pub(super) fn ask(name: &str, door: Door, expected: &Expected<'_>, instance: &mut Option<String>) -> Vec<Finding> {
+pub(super) fn ask(
+    name: &str,
+    door: TestedListener,
+    expected: &Expected<'_>,
+    instance: &mut Option<String>,
+) -> Vec<Finding> {
     let about = match who(canary::own_path(door, "/.well-known/outgate")) {
         Ok(about) => about,
         Err(stranger) => return vec![stranger.finding(name, door.address, expected.start)],

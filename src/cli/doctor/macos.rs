@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::environment::{is_wide, leads_to};
 use super::finding::{Finding, ok, warn};
-use crate::app::canary::Door;
+use crate::app::canary::TestedListener;
 
 const CHECK: &str = "system proxy";
 
@@ -19,7 +19,7 @@ pub(super) struct System {
 }
 
 /// Asks the system, on a Mac.
-pub(super) fn judge_this_machine(doors: &[Door]) -> Option<System> {
+pub(super) fn judge_this_machine(doors: &[TestedListener]) -> Option<System> {
     if !cfg!(target_os = "macos") {
         return None;
     }
@@ -79,7 +79,7 @@ impl InForce {
     }
 }
 
-fn judge(system: &InForce, doors: &[Door]) -> System {
+fn judge(system: &InForce, doors: &[TestedListener]) -> System {
     let mut findings = Vec::new();
     // Where there is a script, macOS asks it first.
     let leads_here = match (&system.pac, &system.https) {
@@ -105,7 +105,7 @@ fn judge(system: &InForce, doors: &[Door]) -> System {
     System { findings, leads_here }
 }
 
-fn judge_service(service: &str, leads_here: bool, doors: &[Door]) -> Option<Finding> {
+fn judge_service(service: &str, leads_here: bool, doors: &[TestedListener]) -> Option<Finding> {
     let what = format!("the network service \"{service}\" has no proxy that leads here");
     (!leads_here).then(|| warn(CHECK, what, set(doors).replace("SERVICE", &format!("\"{service}\""))))
 }
@@ -116,12 +116,12 @@ fn services_of(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// `-getautoproxyurl`: lines `URL: …` and `Enabled: Yes`.
-fn is_pac_of(text: &str, doors: &[Door]) -> bool {
+fn is_pac_of(text: &str, doors: &[TestedListener]) -> bool {
     line(text, "Enabled") == Some("Yes") && line(text, "URL").is_some_and(|url| is_our_pac(url, doors))
 }
 
 /// `-getsecurewebproxy`: lines `Enabled: Yes`, `Server: …`, `Port: …`.
-fn is_proxy_of(text: &str, doors: &[Door]) -> bool {
+fn is_proxy_of(text: &str, doors: &[TestedListener]) -> bool {
     let place = line(text, "Server").zip(line(text, "Port").and_then(|port| port.parse().ok()));
     line(text, "Enabled") == Some("Yes")
         && place.is_some_and(|(host, port)| doors.iter().any(|door| leads_to(host, port, door.address)))
@@ -131,7 +131,7 @@ fn line<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix(':')).map(str::trim)
 }
 
-fn is_our_pac(url: &str, doors: &[Door]) -> bool {
+fn is_our_pac(url: &str, doors: &[TestedListener]) -> bool {
     let Some((place, path)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else { return false };
     let Some((host, port)) = place.rsplit_once(':') else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -139,7 +139,7 @@ fn is_our_pac(url: &str, doors: &[Door]) -> bool {
     path == "proxy.pac" && port.parse().is_ok_and(is_here)
 }
 
-fn set(doors: &[Door]) -> String {
+fn set(doors: &[TestedListener]) -> String {
     match doors.iter().find(|door| !door.tls) {
         Some(door) => format!("sudo networksetup -setautoproxyurl SERVICE http://{}/proxy.pac", door.address),
         None => "sudo networksetup -setautoproxyurl SERVICE with the proxy's /proxy.pac".to_owned(),
@@ -156,8 +156,8 @@ mod tests {
     const PAC: &str = "<dictionary> {\n  ProxyAutoConfigEnable : 1\n  \
         ProxyAutoConfigURLString : http://127.0.0.1:3128/proxy.pac\n}\n";
 
-    fn doors() -> [Door; 1] {
-        [Door { address: "127.0.0.1:3128".parse().unwrap(), tls: false }]
+    fn doors() -> [TestedListener; 1] {
+        [TestedListener { address: "127.0.0.1:3128".parse().unwrap(), tls: false }]
     }
 
     #[test]

@@ -21,11 +21,11 @@ use std::time::SystemTime;
 use clap::Args as ClapArgs;
 use rustix::process::{Resource, getrlimit};
 
+use super::admin_client::AdminClient;
 use super::out::{json_line, print_as_is};
-use super::running::Running;
 use super::{configuration, is_colour_wanted};
 use crate::admin::Token;
-use crate::app::{canary::Door, lets_unlisted_pass};
+use crate::app::{canary::TestedListener, lets_unlisted_pass};
 use crate::config::{Config, ListenConfig, ListenProtocol};
 use crate::policy::Policy;
 use crate::source::PolicySource;
@@ -43,7 +43,7 @@ pub(super) struct Args {
 pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
     let mut findings = Vec::new();
     let read = read_configuration(config, &mut findings);
-    let doors: Vec<Door> = read.iter().flat_map(|config| &config.listen).filter_map(door).collect();
+    let doors: Vec<TestedListener> = read.iter().flat_map(|config| &config.listen).filter_map(door).collect();
     if let Some(read) = &read {
         let policy = read_policy(read, &mut findings);
         ask_listeners(read, config, policy.as_ref(), &mut findings);
@@ -155,7 +155,7 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
     let Some(address) = config.admin.address.filter(|address| address.port() != 0) else {
         return vec![ok(CHECK, "off, or on a port that nobody can know: not asked".into())];
     };
-    let is_alive = crate::app::canary::own_path(Door { address, tls: false }, "/healthz");
+    let is_alive = crate::app::canary::own_path(TestedListener { address, tls: false }, "/healthz");
     match is_alive {
         Ok(answer) if answer.status == 200 && answer.body == "ok\n" => {}
         Ok(answer) => {
@@ -170,7 +170,7 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
     let Some(file) = &config.admin.token_file else {
         return vec![ok(CHECK, format!("{address} answers; its token is new at each start, so it was asked no more"))];
     };
-    let asked = Token::from_named_file(file).and_then(|token| Running::new(address, token).json("/v1/policy"));
+    let asked = Token::from_named_file(file).and_then(|token| AdminClient::new(address, token).json("/v1/policy"));
     match asked {
         Ok(policy) => listeners::judge_health(address, &policy),
         Err(error) => vec![fail(CHECK, error, "the file must hold the token that the proxy was started with")],
@@ -178,8 +178,8 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
 }
 
 /// Where a listener is asked; none where its port is not known.
-fn door(listen: &ListenConfig) -> Option<Door> {
-    (listen.address.port() != 0).then_some(Door { address: listen.address, tls: listen.tls.is_some() })
+fn door(listen: &ListenConfig) -> Option<TestedListener> {
+    (listen.address.port() != 0).then_some(TestedListener { address: listen.address, tls: listen.tls.is_some() })
 }
 
 fn plural(count: usize, noun: &str) -> String {

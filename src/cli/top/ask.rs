@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 use super::rates::Pair;
-use crate::cli::running::Running;
+use crate::cli::admin_client::AdminClient;
 use crate::text::Inert;
 
 /// Between two questions.
@@ -114,10 +114,10 @@ pub(super) struct Record {
 pub(super) type News = Result<Box<Snapshot>, Inert>;
 
 /// Asks, about once a second, for as long as anybody listens.
-pub(super) fn follow(running: &Running, news: &mpsc::Sender<News>) {
+pub(super) fn follow(client: &AdminClient, news: &mpsc::Sender<News>) {
     loop {
         let began = Instant::now();
-        let asked = snapshot(running).map(Box::new).map_err(|error| Inert::new(&error));
+        let asked = snapshot(client).map(Box::new).map_err(|error| Inert::new(&error));
         if news.send(asked).is_err() {
             return;
         }
@@ -126,21 +126,21 @@ pub(super) fn follow(running: &Running, news: &mpsc::Sender<News>) {
 }
 
 /// Asks once.
-pub(super) fn snapshot(running: &Running) -> Result<Snapshot, String> {
-    let counted = counted(&running.metrics()?);
+pub(super) fn snapshot(client: &AdminClient) -> Result<Snapshot, String> {
+    let counted = counted(&client.metrics()?);
     let (now, at) = (Timestamp::now(), Instant::now());
     let mut records: Vec<Record> =
-        document(running, &format!("/v1/records?limit={ROWS}")).map(|Records { records }| records)?;
+        document(client, &format!("/v1/records?limit={ROWS}")).map(|Records { records }| records)?;
     // A tunnel's interim lines say nothing that its row does not.
     records.retain(|record| matches!(record.kind.as_str(), "end" | "gap"));
     records.reverse();
     Ok(Snapshot {
         now,
         at,
-        policy: document(running, "/v1/policy")?,
+        policy: document(client, "/v1/policy")?,
         counted,
-        denials: document(running, &format!("/v1/denials?limit={ROWS}"))?,
-        tunnels: document(running, &format!("/v1/tunnels?limit={ROWS}"))?,
+        denials: document(client, &format!("/v1/denials?limit={ROWS}"))?,
+        tunnels: document(client, &format!("/v1/tunnels?limit={ROWS}"))?,
         records,
     })
 }
@@ -150,12 +150,12 @@ struct Records {
     records: Vec<Record>,
 }
 
-fn document<T: serde::de::DeserializeOwned>(running: &Running, path: &str) -> Result<T, String> {
+fn document<T: serde::de::DeserializeOwned>(client: &AdminClient, path: &str) -> Result<T, String> {
     let wrong = |error: serde_json::Error| {
         let error = Inert::new(&error.to_string());
-        format!("{}{path} answers what this version does not know: {error}", running.address())
+        format!("{}{path} answers what this version does not know: {error}", client.address())
     };
-    serde_json::from_value(running.json(path)?).map_err(wrong)
+    serde_json::from_value(client.json(path)?).map_err(wrong)
 }
 
 /// The sums of `outgate_requests_total`, all of them and those denied.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::ask::{Policy, Record, Snapshot};
-use super::state::{Pane, Shown, State};
+use super::state::{Pane, Shown, TopState};
 use crate::text::Inert;
 use crate::text::figures::{self, bytes, counted, rate};
 
@@ -82,7 +82,7 @@ impl Pane {
 }
 
 /// What stands above a pane.
-pub(super) fn title(pane: Pane, state: &State) -> String {
+pub(super) fn title(pane: Pane, state: &TopState) -> String {
     let snapshot = state.shown.as_ref().map(|shown| &shown.snapshot);
     match pane {
         Pane::Denied => match snapshot.map_or(0, |snapshot| snapshot.denials.other) {

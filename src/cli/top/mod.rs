@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 
-use super::running::Running;
+use super::admin_client::AdminClient;
 use super::{configuration, fail, is_colour_wanted, print};
 
 #[derive(Debug, ClapArgs)]
@@ -40,14 +40,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
-    let running = configuration(config)
-        .and_then(|(config, _)| Running::find(args.admin.as_deref(), args.token_file.as_deref(), &config.admin));
-    let running = match running {
-        Ok(running) => running,
+    let client = configuration(config)
+        .and_then(|(config, _)| AdminClient::find(args.admin.as_deref(), args.token_file.as_deref(), &config.admin));
+    let client = match client {
+        Ok(client) => client,
         Err(error) => return fail(&error),
     };
     if args.once || !std::io::stdout().is_terminal() {
-        return match plain::snapshot(&running) {
+        return match plain::snapshot(&client) {
             Ok(text) => {
                 print(&text);
                 ExitCode::SUCCESS
@@ -55,7 +55,7 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
             Err(error) => fail(&error),
         };
     }
-    match terminal::run(running, is_colour_wanted()) {
+    match terminal::run(client, is_colour_wanted()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("the terminal cannot be used: {error}; `outgate top --once` prints to anything")),
     }

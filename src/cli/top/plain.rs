@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::ask;
 use super::content::{self, Column, Piece};
-use super::state::{Pane, State};
-use crate::cli::running::Running;
+use super::state::{Pane, TopState};
+use crate::cli::admin_client::AdminClient;
 
 /// Between the two looks that a rate needs.
 const APART: Duration = Duration::from_secs(1);
@@ -14,15 +14,15 @@ const APART: Duration = Duration::from_secs(1);
 const ROWS: usize = 20;
 
 /// Asks twice, so that there is a rate, and says what there is.
-pub(super) fn snapshot(running: &Running) -> Result<String, String> {
-    let mut state = State::default();
-    state.hear(Ok(Box::new(ask::snapshot(running)?)));
+pub(super) fn snapshot(client: &AdminClient) -> Result<String, String> {
+    let mut state = TopState::default();
+    state.hear(Ok(Box::new(ask::snapshot(client)?)));
     std::thread::sleep(APART);
-    state.hear(Ok(Box::new(ask::snapshot(running)?)));
+    state.hear(Ok(Box::new(ask::snapshot(client)?)));
     Ok(text(&state))
 }
 
-pub(super) fn text(state: &State) -> String {
+pub(super) fn text(state: &TopState) -> String {
     let Some(shown) = &state.shown else { return String::new() };
     let mut text = String::new();
     for line in content::header(shown) {

@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::content::{self, Column, Piece, Tone};
 use super::rates::{self, MINUTE, Pair};
-use super::state::{Pane, Shown, State};
+use super::state::{Pane, Shown, TopState};
 use crate::text::figures;
 use crate::text::visible::elided;
 
@@ -41,7 +41,7 @@ http://ADMIN/v1/tunnels/ID. To allow a destination: change the
 policy; `outgate suggest` says how.";
 
 /// Draws everything.
-pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State, address: &str, colour: bool) {
+pub(super) fn draw(frame: &mut Frame<'_>, state: &mut TopState, address: &str, colour: bool) {
     let area = frame.area();
     let look = Look { colour };
     let top = above(state, address, area, look);
@@ -81,7 +81,7 @@ impl Look {
 }
 
 /// The lines above the panes; what is wrong stands first, since it has to be seen on the lowest screen.
-fn above(state: &State, address: &str, area: Rect, look: Look) -> Vec<Line<'static>> {
+fn above(state: &TopState, address: &str, area: Rect, look: Look) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     lines.extend(silence(state).map(|what| look.line(vec![content::bad(what)])));
     let Some(shown) = &state.shown else {
@@ -102,7 +102,7 @@ fn above(state: &State, address: &str, area: Rect, look: Look) -> Vec<Line<'stat
 }
 
 /// What there is to say of a proxy that does not answer, with or without a reason.
-fn silence(state: &State) -> Option<String> {
+fn silence(state: &TopState) -> Option<String> {
     let silent = state.silence().map(|silence| silence.as_secs());
     match (&state.trouble, silent) {
         (Some(trouble), Some(seconds)) => Some(format!("no answer for {seconds}s, trying again: {trouble}")),
@@ -126,7 +126,7 @@ fn plot(shown: &Shown, width: usize, look: Look) -> Vec<Line<'static>> {
     vec![requests, line("denied", Tone::Bad, |rate| rate.denied)]
 }
 
-fn panes(frame: &mut Frame<'_>, state: &mut State, area: Rect, look: Look) {
+fn panes(frame: &mut Frame<'_>, state: &mut TopState, area: Rect, look: Look) {
     let all = area.height >= LEAST + 2 * GLANCE;
     let room = Pane::ALL.map(|pane| match (pane == state.pane, all) {
         (true, _) => Constraint::Fill(1),
@@ -147,7 +147,7 @@ fn panes(frame: &mut Frame<'_>, state: &mut State, area: Rect, look: Look) {
 }
 
 /// A pane's title and as many rows as there is room for.
-fn table(state: &State, pane: Pane, room: usize, width: usize, look: Look) -> Vec<Line<'static>> {
+fn table(state: &TopState, pane: Pane, room: usize, width: usize, look: Look) -> Vec<Line<'static>> {
     let chosen = pane == state.pane;
     let rows = state.rows(pane);
     let first = if chosen { state.first(pane, room) } else { 0 };

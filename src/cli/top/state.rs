@@ -27,7 +27,7 @@ pub(super) struct Shown {
 
 /// What is looked at.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct TopState {
     pub(super) pane: Pane,
     pub(super) shown: Option<Box<Shown>>,
     /// What came while it was paused.
@@ -70,7 +70,7 @@ impl Pane {
     }
 }
 
-impl State {
+impl TopState {
     /// Takes in what the proxy answered, or why it did not.
     pub(super) fn hear(&mut self, news: News) {
         let snapshot = match news {

@@ -12,9 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::state::{Next, State};
+use super::state::{Next, TopState};
 use super::{ask, screen};
-use crate::cli::running::Running;
+use crate::cli::admin_client::AdminClient;
 
 /// How long a key is waited for before the screen is drawn again: what comes from the proxy is seen as soon as that.
 const TICK: Duration = Duration::from_millis(200);
@@ -35,17 +35,17 @@ impl Drop for Taken {
 ///
 /// # Errors
 /// What the system says of a terminal that cannot be read or written.
-pub(super) fn run(running: Running, colour: bool) -> io::Result<()> {
+pub(super) fn run(client: AdminClient, colour: bool) -> io::Result<()> {
     let ended = end_on_signals()?;
-    let address = running.address().to_string();
+    let address = client.address().to_string();
     let (tell, news) = mpsc::channel();
-    std::thread::Builder::new().name("ask".into()).spawn(move || ask::follow(&running, &tell))?;
+    std::thread::Builder::new().name("ask".into()).spawn(move || ask::follow(&client, &tell))?;
     let terminal = ratatui::try_init().inspect_err(|_| {
         // It may have been taken by half.
         let _gone = ratatui::try_restore();
     })?;
     let mut taken = Taken(terminal);
-    let mut state = State::default();
+    let mut state = TopState::default();
     while !ended.load(Ordering::Relaxed) {
         loop {
             match news.try_recv() {

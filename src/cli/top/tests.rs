@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::ask::Snapshot;
 use super::content::age;
 use super::rates::Pair;
-use super::state::{Next, Pane, State};
+use super::state::{Next, Pane, TopState};
 use super::{plain, screen};
 use crate::text::Inert;
 
@@ -73,21 +73,21 @@ impl Answers {
         }
     }
 
-    fn state(self) -> State {
-        let mut state = State::default();
+    fn state(self) -> TopState {
+        let mut state = TopState::default();
         state.hear(Ok(Box::new(self.snapshot())));
         state
     }
 }
 
-fn buffer(state: &mut State, width: u16, height: u16, colour: bool) -> Buffer {
+fn buffer(state: &mut TopState, width: u16, height: u16, colour: bool) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| screen::draw(frame, state, "127.0.0.1:3129", colour)).unwrap();
     terminal.backend().buffer().clone()
 }
 
 /// The screen's lines, without blanks at their ends.
-fn lines(state: &mut State, width: u16, height: u16) -> Vec<String> {
+fn lines(state: &mut TopState, width: u16, height: u16) -> Vec<String> {
     let buffer = buffer(state, width, height, true);
     let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
     (0..height).map(line).collect()
@@ -97,7 +97,7 @@ fn has(lines: &[String], text: &str) {
     assert!(lines.iter().any(|line| line.contains(text)), "no {text:?} in\n{}", lines.join("\n"));
 }
 
-fn press(state: &mut State, keys: &[KeyCode]) {
+fn press(state: &mut TopState, keys: &[KeyCode]) {
     for key in keys {
         assert_eq!(state.press(KeyEvent::from(*key)), Next::Go, "{key:?}");
     }
@@ -213,7 +213,7 @@ fn what_is_wrong_is_red_and_seen_on_the_lowest_screen() {
 
 #[test]
 fn before_the_first_answer_it_says_whom_it_asks() {
-    let mut state = State::default();
+    let mut state = TopState::default();
     has(&lines(&mut state, 80, 24), "asking the proxy at 127.0.0.1:3129 …");
     state.hear(Err(Inert::new("cannot ask\u{1b}[2J")));
     assert_eq!(lines(&mut state, 80, 24)[0], "no answer, trying again: cannot ask\\u{1b}[2J");
@@ -224,7 +224,7 @@ fn before_the_first_answer_it_says_whom_it_asks() {
 fn a_proxy_that_hangs_is_no_proxy_that_answers() {
     for (seconds, expected) in [(7, "no answer for 7s; still waiting"), (3, "enforce  Example Corp  r7  14 rules")] {
         let at = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
-        let mut state = State::default();
+        let mut state = TopState::default();
         state.hear(Ok(Box::new(Snapshot { at, ..Answers::empty().snapshot() })));
         assert_eq!(lines(&mut state, 80, 24)[0], expected);
     }
@@ -240,7 +240,7 @@ fn observing_is_said_first() {
 
 #[test]
 fn rates_and_plot_come_with_the_second_answer() {
-    let mut state = State::default();
+    let mut state = TopState::default();
     let began = Instant::now();
     for (second, requests, denied) in [(0, 100, 10), (1, 130, 15)] {
         let counted = Pair { requests, denied };

@@ -21,12 +21,12 @@ const TOKEN_VARIABLE: &str = "OUTGATE_ADMIN_TOKEN";
 
 /// A proxy that runs, and how to ask it.
 #[derive(Clone, Debug)]
-pub(super) struct Running {
+pub(super) struct AdminClient {
     address: SocketAddr,
     token: Token,
 }
 
-impl Running {
+impl AdminClient {
     /// The proxy behind this address, with this token.
     pub(super) fn new(address: SocketAddr, token: Token) -> Self {
         Self { address, token }
@@ -112,7 +112,7 @@ type Ask = Box<dyn Fn(&str) -> Result<serde_json::Value, String>>;
 
 /// Somebody who puts `/v1/check` to the running proxy.
 pub(super) fn asker(
-    running: Running,
+    client: AdminClient,
     tool: Option<String>,
     method: Option<String>,
     at: Option<&str>,
@@ -128,6 +128,6 @@ pub(super) fn asker(
                 query.append_pair(key, value);
             }
         }
-        running.json(&format!("/v1/check?{}", query.finish()))
+        client.json(&format!("/v1/check?{}", query.finish()))
     }))
 }
