@@ -106,8 +106,8 @@ fn inside_a_room_no_files_import_each_other_in_a_circle() {
     };
     let reached: Vec<_> = (0..files.len()).map(reached).collect();
     let mut circles = Vec::new();
-    for at in 0..files.len() {
-        let circle: Vec<_> = (0..files.len()).filter(|other| reached[at][*other] && reached[*other][at]).collect();
+    for (at, from_here) in reached.iter().enumerate() {
+        let circle: Vec<_> = (0..files.len()).filter(|other| from_here[*other] && reached[*other][at]).collect();
         if circle.first() == Some(&at) {
             circles.push(circle.iter().map(|at| modules[*at].as_str()).collect::<Vec<_>>().join(" "));
         }
