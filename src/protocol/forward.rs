@@ -163,24 +163,22 @@ pub(super) fn serve<'a>(
 ) -> impl Future<Output = Next> + 'a {
     async move {
         let reusing = matches!(way, WayOut::Open(_));
-        let late = || Delivery { keep_alive: false, ..plan.delivery() };
-        let reached = match way.reach(client.reset()).await {
-            Ok(session) => {
-                session.clear(plan.first_bytes(reusing), door.enforcer.in_force()).map_err(|refused| (refused, late()))
-            }
-            Err(Unreached::Refused(refused)) => Err((refused, plan.delivery())),
+        let cleared = match way.reach(client.reset()).await {
+            Ok(session) => session.clear(plan.first_bytes(reusing), door.enforcer.in_force()),
+            Err(Unreached::Refused(refused)) => Err(refused),
             Err(Unreached::ClientLeft) => return Next::Gone,
         };
-        let session = match reached {
+        let session = match cleared {
             Ok(session) => session,
-            Err((refused, delivery)) => return answer::refuse(client, &refused, delivery).await,
+            Err(refused) => return answer::refuse(client, &refused, plan.delivery()).await,
         };
         let refused = match pass(door, &mut client, session, reusing, &plan, timer).await {
             Ok((session, ended)) => return finish(door, client, session, ended, idle),
             Err(Stopped::Cut) => return Next::Gone,
             Err(Stopped::Refused(refused)) => refused,
         };
-        answer::refuse(client, &refused, late()).await
+        let late = Delivery { keep_alive: false, ..plan.delivery() };
+        answer::refuse(client, &refused, late).await
     }
 }
 
