@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use super::entry::{Kind, Record};
 use super::health::{BUFFER_FULL, Health};
-use super::redact::ClientHash;
+use super::lock;
+use super::redact::{ClientHash, Redaction};
+use super::shared::Shared;
 use super::signal::Signal;
-use super::{Recorder, lock};
 
 /// The end from which records are fetched.
 #[derive(Debug)]
 pub struct Intake {
-    recorder: Recorder,
+    shared: Arc<Shared>,
+    redaction: Option<Arc<Redaction>>,
     /// Reused for each batch; empty in between. `room` is what a worker's buffer gets for the one that is fetched.
     records: Vec<Record>,
     room: Vec<Record>,
@@ -30,27 +32,27 @@ pub(crate) struct Batch {
 }
 
 impl Intake {
-    pub(super) fn new(recorder: Recorder) -> Self {
-        Self { recorder, records: Vec::new(), room: Vec::new() }
+    pub(super) fn new(shared: Arc<Shared>, redaction: Option<Arc<Redaction>>) -> Self {
+        Self { shared, redaction, records: Vec::new(), room: Vec::new() }
     }
 
-    pub(crate) fn recorder(&self) -> &Recorder {
-        &self.recorder
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// What the writer is told.
     pub(crate) fn signal(&self) -> &Signal {
-        &self.recorder.shared().signal
+        &self.shared.signal
     }
 
     /// Where sinks say whether they work.
     pub(crate) fn health(&self) -> &Arc<Health> {
-        &self.recorder.shared().health
+        &self.shared.health
     }
 
     /// Everything that was handed in. `usual` records are what most batches hold: room for more is given back.
     pub(crate) fn fetch(&mut self, usual: usize) -> Batch {
-        let shared = self.recorder.shared();
+        let shared = &self.shared;
         let mut records = std::mem::take(&mut self.records);
         let mut dropped = 0;
         for shard in &shared.shards {
@@ -80,7 +82,7 @@ impl Intake {
     pub(crate) fn strip(&self, record: &mut Record) -> Option<ClientHash> {
         // What is kept of a request must not keep its policy, which may be one of a million names.
         record.cited.detach();
-        self.recorder.redaction().and_then(|redaction| redaction.apply(record))
+        self.redaction.as_ref().and_then(|redaction| redaction.apply(record))
     }
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use super::entry::{Kind, Outcome, Record, Verdict};
 use super::lock;
-use super::shared::Shared;
 use crate::facts::Destination;
 use crate::policy::DenyReason;
 use crate::sync::Mutex;
@@ -21,11 +20,11 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 pub(super) struct Probes {
     /// How many, so that a request pays one load and no lock while there are none.
     open: AtomicUsize,
-    entries: Mutex<Vec<Entry>>,
+    entries: Mutex<Vec<OpenProbe>>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct OpenProbe {
     client: SocketAddr,
     destination: Destination,
     denied: Option<DenyReason>,
@@ -34,27 +33,27 @@ struct Entry {
 /// A probe on its way, until it is dropped. It takes away one record at most.
 #[derive(Debug)]
 pub struct Probe {
-    shared: Arc<Shared>,
+    probes: Arc<Probes>,
     client: SocketAddr,
 }
 
 impl Probe {
-    pub(super) fn begin(shared: &Arc<Shared>, client: SocketAddr, destination: Destination) -> Self {
-        lock(&shared.probes.entries).push(Entry { client, destination, denied: None });
-        shared.probes.open.fetch_add(1, Ordering::SeqCst);
-        Self { shared: Arc::clone(shared), client }
+    pub(super) fn begin(probes: &Arc<Probes>, client: SocketAddr, destination: Destination) -> Self {
+        lock(&probes.entries).push(OpenProbe { client, destination, denied: None });
+        probes.open.fetch_add(1, Ordering::SeqCst);
+        Self { probes: Arc::clone(probes), client }
     }
 
     /// Why this process denied it; none if it did not, or has not been asked. Known before the answer is sent.
     pub fn denied(&self) -> Option<DenyReason> {
-        lock(&self.shared.probes.entries).iter().find(|entry| entry.client == self.client)?.denied
+        lock(&self.probes.entries).iter().find(|entry| entry.client == self.client)?.denied
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.shared.probes.open.fetch_sub(1, Ordering::SeqCst);
-        lock(&self.shared.probes.entries).retain(|entry| entry.client != self.client);
+        self.probes.open.fetch_sub(1, Ordering::SeqCst);
+        lock(&self.probes.entries).retain(|entry| entry.client != self.client);
     }
 }
 

@@ -13,27 +13,12 @@ use super::intake::Intake;
 use super::probe::Probe;
 use super::redact::{ClientText, Redaction};
 use super::series::EarlierSeries;
-use super::shared::Shared;
+use super::shared::{Settings, Shared};
 use super::{Denials, Metrics, OverTime, Redact, WorkerRecorder, lock};
 use crate::facts::Destination;
 
 /// How long a reader waits for a writer that a disk or a terminal holds up. It writes every 50 ms otherwise.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How requests are counted and recorded.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The listeners' names, by index.
-    pub listeners: Vec<String>,
-    /// How many worker threads there are.
-    pub workers: usize,
-    /// Whether requests are refused while a sink cannot keep records; see [`WorkerRecorder::must_refuse`].
-    pub required: bool,
-    /// What is left out of records.
-    pub redact: Redact,
-    /// Rows of denied destinations that have a name of their own; half as many rows for whole domains come on top.
-    pub max_destinations: usize,
-}
 
 /// The record room. A clone is another handle of the same room.
 #[derive(Clone, Debug)]
@@ -75,9 +60,9 @@ impl Recorder {
     pub fn new(settings: Settings) -> io::Result<(Self, Intake)> {
         let Redact { client, path, .. } = settings.redact;
         let redaction = (client || path).then(|| Redaction::open(&settings.redact)).transpose()?.map(Arc::new);
-        let recorder = Self { shared: Arc::new(Shared::new(settings)?), redaction };
-        let intake = Intake::new(recorder.clone());
-        Ok((recorder, intake))
+        let shared = Arc::new(Shared::new(settings)?);
+        let intake = Intake::new(Arc::clone(&shared), redaction.clone());
+        Ok((Self { shared, redaction }, intake))
     }
 
     /// The end of one worker thread.
@@ -87,7 +72,7 @@ impl Recorder {
 
     /// Announces a request that this process makes of itself, from the socket address `client`, for `destination`.
     pub fn probe(&self, client: SocketAddr, destination: Destination) -> Probe {
-        Probe::begin(&self.shared, client, destination)
+        Probe::begin(&self.shared.probes, client, destination)
     }
 
     /// The `limit` most denied destinations, exact at this moment.
@@ -116,7 +101,7 @@ impl Recorder {
 
     /// A client as its records name it, hidden where they hide it.
     pub fn client(&self, client: SocketAddr) -> impl fmt::Display + use<> {
-        let hidden = self.redaction().and_then(|redaction| redaction.hidden(client));
+        let hidden = self.redaction.as_ref().and_then(|redaction| redaction.hidden(client));
         hidden.map_or(ClientText::Plain(client), ClientText::Hidden)
     }
 
@@ -159,12 +144,10 @@ impl Recorder {
         self.shared.signal.flush(Duration::MAX);
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    #[cfg(test)]
+    #[cfg(feature = "model")]
+    pub(crate) fn shared(&self) -> &Shared {
         &self.shared
-    }
-
-    pub(super) fn redaction(&self) -> Option<&Redaction> {
-        self.redaction.as_deref()
     }
 }
 

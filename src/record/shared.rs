@@ -1,4 +1,4 @@
-//! What workers, the writer and readers share.
+//! What workers, the writer and readers share, and how it is set up.
 
 use std::io;
 use std::sync::Arc;
@@ -10,11 +10,26 @@ use super::destinations::{Delta, Table};
 use super::health::Health;
 use super::lock;
 use super::probe::Probes;
-use super::recorder::Settings;
+use super::redact::Redact;
 use super::series::Series;
 use super::signal::Signal;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicU64;
+
+/// How requests are counted and recorded.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The listeners' names, by index.
+    pub listeners: Vec<String>,
+    /// How many worker threads there are.
+    pub workers: usize,
+    /// Whether requests are refused while a sink cannot keep records; see [`WorkerRecorder::must_refuse`](super::WorkerRecorder::must_refuse).
+    pub required: bool,
+    /// What is left out of records.
+    pub redact: Redact,
+    /// Rows of denied destinations that have a name of their own; half as many rows for whole domains come on top.
+    pub max_destinations: usize,
+}
 
 /// What workers, the writer and readers share.
 ///
@@ -28,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) signal: Signal,
     pub(super) series: Arc<Mutex<Series>>,
     pub(crate) health: Arc<Health>,
-    pub(super) probes: Probes,
+    pub(super) probes: Arc<Probes>,
 }
 
 /// One worker's own. Aligned so that no two share a cache line (two lines are fetched at once).
@@ -51,7 +66,7 @@ impl Shared {
             signal: Signal::default(),
             series: Arc::new(Mutex::new(Series::new(SystemTime::now()))),
             health: Arc::new(Health::new(settings.required)),
-            probes: Probes::default(),
+            probes: Arc::default(),
         })
     }
 
@@ -76,13 +91,6 @@ impl Shared {
         }
         let read = read(&table);
         (sums, read)
-    }
-
-    /// Counted requests, and denials in the table, in one snapshot.
-    #[cfg(all(test, feature = "model"))]
-    pub(crate) fn requests_and_denials(&self) -> (u64, u64) {
-        let (sums, denials) = self.snapshot(|table| table.denials(10, &[]).total);
-        (sums.requests().map(|(.., count)| count).sum(), denials)
     }
 
     /// Records that found no room in a worker's buffer.

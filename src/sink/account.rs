@@ -3,11 +3,13 @@
 //! Guaranteed: counting costs the writers an atomic add; what is wrong is said until it works again.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::kind::SinkKind;
 use crate::record::{UtcTime, lock};
 use crate::sync::Mutex;
 
@@ -19,6 +21,23 @@ pub(super) struct Account {
     /// When the last was lost, in milliseconds since 1970; 0 for never.
     lost_at: AtomicU64,
     fault: Mutex<Option<(String, SystemTime)>>,
+}
+
+/// The accounts of all sinks, those among them that are not configured.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Accounts([Arc<Account>; SinkKind::ALL.len()]);
+
+impl Accounts {
+    pub(super) fn of(&self, kind: SinkKind) -> &Arc<Account> {
+        let [memory, jsonl, sqlite, terminal, followers] = &self.0;
+        match kind {
+            SinkKind::Memory => memory,
+            SinkKind::Jsonl => jsonl,
+            SinkKind::Sqlite => sqlite,
+            SinkKind::Terminal => terminal,
+            SinkKind::Followers => followers,
+        }
+    }
 }
 
 /// The state of one sink.

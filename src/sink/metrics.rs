@@ -5,8 +5,9 @@ use std::sync::Arc;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{MetricFamily, MetricType};
 
-use super::{Shared, SinkKind};
-use crate::record::{Family, Recorder, counter, family};
+use super::account::Accounts;
+use super::kind::SinkKind;
+use crate::record::{self, Family, counter, family};
 
 const DROPPED: Family =
     Family("outgate_records_dropped_total", "Records that a sink could not take; buffer: that no sink has.", &["sink"]);
@@ -14,14 +15,14 @@ const DROPPED: Family =
 /// The collector of this room's metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    recorder: Recorder,
-    shared: Arc<Shared>,
+    room: Arc<record::Shared>,
+    accounts: Accounts,
     descriptions: Vec<Desc>,
 }
 
 impl Metrics {
-    pub(super) fn new(recorder: Recorder, shared: Arc<Shared>) -> Self {
-        Self { recorder, shared, descriptions: DROPPED.description().into_iter().collect() }
+    pub(super) fn new(room: Arc<record::Shared>, accounts: Accounts) -> Self {
+        Self { room, accounts, descriptions: DROPPED.description().into_iter().collect() }
     }
 }
 
@@ -33,9 +34,9 @@ impl Collector for Metrics {
     fn collect(&self) -> Vec<MetricFamily> {
         let lost = SinkKind::ALL.map(|kind| match kind {
             // What no buffer had room for, no sink has.
-            SinkKind::Memory => ("buffer", self.recorder.shared().dropped()),
+            SinkKind::Memory => ("buffer", self.room.dropped()),
             SinkKind::Jsonl | SinkKind::Sqlite | SinkKind::Terminal | SinkKind::Followers => {
-                (kind.as_str(), self.shared.account(kind).lost())
+                (kind.as_str(), self.accounts.of(kind).lost())
             }
         });
         let series = lost.map(|(sink, count)| counter(&DROPPED, &[sink], count));

@@ -1,6 +1,6 @@
 //! Where records go: the last lines in memory, a file of JSON Lines, a SQLite database, the terminal, and whoever follows.
 //!
-//! One thread, the [writer](writer), fetches what workers handed in, gives every line its `seq` and hands it to every sink.
+//! One thread, the writer, fetches what workers handed in, gives every line its `seq` and hands it to every sink.
 //! It lives here and not in `record`, since it drives the sinks; `record` gives it an [`Intake`] to fetch from.
 //!
 //! Guaranteed:
@@ -15,11 +15,15 @@
 
 mod account;
 mod fault;
+mod followers;
+mod handle;
 mod jsonl;
+mod kind;
 mod metrics;
 #[cfg(test)]
 #[cfg(feature = "model")]
 mod model_tests;
+mod open;
 mod retry;
 mod ring;
 pub(crate) mod sqlite;
@@ -28,33 +32,26 @@ mod terminal;
 pub(crate) mod tests;
 mod writer;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use tokio::sync::broadcast;
-
-use self::account::Account;
-use self::ring::Ring;
-use self::writer::Writer;
-use crate::record::{Chain, Intake, RecordLine, Recorder, lock};
-use crate::sync::Mutex;
-use crate::sync::thread::{self, JoinHandle};
+use self::followers::FollowersSink;
+use self::jsonl::JsonlSink;
+use self::ring::MemorySink;
+use self::sqlite::SqliteSink;
+use self::terminal::TerminalSink;
+use crate::record::{Gap, GapCause, LineHash, RecordLine};
 
 pub use account::SinkStatus;
+pub use followers::{Followed, Follower};
+pub use handle::Sinks;
 pub use jsonl::Jsonl;
+pub use kind::SinkKind;
 pub use metrics::Metrics;
 pub use ring::{MAX_RING_TEXT, RecentFilter};
 pub use sqlite::Sqlite;
 pub use terminal::Terminal;
-
-/// Lines that a follower may be behind before it loses some.
-const FOLLOWER_LAG: usize = 1024;
-
-/// How long the end of the process waits for a disk that hangs: twice what the writer waits for the database, once for its
-/// last rows and once for its end. A disk that is only slow has taken megabytes by then.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where records go.
 #[derive(Clone, Debug)]
@@ -71,195 +68,116 @@ pub struct Settings {
     pub ring: usize,
 }
 
-/// What takes records: one row for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SinkKind {
-    /// The last lines, in memory.
-    Memory,
-    /// A file of JSON Lines.
-    Jsonl,
-    /// A SQLite database.
-    Sqlite,
-    /// Standard error.
-    Terminal,
-    /// Whoever reads lines as they come.
-    Followers,
+/// Something that takes lines. A new one is a file in this room, a variant here, a row in [`SinkKind`], and a line in
+/// [`open`](open::open).
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are a handful, in one list")]
+enum Sink {
+    Memory(MemorySink),
+    Jsonl(JsonlSink),
+    Sqlite(SqliteSink),
+    Terminal(TerminalSink),
+    Followers(FollowersSink),
 }
 
-impl SinkKind {
-    /// Every kind, in the order in which lines are handed to them.
-    pub const ALL: [Self; 5] = [Self::Memory, Self::Jsonl, Self::Sqlite, Self::Terminal, Self::Followers];
+/// What a sink needs before a batch's lines.
+#[derive(Debug)]
+enum Before {
+    /// It works again: this gap is its first line, after the line with this hash.
+    First { gap: Gap, prev: Option<LineHash> },
+    /// It has lines up to this place, which was not known before.
+    Beyond(u64),
+}
 
-    /// The stable token.
-    pub fn as_str(self) -> &'static str {
+/// What a batch ends with.
+#[derive(Clone, Copy, Debug)]
+struct BatchEnd {
+    now: Instant,
+    /// Everything has to be on the disk.
+    whole: bool,
+    /// There will be no other batch.
+    last: bool,
+}
+
+impl Sink {
+    /// The hash of the last line that was handed in, where this is the chain that lines show.
+    fn prev(&self) -> Option<LineHash> {
         match self {
-            Self::Memory => "memory",
-            Self::Jsonl => "jsonl",
-            Self::Sqlite => "sqlite",
-            Self::Terminal => "terminal",
-            Self::Followers => "followers",
-        }
-    }
-}
-
-/// The sinks, and the thread that feeds them. Dropping it is [`Self::shutdown`].
-#[derive(Debug)]
-pub struct Sinks {
-    recorder: Recorder,
-    shared: Arc<Shared>,
-    jsonl: Option<PathBuf>,
-    sqlite: Option<PathBuf>,
-    /// The last line's place when the sinks were opened.
-    opened_at: u64,
-    writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What the sinks' threads and readers share.
-#[derive(Debug)]
-struct Shared {
-    accounts: [Arc<Account>; SinkKind::ALL.len()],
-    ring: Mutex<Ring>,
-    /// Weak, so that followers end when the writer, who has the strong one, does.
-    follow: broadcast::WeakSender<Arc<RecordLine>>,
-}
-
-impl Shared {
-    /// What a sink took and lost.
-    fn account(&self, kind: SinkKind) -> &Arc<Account> {
-        let [memory, jsonl, sqlite, terminal, followers] = &self.accounts;
-        match kind {
-            SinkKind::Memory => memory,
-            SinkKind::Jsonl => jsonl,
-            SinkKind::Sqlite => sqlite,
-            SinkKind::Terminal => terminal,
-            SinkKind::Followers => followers,
-        }
-    }
-}
-
-impl Sinks {
-    /// Opens the file and the database, if there are any, and starts to write what comes in.
-    ///
-    /// # Errors
-    /// The file cannot be opened, is written by another process or holds no records; the database is another program's;
-    /// the key of the chain cannot be read; no thread.
-    pub fn start(intake: Intake, settings: Settings) -> io::Result<Self> {
-        let follow = broadcast::Sender::new(FOLLOWER_LAG);
-        let shared = Arc::new(Shared {
-            accounts: Default::default(),
-            ring: Mutex::new(Ring::new(settings.ring)),
-            follow: follow.downgrade(),
-        });
-        let jsonl = settings.jsonl.as_ref().map(|jsonl| jsonl.path.clone());
-        let sqlite = settings.sqlite.as_ref().map(|sqlite| sqlite.path.clone());
-        let chain = Chain::open(settings.chain_key.as_deref())?;
-        let recorder = intake.recorder().clone();
-        let writer = Writer::open(
-            intake,
-            Arc::clone(&shared),
-            follow,
-            settings.jsonl,
-            settings.sqlite,
-            settings.terminal,
-            chain,
-        )?;
-        let opened_at = writer.seq();
-        let thread = thread::Builder::new().name("record".into()).spawn(move || writer.run())?;
-        Ok(Self { recorder, shared, jsonl, sqlite, opened_at, writer: Mutex::new(Some(thread)) })
-    }
-
-    /// The newest lines that the filter shows, the newest last. What was handed in within the last 50 ms may be
-    /// missing; see [`Recorder::caught_up`].
-    pub fn recent(&self, filter: &RecentFilter) -> Vec<Arc<RecordLine>> {
-        lock(&self.shared.ring).recent(filter)
-    }
-
-    /// Every line from now on; after a shutdown there are none.
-    pub fn follow(&self) -> Follower {
-        let follow = self.shared.follow.upgrade().unwrap_or_else(|| broadcast::Sender::new(1));
-        Follower { lines: follow.subscribe(), shared: Arc::clone(&self.shared) }
-    }
-
-    /// Why requests are refused at this moment, as a clause: records are required and cannot be kept. None while they are
-    /// not.
-    pub fn refusal(&self) -> Option<&'static str> {
-        fault::refusal(&self.recorder.shared().health)
-    }
-
-    /// A collector for the metrics registry.
-    pub fn metrics(&self) -> Metrics {
-        Metrics::new(self.recorder.clone(), Arc::clone(&self.shared))
-    }
-
-    /// What keeps records here, and whether it works. What keeps nothing, the terminal and followers, is not among it.
-    pub fn status(&self) -> Vec<SinkStatus> {
-        let status = |kind, path| self.shared.account(kind).status(kind.as_str(), path);
-        let file = |kind| self.path(kind).map(|path| status(kind, Some(path.to_owned())));
-        let files = [file(SinkKind::Jsonl), file(SinkKind::Sqlite)];
-        std::iter::once(status(SinkKind::Memory, None)).chain(files.into_iter().flatten()).collect()
-    }
-
-    /// The file that this sink writes, if there is such a sink and it has one.
-    pub fn path(&self, kind: SinkKind) -> Option<&Path> {
-        match kind {
-            SinkKind::Jsonl => self.jsonl.as_deref(),
-            SinkKind::Sqlite => self.sqlite.as_deref(),
-            SinkKind::Memory | SinkKind::Terminal | SinkKind::Followers => None,
+            Self::Jsonl(sink) => sink.prev(),
+            Self::Memory(_) | Self::Sqlite(_) | Self::Terminal(_) | Self::Followers(_) => None,
         }
     }
 
-    /// The last line's place when the sinks were opened: all lines after it are of this process.
-    pub fn opened_at(&self) -> u64 {
-        self.opened_at
-    }
-
-    /// Writes what is left and stops the writer, for as long as a disk that hangs is waited for. Records that are handed in
-    /// later are kept nowhere; counts go on.
-    pub fn shutdown(&self) {
-        let signal = &self.recorder.shared().signal;
-        signal.stop();
-        let Some(writer) = lock(&self.writer).take() else { return };
-        if signal.is_gone_within(SHUTDOWN_PATIENCE) {
-            // A writer that panicked has said so itself, and there is nothing left to write with.
-            let _ = writer.join();
-        } else {
-            tracing::warn!("the disk does not take the last records; they are lost");
+    /// Whether it wants each line's JSON.
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Jsonl(_) => true,
+            Self::Terminal(sink) => sink.wants_json(),
+            Self::Memory(_) | Self::Sqlite(_) | Self::Followers(_) => false,
         }
     }
-}
 
-impl Drop for Sinks {
-    fn drop(&mut self) {
-        self.shutdown();
+    /// What it needs before a batch's lines. A failed sink is tried again if it is time, or if the batch is `whole`.
+    fn before_lines(&mut self, seq: u64, whole: bool, now: Instant) -> Option<Before> {
+        match self {
+            Self::Jsonl(sink) => sink.before_lines(whole, now),
+            Self::Sqlite(sink) => Some(sink.floor()).filter(|floor| *floor > seq).map(Before::Beyond),
+            Self::Memory(_) | Self::Terminal(_) | Self::Followers(_) => None,
+        }
     }
-}
 
-/// Somebody who reads lines as they come.
-#[derive(Debug)]
-pub struct Follower {
-    lines: broadcast::Receiver<Arc<RecordLine>>,
-    shared: Arc<Shared>,
-}
+    /// Writes the line that [`Before::First`] asked for, at once. Whether that worked.
+    fn write_first(&mut self, line: &RecordLine, json: &[u8]) -> bool {
+        match self {
+            Self::Jsonl(sink) => sink.write_first(line, json),
+            Self::Memory(_) | Self::Sqlite(_) | Self::Terminal(_) | Self::Followers(_) => false,
+        }
+    }
 
-/// What a follower sees next.
-#[derive(Clone, Debug)]
-pub enum Followed {
-    /// The next line.
-    Line(Arc<RecordLine>),
-    /// It was too slow, and lost so many.
-    Missed(u64),
-}
+    /// Takes a line. `json` is that line's, if any sink [wants](Self::wants_json) it.
+    fn take(&mut self, line: &Arc<RecordLine>, json: &[u8], now: Instant) {
+        match self {
+            Self::Memory(sink) => sink.take(line),
+            Self::Jsonl(sink) => sink.take(line, json),
+            Self::Sqlite(sink) => sink.push(line),
+            Self::Terminal(sink) => sink.line(line, json, now),
+            Self::Followers(sink) => sink.take(line),
+        }
+    }
 
-impl Follower {
-    /// The next line, as soon as there is one; none when the room has been shut down. May be cancelled.
-    pub async fn next(&mut self) -> Option<Followed> {
-        match self.lines.recv().await {
-            Ok(line) => Some(Followed::Line(line)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                self.shared.account(SinkKind::Followers).lose(missed);
-                Some(Followed::Missed(missed))
-            }
-            Err(broadcast::error::RecvError::Closed) => None,
+    /// A gap that has to follow a batch's lines.
+    fn after_lines(&mut self, now: Instant) -> Option<GapCause> {
+        match self {
+            Self::Jsonl(sink) => sink.after_lines(now),
+            Self::Memory(_) | Self::Sqlite(_) | Self::Terminal(_) | Self::Followers(_) => None,
+        }
+    }
+
+    /// Writes what it has taken.
+    fn write_out(&mut self, end: BatchEnd) {
+        match self {
+            Self::Memory(sink) => sink.write_out(),
+            Self::Jsonl(sink) => sink.write_out(end),
+            Self::Terminal(sink) => sink.write_out(end.now),
+            // A thread of its own writes it.
+            Self::Sqlite(_) | Self::Followers(_) => {}
+        }
+    }
+
+    /// Waits until everything that it has taken has been tried.
+    fn flush(&self) {
+        match self {
+            Self::Sqlite(sink) => sink.flush(),
+            Self::Memory(_) | Self::Jsonl(_) | Self::Terminal(_) | Self::Followers(_) => {}
+        }
+    }
+
+    /// When it has something to do although nobody hands anything in.
+    fn due_at(&self) -> Option<Instant> {
+        match self {
+            Self::Jsonl(sink) => sink.due_at(),
+            Self::Terminal(sink) => sink.due_at(),
+            Self::Memory(_) | Self::Sqlite(_) | Self::Followers(_) => None,
         }
     }
 }

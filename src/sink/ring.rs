@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::account::Account;
 use crate::facts::{Destination, Host, Tool};
-use crate::record::{Kind, RecordLine};
+use crate::record::{Kind, RecordLine, lock};
+use crate::sync::Mutex;
 
 /// Bytes of text that the lines in memory hold together, whatever their number: ten thousand of the longest paths would
 /// be more. Ordinary lines have under 100 each, so that it never shows.
@@ -103,6 +105,30 @@ impl Ring {
         let mut lines: Vec<_> = newest_first.filter(|line| filter.shows(line)).take(filter.limit).cloned().collect();
         lines.reverse();
         lines
+    }
+}
+
+/// The last lines as a sink.
+#[derive(Debug)]
+pub(super) struct MemorySink {
+    ring: Arc<Mutex<Ring>>,
+    account: Arc<Account>,
+    /// Records that were taken since they were counted last.
+    taken: u64,
+}
+
+impl MemorySink {
+    pub(super) fn new(ring: Arc<Mutex<Ring>>, account: Arc<Account>) -> Self {
+        Self { ring, account, taken: 0 }
+    }
+
+    pub(super) fn take(&mut self, line: &Arc<RecordLine>) {
+        self.taken += u64::from(line.record().is_some_and(|record| record.kind == Kind::End));
+        lock(&self.ring).push(Arc::clone(line));
+    }
+
+    pub(super) fn write_out(&mut self) {
+        self.account.wrote(std::mem::take(&mut self.taken));
     }
 }
 

@@ -11,12 +11,14 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::account::Account;
 use crate::record::{Body, Kind, Outcome, Record, RecordLine, RequestId, Verdict};
 
 /// Lines a second: as many as somebody can follow.
@@ -72,6 +74,7 @@ pub(super) struct TerminalSink {
     width: usize,
     window: Option<Window>,
     open: HashSet<RequestId>,
+    account: Arc<Account>,
 }
 
 #[derive(Debug)]
@@ -92,7 +95,7 @@ enum Out {
 impl TerminalSink {
     /// A sink to standard error; none if it is off. Colour only on a terminal, and never with `NO_COLOR` set. `kept`: a
     /// file or a database has all the records too.
-    pub(super) fn stderr(format: Terminal, kept: bool) -> Option<Self> {
+    pub(super) fn stderr(format: Terminal, kept: bool, account: Arc<Account>) -> Option<Self> {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colour = wanted && io::IsTerminal::is_terminal(&io::stderr());
         let is_file = rustix::fs::fstat(io::stderr())
@@ -100,13 +103,13 @@ impl TerminalSink {
         let out = Out::Stderr { chunk: if is_file { FILE_CHUNK } else { CHUNK } };
         match format {
             Terminal::Off => None,
-            Terminal::Lines => Some(Self::new(format, kept, colour, TimeZone::system(), out)),
+            Terminal::Lines => Some(Self::new(format, kept, colour, TimeZone::system(), out, account)),
             // Its times are UTC: the machine's zone need not be looked up.
-            Terminal::Json => Some(Self::new(format, kept, colour, TimeZone::UTC, out)),
+            Terminal::Json => Some(Self::new(format, kept, colour, TimeZone::UTC, out, account)),
         }
     }
 
-    fn new(format: Terminal, kept: bool, colour: bool, zone: TimeZone, out: Out) -> Self {
+    fn new(format: Terminal, kept: bool, colour: bool, zone: TimeZone, out: Out, account: Arc<Account>) -> Self {
         let most = match format {
             Terminal::Json if kept => MAX_JSON,
             Terminal::Json => u32::MAX,
@@ -125,6 +128,7 @@ impl TerminalSink {
             width: *DESTINATION.start(),
             window: None,
             open: HashSet::new(),
+            account,
         }
     }
 
@@ -226,7 +230,7 @@ impl TerminalSink {
     }
 
     /// Says what was not shown, if its second is over.
-    pub(super) fn close_window(&mut self, now: Instant) {
+    fn close_window(&mut self, now: Instant) {
         let Some(window) = self.window.take_if(|window| now.duration_since(window.began) >= WINDOW) else { return };
         if window.hidden == 0 {
             return;
@@ -239,8 +243,15 @@ impl TerminalSink {
         }
     }
 
+    /// Says what was not shown, if its second is over, and writes what is pending.
+    pub(super) fn write_out(&mut self, now: Instant) {
+        self.close_window(now);
+        let lost = self.write_pending();
+        self.account.lose(lost);
+    }
+
     /// Writes what is pending. Returns how many records were lost, if the reader did not take them in time.
-    pub(super) fn write_out(&mut self) -> u64 {
+    fn write_pending(&mut self) -> u64 {
         if self.pending.is_empty() {
             self.pending_records = 0;
             return 0;
@@ -350,11 +361,11 @@ mod tests {
     use crate::record::line::tests::{denied, line};
 
     fn sink(format: Terminal, colour: bool) -> TerminalSink {
-        TerminalSink::new(format, false, colour, TimeZone::UTC, Out::Kept(Vec::new()))
+        TerminalSink::new(format, false, colour, TimeZone::UTC, Out::Kept(Vec::new()), Arc::default())
     }
 
     fn shown(sink: &mut TerminalSink) -> String {
-        assert_eq!(sink.write_out(), 0);
+        assert_eq!(sink.write_pending(), 0);
         let Out::Kept(kept) = &mut sink.out else { panic!("kept") };
         String::from_utf8(std::mem::take(kept)).unwrap()
     }
@@ -433,7 +444,8 @@ mod tests {
         let mut sink = sink(Terminal::Json, true);
         assert_eq!(show(&mut sink, flood(), now), "{}\n".repeat(1_312));
         assert_eq!(sink.due_at(), None);
-        let mut sink = TerminalSink::new(Terminal::Json, true, false, TimeZone::UTC, Out::Kept(Vec::new()));
+        let mut sink =
+            TerminalSink::new(Terminal::Json, true, false, TimeZone::UTC, Out::Kept(Vec::new()), Arc::default());
         assert_eq!(show(&mut sink, flood(), now), "{}\n".repeat(1_000));
         assert_eq!(sink.due_at(), Some(now + WINDOW), "then it is told how many are missing");
         assert_eq!(show(&mut sink, flood().take(9), now + WINDOW), "{}\n".repeat(9));

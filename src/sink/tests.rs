@@ -174,7 +174,7 @@ fn a_full_buffer_drops_and_the_gap_says_how_many() {
     let worker = recorder.worker(0);
     {
         // The writer stands still at its first line, as it would at a disk that hangs.
-        let _held = lock(&recorder.sinks.shared.ring);
+        let _held = lock(&recorder.sinks.ring);
         (0..40_000).for_each(|_| allow(&worker));
         assert!(worker.must_refuse(), "there is no room for another");
     }

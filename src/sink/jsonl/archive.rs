@@ -20,11 +20,11 @@ use std::time::{Duration, Instant, SystemTime};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::retry::{Retry, mend_of};
-use super::identity;
+use super::live::identity;
 use crate::private_file;
 use crate::record::files::{begun, compressed, create, numbered, remove, rotated, unfinished};
 use crate::record::lock;
+use crate::sink::retry::{Retry, mend_of};
 use crate::sync::{self, Mutex};
 
 /// What is compressed between two looks at whether to stop: less than half a millisecond's work, and as long may a worker
@@ -198,7 +198,7 @@ impl Shared {
     }
 
     /// Puts the compressed file in the place of the other, whatever that is called by now.
-    fn replace(&self, identity_of_plain: super::Identity) -> io::Result<()> {
+    fn replace(&self, identity_of_plain: super::live::Identity) -> io::Result<()> {
         let _held = lock(&self.names);
         let is_it = |number: &usize| {
             numbered(&self.path, *number).metadata().is_ok_and(|file| identity(&file) == identity_of_plain)

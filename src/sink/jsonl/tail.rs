@@ -15,25 +15,25 @@ const BEGINNING: &[u8] = b"{\"seq\":";
 
 /// The end of a file of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::sink) struct Tail {
+pub(super) struct Tail {
     /// The `seq` of the last line; 0 without one.
-    pub(in crate::sink) seq: u64,
+    pub(super) seq: u64,
     /// The last line's hash.
-    pub(in crate::sink) hash: Option<LineHash>,
+    pub(super) hash: Option<LineHash>,
     /// The last line's own `prev`.
-    pub(in crate::sink) prev: String,
+    pub(super) prev: String,
     /// How many bytes of the file are whole lines.
-    pub(in crate::sink) whole: u64,
+    pub(super) whole: u64,
 }
 
 impl Tail {
-    pub(in crate::sink) const EMPTY: Self = Self { seq: 0, hash: None, prev: String::new(), whole: 0 };
+    pub(super) const EMPTY: Self = Self { seq: 0, hash: None, prev: String::new(), whole: 0 };
 
     /// Reads the end of a file.
     ///
     /// # Errors
     /// What reading gave, or `InvalidData` if this is no file of records.
-    pub(in crate::sink) fn read(file: &mut File, chain: &Chain) -> io::Result<Self> {
+    pub(super) fn read(file: &mut File, chain: &Chain) -> io::Result<Self> {
         let len = file.metadata()?.len();
         if len == 0 {
             return Ok(Self::EMPTY);

@@ -1,21 +1,21 @@
 //! The file: opening it, and what is done to it.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, InterruptHandle, OpenFlags, TransactionBehavior};
 
+use super::Sqlite;
+use super::fault::DatabaseFault;
+use super::place::{create, identity, lock_next_to, vet};
 use super::queue::Item;
 use super::schema::{self, APPLICATION, VERSION};
 use super::sums::{self, Tally};
-use super::{Sqlite, Tail};
-use crate::private_file;
-use crate::record::{Body, Chain, Clock, Columns, Gap, GapCause, Kind, Layout, RecordLine, RowError, StoredLine};
+use crate::record::{Body, Chain, Clock, Columns, Gap, GapCause, Kind, Layout, LineHash, RecordLine, StoredLine};
 
 /// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
 /// queue.
@@ -36,13 +36,20 @@ const CACHE_KIB: i64 = -8 * 1024;
 /// How far back a tunnel that was open at a crash is looked for, in lines; the file of lines has the same bound in bytes.
 const LOOK_BACK: i64 = 200_000;
 
+/// The last row: its place, and its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LastRow {
+    pub(super) seq: u64,
+    pub(super) hash: Option<LineHash>,
+}
+
 /// An open database, and where its lines stop.
 #[derive(Debug)]
 pub(super) struct Database {
     connection: Connection,
     settings: Sqlite,
     chain: Chain,
-    last: Tail,
+    last: LastRow,
     /// Places in the sequence that were taken since the last step of cleaning up.
     added: i64,
     /// Records that are missing from here on back to the last row, and since when.
@@ -60,31 +67,14 @@ struct Missing {
     cause: GapCause,
 }
 
-/// Why a database does not serve.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    /// It is not ours, and stays as it is.
-    #[error("{0}")]
-    Foreign(String),
-    /// Its content is broken.
-    #[error("{0}")]
-    Damaged(String),
-    /// Not now: locked, read-only, no room.
-    #[error("{0}")]
-    Unavailable(String),
-    /// Its file was moved or deleted.
-    #[error("it was moved or deleted")]
-    Moved,
-}
-
 impl Database {
     /// Opens it, or makes it, and brings it to this program's version. It and the files next to it are their owner's alone
     /// ([`private_file`]); SQLite itself follows no link to the latter and gives new ones the database's mode.
-    pub(super) fn open(settings: &Sqlite, chain: &Chain) -> Result<Self, Fault> {
+    pub(super) fn open(settings: &Sqlite, chain: &Chain) -> Result<Self, DatabaseFault> {
         let path = &settings.path;
         create(path)?;
         vet(path)?;
-        let lock = lock_beside(path)?;
+        let lock = lock_next_to(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
@@ -103,7 +93,7 @@ impl Database {
             schema::migrate(&mut connection, version)?;
         }
         let last = last(&connection, path, chain)?;
-        let identity = identity(path).map_err(|error| Fault::Unavailable(error.to_string()))?;
+        let identity = identity(path).map_err(|error| DatabaseFault::Unavailable(error.to_string()))?;
         Ok(Self {
             connection,
             identity,
@@ -131,24 +121,24 @@ impl Database {
     }
 
     /// Where its lines stop.
-    pub(super) fn last(&self) -> Tail {
+    pub(super) fn last(&self) -> LastRow {
         self.last
     }
 
     /// Adds these in one step, or none of them. Returns how many records were lost for want of a place: their `seq` is
     /// taken already.
-    pub(super) fn insert(&mut self, items: &[Item]) -> Result<u64, Fault> {
+    pub(super) fn insert(&mut self, items: &[Item]) -> Result<u64, DatabaseFault> {
         let (mut last, mut missing, mut lost) = (self.last, self.missing, 0);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let chain = &self.chain;
         let mut statement = transaction.prepare_cached(&schema::INSERT)?;
         let (mut tally, mut json, mut scratch) = (Tally::default(), Vec::new(), String::new());
         let mut clock = Clock::default();
-        let mut add = |columns: &Columns<'_>, last: &mut Tail| -> rusqlite::Result<()> {
+        let mut add = |columns: &Columns<'_>, last: &mut LastRow| -> rusqlite::Result<()> {
             schema::insert(&mut statement, columns, &mut scratch)?;
             json.clear();
             columns.write(&mut clock, &mut json);
-            *last = Tail { seq: columns.seq, hash: Some(chain.hash(&json)) };
+            *last = LastRow { seq: columns.seq, hash: Some(chain.hash(&json)) };
             Ok(())
         };
         for item in items {
@@ -187,13 +177,13 @@ impl Database {
     }
 
     /// Writes, and changes nothing: what can be opened may still be full, or read-only.
-    pub(super) fn probe(&self) -> Result<(), Fault> {
+    pub(super) fn probe(&self) -> Result<(), DatabaseFault> {
         self.connection.pragma_update(None, "user_version", VERSION)?;
         Ok(())
     }
 
     /// Removes a step of what is too old or too much. Whether there is more.
-    pub(super) fn clean_up(&mut self, now: SystemTime) -> Result<bool, Fault> {
+    pub(super) fn clean_up(&mut self, now: SystemTime) -> Result<bool, DatabaseFault> {
         let step = (STEP + std::mem::take(&mut self.added)).min(MAX_STEP);
         let oldest = now.checked_sub(self.settings.keep).and_then(|at| Timestamp::try_from(at).ok());
         let oldest = oldest.map_or(i64::MIN, Timestamp::as_millisecond);
@@ -233,7 +223,7 @@ impl Database {
 
     /// The first line from `oldest` on, among as many as one step removes; the last of these if all are older, and none
     /// if there is no younger one at all.
-    fn first_young(&self, oldest: i64, step: i64) -> Result<Option<i64>, Fault> {
+    fn first_young(&self, oldest: i64, step: i64) -> Result<Option<i64>, DatabaseFault> {
         let mut lines = self.connection.prepare_cached("SELECT seq, ms FROM records ORDER BY seq LIMIT ?1")?;
         let mut lines = lines.query([step + 1])?;
         let (mut count, mut last) = (0, None);
@@ -248,14 +238,14 @@ impl Database {
     }
 
     /// Bytes that are in use.
-    fn size(&self) -> Result<u64, Fault> {
+    fn size(&self) -> Result<u64, DatabaseFault> {
         let pragma = |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
         Ok(u64::try_from(pages.saturating_mul(pragma("page_size")?)).unwrap_or_default())
     }
 
     /// The ids of tunnels whose last line here says that they are open.
-    pub(super) fn open_tunnels(&self) -> Result<HashSet<String>, Fault> {
+    pub(super) fn open_tunnels(&self) -> Result<HashSet<String>, DatabaseFault> {
         let since = i64::try_from(self.last.seq).unwrap_or(i64::MAX).saturating_sub(LOOK_BACK);
         let mut statement = self.connection.prepare(
             "SELECT DISTINCT id FROM records AS line WHERE seq > ?1 AND kind IN ('open', 'progress')
@@ -273,7 +263,7 @@ impl Database {
     }
 
     /// Whether a request's record is here.
-    pub(super) fn has_end(&self, id: &str) -> Result<bool, Fault> {
+    pub(super) fn has_end(&self, id: &str) -> Result<bool, DatabaseFault> {
         let ends = "SELECT EXISTS (SELECT 1 FROM records WHERE id = ?1 AND kind = 'end')";
         Ok(self.connection.query_row(ends, [id], |row| row.get(0))?)
     }
@@ -286,13 +276,13 @@ impl Database {
 
 /// Reads every page, as it is at this moment: seconds for gigabytes. What is added meanwhile waits in the log until then.
 /// `begun` gets what ends it.
-pub(super) fn check(path: &Path, begun: impl FnOnce(InterruptHandle)) -> Result<(), Fault> {
+pub(super) fn check(path: &Path, begun: impl FnOnce(InterruptHandle)) -> Result<(), DatabaseFault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     begun(connection.get_interrupt_handle());
     let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if answer == "ok" { Ok(()) } else { Err(Fault::Damaged(answer)) }
+    if answer == "ok" { Ok(()) } else { Err(DatabaseFault::Damaged(answer)) }
 }
 
 impl Missing {
@@ -307,146 +297,28 @@ fn merge(missing: &mut Option<Missing>, records: u64, last_seq: u64, cause: GapC
     *missing = Some(Missing { records: before + records, last_seq, cause });
 }
 
-/// Renames a damaged database, with its log, so that somebody may still look at it. The new name.
-pub(super) fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
-    let stamp = Timestamp::try_from(now).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let name = |suffix: &str| part(path, suffix);
-    let aside = (1..)
-        .map(|n| if n == 1 { format!(".damaged-{stamp}") } else { format!(".damaged-{stamp}-{n}") })
-        .find(|suffix| !name(suffix).exists())
-        .unwrap_or_default();
-    std::fs::rename(path, name(&aside))?;
-    for part in ["-wal", "-shm"] {
-        match std::fs::rename(name(part), name(&format!("{aside}{part}"))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(name(&aside))
-}
-
-/// Which file has this name.
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
-}
-
-/// Renames the log of a database that was moved away from beside it: a new one must not take it for its own. Where it went,
-/// if there was anything in it.
-pub(super) fn set_log_aside(path: &Path, now: SystemTime) -> Option<PathBuf> {
-    let stamp = Timestamp::try_from(now).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let name = |suffix: &str| part(path, suffix);
-    let (log, aside) = (name("-wal"), name(&format!(".moved-{stamp}-wal")));
-    let holds_rows = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
-    // What is not there needs no moving.
-    let moved = holds_rows && std::fs::rename(&log, &aside).is_ok();
-    let _ = std::fs::remove_file(log);
-    let _ = std::fs::remove_file(name("-shm"));
-    moved.then_some(aside)
-}
-
-/// Makes an empty file that only its owner may read; what SQLite puts beside it gets the same mode.
-fn create(path: &Path) -> Result<(), Fault> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::Foreign(error.to_string())),
-        Err(error) => Err(Fault::Unavailable(error.to_string())),
-    }
-}
-
-/// One process at a time writes. The lock is on a file beside the database: where SQLite's own locks and this kind know
-/// of each other, one on the very file would lock ourselves out.
-fn lock_beside(path: &Path) -> Result<File, Fault> {
-    let name = part(path, "-lock");
-    private_file::claim(&name).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Fault::Unavailable("another process writes its records to this database".into()),
-        _ => unfit(&name, &error),
-    })
-}
-
-/// Judges the database and what SQLite keeps next to it: the log, its index, and the journal, by which another program
-/// could make SQLite change the database.
-fn vet(path: &Path) -> Result<(), Fault> {
-    ["", "-wal", "-shm", "-journal"].into_iter().try_for_each(|suffix| {
-        let part = part(path, suffix);
-        private_file::vet(&part).map_err(|error| match suffix {
-            "" => fault_of(&error, error.to_string()),
-            _ => unfit(&part, &error),
-        })
-    })
-}
-
-fn unfit(part: &Path, error: &io::Error) -> Fault {
-    fault_of(error, format!("{}: {error}", part.display()))
-}
-
-fn fault_of(error: &io::Error, what: String) -> Fault {
-    match error.kind() {
-        io::ErrorKind::InvalidData => Fault::Foreign(what),
-        _ => Fault::Unavailable(what),
-    }
-}
-
-/// The file next to the database with this suffix.
-fn part(path: &Path, suffix: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 /// The version that a database has; 0 for an empty one.
-fn version(connection: &Connection) -> Result<i32, Fault> {
+fn version(connection: &Connection) -> Result<i32, DatabaseFault> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (application, version) {
         _ if tables == 0 => Ok(0),
-        (APPLICATION, version) if version > VERSION => {
-            Err(Fault::Foreign(format!("a later outgate wrote it (version {version}; this one knows {VERSION})")))
-        }
+        (APPLICATION, version) if version > VERSION => Err(DatabaseFault::Foreign(format!(
+            "a later outgate wrote it (version {version}; this one knows {VERSION})"
+        ))),
         (APPLICATION, version) => Ok(version),
-        _ => Err(Fault::Foreign("it is the database of another program".into())),
+        _ => Err(DatabaseFault::Foreign("it is the database of another program".into())),
     }
 }
 
-fn last(connection: &Connection, path: &Path, chain: &Chain) -> Result<Tail, Fault> {
+fn last(connection: &Connection, path: &Path, chain: &Chain) -> Result<LastRow, DatabaseFault> {
     let layout = Layout::of(connection)?;
     let mut newest =
         connection.prepare(&format!("SELECT {} FROM records ORDER BY seq DESC LIMIT 1", layout.select()))?;
     let mut rows = newest.query([])?;
-    let Some(row) = rows.next()? else { return Ok(Tail { seq: 0, hash: None }) };
+    let Some(row) = rows.next()? else { return Ok(LastRow { seq: 0, hash: None }) };
     let line = StoredLine::of_row(row, &layout)?;
     chain.notice_change(path, line.seq, &line.prev);
-    Ok(Tail { seq: line.seq, hash: Some(line.hash(chain)) })
-}
-
-impl From<RowError> for Fault {
-    fn from(error: RowError) -> Self {
-        match error {
-            RowError::Later(_) => Self::Foreign(error.to_string()),
-            RowError::Sql(error) => error.into(),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        match &error {
-            rusqlite::Error::SqliteFailure(failure, _)
-                if matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
-            {
-                Self::Damaged(error.to_string())
-            }
-            // A column that does not hold what it must is damage as well.
-            rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::Utf8Error(..) => Self::Damaged(error.to_string()),
-            _ => Self::Unavailable(error.to_string()),
-        }
-    }
+    Ok(LastRow { seq: line.seq, hash: Some(line.hash(chain)) })
 }

@@ -1,5 +1,6 @@
 //! What waits for the database, in every order that the writer and the database's thread can take.
 
+use super::queue::Item;
 use super::*;
 use crate::record::line::tests::{denied, line};
 use crate::sync::{explore, thread};
@@ -8,8 +9,8 @@ use crate::sync::{explore, thread};
 fn lines_arrive_once_and_in_order_or_are_said_to_be_missing() {
     const LINES: u64 = 4;
     explore(3, || {
-        let shared = Arc::new(Shared::default());
-        let history = History { shared: Arc::clone(&shared), thread: None };
+        let shared = Arc::new(Mailbox::default());
+        let history = SqliteSink { mailbox: Arc::clone(&shared), thread: None };
         let database = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || [shared.queue.fetch(), shared.queue.fetch()].concat())
@@ -31,6 +32,6 @@ fn lines_arrive_once_and_in_order_or_are_said_to_be_missing() {
             assert_eq!(first_seq, last + 1, "{items:?}");
             last = last_seq;
         }
-        assert_eq!((last, shared.sink.lost()), (LINES, missing));
+        assert_eq!((last, shared.account.lost()), (LINES, missing));
     });
 }

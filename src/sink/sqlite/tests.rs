@@ -1,13 +1,21 @@
 //! The history as its owner sees it: with another connection to the same file.
 
+use std::io;
 use std::path::Path;
+use std::time::{Instant, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::database::Database;
+use super::fault::DatabaseFault;
+use super::open::Found;
+use super::queue::Item;
 use super::*;
 use crate::record::line::tests::{denied, line};
 use crate::record::stored::tests::all;
-use crate::record::{Body, COLUMNS, Gap, Kind, Record, Verdict};
+use crate::record::{Body, COLUMNS, Gap, GapCause, Kind, Record, Verdict};
+use crate::record::{Chain, Health, LineHash};
+use crate::sink::account::Account;
 
 /// A database that is written without a thread.
 pub(crate) struct Direct(Database);
@@ -51,14 +59,14 @@ impl Folder {
     }
 }
 
-fn start(settings: Sqlite, seq: u64) -> (History, Arc<Account>, Found) {
-    let (opened, found) = Opened::open(settings, Chain::PLAIN, "requests go on").unwrap();
+fn start(settings: Sqlite, seq: u64) -> (SqliteSink, Arc<Account>, Found) {
+    let (opened, found) = OpenedSqlite::open(settings, Chain::PLAIN, "requests go on").unwrap();
     let lost = Arc::new(Account::default());
     let history = opened.start(seq.max(found.seq), Arc::clone(&lost), Arc::new(Health::new(true))).unwrap();
     (history, lost, found)
 }
 
-fn hand_in(history: &History, seqs: impl IntoIterator<Item = u64>) {
+fn hand_in(history: &SqliteSink, seqs: impl IntoIterator<Item = u64>) {
     seqs.into_iter().for_each(|seq| history.push(&Arc::new(line(seq, denied(seq, "a.test:443")))));
 }
 
@@ -155,7 +163,7 @@ fn files_of_others_and_links_next_to_it_are_refused_before_it_is_opened() {
     let target = folder.0.path().join("target");
     std::fs::write(&target, "kept").unwrap();
     let refused = |name: &str| {
-        let error = Opened::open(folder.settings(), Chain::PLAIN, "").map(|_| ()).unwrap_err();
+        let error = OpenedSqlite::open(folder.settings(), Chain::PLAIN, "").map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
         error.to_string()
     };
@@ -237,13 +245,13 @@ fn the_database_of_another_program_or_of_a_later_version_is_an_error_and_stays_a
         let folder = Folder::new();
         Connection::open(folder.path()).unwrap().execute_batch(change).unwrap();
         let before = std::fs::read(folder.path()).unwrap();
-        let error = Opened::open(folder.settings(), Chain::PLAIN, "").unwrap_err().to_string();
+        let error = OpenedSqlite::open(folder.settings(), Chain::PLAIN, "").unwrap_err().to_string();
         assert!(error.starts_with("database ") && error.contains(expected), "{error}");
         assert_eq!(std::fs::read(folder.path()).unwrap(), before);
     }
     let folder = Folder::new();
     let nowhere = Sqlite { path: folder.path().join("nowhere/history.db"), ..folder.settings() };
-    assert!(Opened::open(nowhere, Chain::PLAIN, "").is_err());
+    assert!(OpenedSqlite::open(nowhere, Chain::PLAIN, "").is_err());
 }
 
 /// A database as it was before lines had a version: without that column, and chained without it.
@@ -302,7 +310,7 @@ fn a_last_row_of_a_later_version_is_an_error_and_stays_as_it_is() {
     hand_in(&history, 1..=2);
     drop(history);
     Connection::open(folder.path()).unwrap().execute_batch("UPDATE records SET v = 9 WHERE seq = 2").unwrap();
-    let error = Opened::open(folder.settings(), Chain::PLAIN, "").unwrap_err().to_string();
+    let error = OpenedSqlite::open(folder.settings(), Chain::PLAIN, "").unwrap_err().to_string();
     assert!(error.contains("a later outgate wrote it (columns of version 9; this one knows 1)"), "{error}");
     assert_eq!(rows(&folder.path()), ends(1..=2));
     assert_eq!(folder.names("damaged"), Vec::<PathBuf>::new());
@@ -419,7 +427,9 @@ fn a_full_disk_takes_nothing_by_halves_and_says_later_what_is_missing() {
     database.insert(&items(1..=10)).unwrap();
     let pages: i64 = database.connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
     database.connection().pragma_update(None, "max_page_count", pages).unwrap();
-    assert!(matches!(database.insert(&items(11..=500)), Err(Fault::Unavailable(what)) if what.contains("full")));
+    assert!(
+        matches!(database.insert(&items(11..=500)), Err(DatabaseFault::Unavailable(what)) if what.contains("full"))
+    );
     assert_eq!(rows(&folder.path()), ends(1..=10));
     database.connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
     let missing = Item::Missing { records: 490, last_seq: 500, cause: GapCause::SqliteFailed };

@@ -18,7 +18,7 @@ use crate::private_file;
 const LOOK_BACK: u64 = 64 * 1024 * 1024;
 
 /// The ids of what has no end, by the file of lines and by what is known already of another sink.
-pub(in crate::sink) fn left_open(path: &Path, known: HashSet<String>) -> HashSet<String> {
+pub(super) fn left_open(path: &Path, known: HashSet<String>) -> HashSet<String> {
     let mut rotated = path.as_os_str().to_owned();
     rotated.push(".1");
     let (live, live_len) = end_of(path, LOOK_BACK).unwrap_or_default();
