@@ -3,7 +3,7 @@
 //! Guaranteed:
 //! - The bounds are exact across workers. A place is given back by dropping it, so no way out of the code keeps one.
 //! - A client that asks is answered at once and never waits: the newest work is refused, what is open goes on.
-//! - No client takes all places. One gets a further place only while it has fewer than [`FREE_TIMES`] times as many as
+//! - No client takes all places. One gets a further place only while it has fewer than `FREE_TIMES` times as many as
 //!   are free, and never more than its own limit. A single client can have three quarters of all places (with fewer than
 //!   four there is nothing to keep free), two can have three sevenths each, and so on: whatever a few clients take, the
 //!   next one finds room.

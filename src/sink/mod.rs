@@ -1,7 +1,7 @@
 //! Where records go: the last lines in memory, a file of JSON Lines, a SQLite database, the terminal, and whoever follows.
 //!
 //! One thread, the writer, fetches what workers handed in, gives every line its `seq` and hands it to every sink.
-//! It lives here and not in `record`, since it drives the sinks; `record` gives it an [`Intake`] to fetch from.
+//! It lives here and not in `record`, since it drives the sinks; `record` gives it an `Intake` to fetch from.
 //!
 //! Guaranteed:
 //! - `seq` goes on over restarts, from whichever of file and database is further; the one that is behind says so by a
