@@ -183,12 +183,13 @@ impl Pool {
     fn work(&self) {
         while let Some((name, asking)) = self.next() {
             let answer = (self.ask)(&name);
-            let lookup = {
+            // With the name goes its place, under the lock: a client that finds the name gone finds the place free.
+            let waiting = {
                 let mut state = self.lock();
                 drop(asking);
-                state.lookups.remove(&name)
+                state.lookups.remove(&name).map(|lookup| lookup.waiting)
             };
-            for waiter in lookup.into_iter().flat_map(|lookup| lookup.waiting) {
+            for waiter in waiting.into_iter().flatten() {
                 let _ = waiter.answer.send(answer.clone()); // gave up meanwhile
             }
         }
