@@ -102,7 +102,12 @@ pub(super) async fn run(
         if let Poll::Ready(Err(error)) = sent {
             return Poll::Ready(Err(Failed::Body { error, answered: download.answered() }));
         }
-        match download.poll(context, client, &mut origin, &mut standing) {
+        let was_plain = download.is_plain;
+        let received = download.poll(context, client, &mut origin, &mut standing);
+        if let Some(listing) = listing.as_ref().filter(|_| was_plain != download.is_plain) {
+            listing.rests_on(&standing);
+        }
+        match received {
             Poll::Ready(Ok(done)) => return Poll::Ready(Ok(done)),
             Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
             Poll::Pending => {}
@@ -387,7 +392,7 @@ struct Download<'a> {
     client_stays: bool,
     /// Whether the end of the connection is the end of the answer: then breaking off must be a reset.
     ends_with_close: bool,
-    /// Whether the request was judged as what it is without its upgrade.
+    /// Whether the request asks for no upgrade, or did not get it and was judged without.
     is_plain: bool,
     /// What observe mode let pass then.
     observed: Option<Denial>,
@@ -519,7 +524,7 @@ impl<'a> Download<'a> {
         let mut is_withheld = false;
         if head.status != 101
             && !self.is_plain
-            && let Err(denial) = self.judge_as_plain(standing)
+            && let Err(denial) = self.judge_as_plain(standing, head.status >= 200)
         {
             if head.status >= 200 {
                 return Err(Failed::Denied(Box::new(denial)));
@@ -575,9 +580,15 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    fn judge_as_plain(&mut self, standing: &Standing<'_>) -> Result<(), Denial> {
-        self.observed = standing.without_upgrade(self.door.enforcer.in_force())?;
-        self.is_plain = true;
+    /// An interim response decides nothing for the next one: the policy may change before it, or the origin may still
+    /// switch protocols.
+    fn judge_as_plain(&mut self, standing: &mut Standing<'_>, is_final: bool) -> Result<(), Denial> {
+        let in_force = self.door.enforcer.in_force();
+        let observed = if is_final { standing.drop_upgrade(in_force) } else { standing.without_upgrade(in_force) }?;
+        self.is_plain = is_final;
+        if self.observed.is_none() {
+            self.observed = observed;
+        }
         Ok(())
     }
 

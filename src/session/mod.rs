@@ -94,14 +94,30 @@ impl Standing<'_> {
         self.renew(in_force).is_ok()
     }
 
-    /// Judges the request that is left when the origin does not switch protocols. What comes back is the denial that
-    /// observe mode let pass, if it did.
+    /// Judges the request as it would be without its upgrade, while the origin may still switch protocols. What comes back
+    /// is the denial that observe mode let pass, if it did.
+    ///
+    /// # Errors
+    /// The denial; no interim response may reach the client.
+    pub fn without_upgrade(&self, in_force: &InForce) -> Result<Option<Denial>, Denial> {
+        Ok(self.plain(in_force)?.0.observed().cloned())
+    }
+
+    /// As [`Self::without_upgrade`], once the origin has not switched protocols: from now on the response rests on the plain
+    /// request, and is judged as its response.
     ///
     /// # Errors
     /// The denial; nothing of the response may reach the client.
-    pub fn without_upgrade(&self, in_force: &InForce) -> Result<Option<Denial>, Denial> {
+    pub fn drop_upgrade(&mut self, in_force: &InForce) -> Result<Option<Denial>, Denial> {
+        let (permit, facts) = self.plain(in_force)?;
+        let observed = permit.observed().cloned();
+        (*self.permit, *self.facts) = (permit, facts);
+        Ok(observed)
+    }
+
+    fn plain(&self, in_force: &InForce) -> Result<(Permit, RequestFacts), Denial> {
         let facts = RequestFacts { at: SystemTime::now(), ..self.facts.without_upgrade() };
-        Ok(in_force.judge(&facts, Some(self.reached))?.observed().cloned())
+        Ok((in_force.judge(&facts, Some(self.reached))?, facts))
     }
 }
 
@@ -196,8 +212,9 @@ impl Session<Dialled> {
 
     /// Waits until the origin says something, or is gone.
     pub async fn origin_speaks(&self) {
-        // An error is an end as well, and the tunnel finds it.
-        let _error = self.state.origin.stream.readable().await;
+        // A look at the bytes themselves: the runtime still takes a socket for readable after exactly those bytes were read
+        // that were there, as the answer of a parent proxy is. An error is an end as well, and the tunnel finds it.
+        let _error = self.state.origin.stream.peek(&mut [0]).await;
     }
 }
 

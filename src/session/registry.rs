@@ -456,6 +456,12 @@ impl Listing {
         }
     }
 
+    /// Notes that the request rests on something else now.
+    pub fn rests_on(&self, standing: &Standing<'_>) {
+        self.0.entry.permit.replace(standing.permit.clone());
+        self.0.entry.facts.replace(standing.facts.clone());
+    }
+
     /// Leaves. The request's own record learns from here whether it has had an `open` record.
     pub fn leave(self, pending: &mut Pending) {
         if self.0.entry.what.borrow().account().is_some_and(Account::is_open) {

@@ -239,6 +239,70 @@ fn a_websocket_that_the_origin_grants_too_late_is_no_tunnel() {
     proxy.account(&[&format!("http ok.test:{port}/ deny host_denied denied 403")]);
 }
 
+/// An origin that answers an upgrade with `first`, and with `then` once it is told to go on.
+fn answering_in_two(first: &'static str, then: &'static str) -> (Origin, mpsc::Sender<()>) {
+    let (go, gone) = mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let origin = Origin::script(move |conn| {
+        conn.request_head();
+        conn.send(first);
+        gone.lock().unwrap().recv().unwrap();
+        let _cut = conn.try_send(then.as_bytes());
+        conn.rest()
+    });
+    (origin, go)
+}
+
+/// A policy that allows `ok.test` by these methods.
+fn by_methods(revision: &str, methods: &[&str]) -> String {
+    policy(revision, &format!("{}methods = {methods:?}\n", rule("ok", &["ok.test:*"])))
+}
+
+fn asks_for_a_websocket(proxy: &Proxy, port: u16) -> Conn {
+    let fields = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhl"];
+    let mut client = proxy.client();
+    client.send(get(&format!("http://ok.test:{port}/"), &fields));
+    client
+}
+
+#[test]
+fn an_interim_response_does_not_decide_for_the_final_one_of_a_request_that_was_not_upgraded() {
+    let (origin, go) =
+        answering_in_two("HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret");
+    let proxy = Proxy::with(by_methods("r1", &["GET", "WEBSOCKET"]));
+    let mut client = asks_for_a_websocket(&proxy, origin.port());
+    assert!(client.read_until(b"\r\n\r\n").starts_with(b"HTTP/1.1 103 "), "it has passed");
+    proxy.set_policy(&by_methods("r2", &["WEBSOCKET"]));
+    go.send(()).unwrap();
+    let answer = client.answer();
+    assert_denied(&answer, "method_not_allowed");
+    assert!(!answer.to_string().contains("secret"), "{answer}");
+    proxy.account(&[&format!("http ok.test:{}/ deny method_not_allowed denied 403", origin.port())]);
+}
+
+#[test]
+fn the_response_to_a_request_that_was_not_upgraded_rests_on_the_plain_request_until_its_end() {
+    for (revision, methods, goes_on) in [("r2", "WEBSOCKET", false), ("r3", "GET", true)] {
+        let (origin, go) = answering_in_two("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst ", "second");
+        let proxy = Proxy::with(by_methods("r1", &["GET", "WEBSOCKET"]));
+        let mut client = asks_for_a_websocket(&proxy, origin.port());
+        client.read_until(b"first ");
+        proxy.set_policy(&by_methods(revision, &[methods]));
+        // Longer than a response may outlast its permission; that one of them goes on is what is tried.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        go.send(()).unwrap();
+        let expected =
+            format!("http ok.test:{}/ allow - {} 200", origin.port(), if goes_on { "completed" } else { "revoked" });
+        if goes_on {
+            assert_eq!(client.read(6), b"second");
+        } else {
+            // Its length shows that it is cut off, so an ordinary end is enough.
+            assert_eq!(client.rest(), (Vec::new(), Ending::Closed));
+        }
+        proxy.account(&[&expected]);
+    }
+}
+
 #[test]
 fn a_tunnel_that_was_opened_while_the_clock_was_ahead_ends_when_it_is_set_back() {
     if !systems_can_be_made() {

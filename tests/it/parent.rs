@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Conn, Ending, NameServer, Origin, Outgate, Port, Proxy, Settings, WITHIN_A_SECOND, allow, get, ok, policy, request,
-    rule, until,
+    Conn, Ending, NameServer, Origin, Outgate, Port, Proxy, Settings, WITHIN_A_SECOND, allow, get, hello, ok, policy,
+    request, rule, until,
 };
 
 /// `user:s3cret` as Basic has it.
@@ -324,6 +324,37 @@ fn a_websocket_gets_a_tunnel() {
     let inner = head.iter().position(|line| line == "GET /ws HTTP/1.1").expect("origin-form inside");
     assert!(head[..inner].iter().any(|line| line.starts_with("Proxy-Authorization")));
     assert!(!head[inner..].iter().any(|line| line.starts_with("Proxy-Authorization")), "{head:#?}");
+}
+
+#[test]
+fn a_hello_for_another_server_is_refused_behind_a_parent_too_where_tls_is_optional() {
+    let parent = Origin::script(|conn| {
+        conn.request_head();
+        conn.send(STANDS);
+        conn.rest()
+    });
+    let optional = "[[rule]]\nid = \"ok\"\neffect = \"allow\"\nto = [\"out.test\"]\ntls = \"optional\"\n";
+    let proxy = by(&parent, &policy("r1", optional), &[]).start();
+    // What comes first is judged, and the answer that let the tunnel stand was no byte of the origin.
+    for silence in [Duration::ZERO, Duration::from_millis(300)] {
+        let mut tunnel = proxy.tunnel("out.test:443");
+        std::thread::sleep(silence);
+        tunnel.send(hello(Some("ok.test")));
+        assert_eq!(tunnel.rest(), (vec![21, 3, 3, 0, 2, 2, 49], Ending::Closed), "access_denied after {silence:?}");
+        assert_eq!(parent.heard().0, b"", "after {silence:?}");
+    }
+    for first in [hello(Some("out.test")), b"SSH-2.0-x\r\n".to_vec()] {
+        let mut tunnel = proxy.tunnel("out.test:443");
+        tunnel.send(&first);
+        tunnel.half_close();
+        assert_eq!(parent.heard().0, first);
+    }
+    proxy.account(&[
+        "connect out.test:443 deny sni_mismatch denied 403",
+        "connect out.test:443 deny sni_mismatch denied 403",
+        "connect out.test:443 allow - completed 200",
+        "connect out.test:443 allow - completed 200",
+    ]);
 }
 
 #[test]
