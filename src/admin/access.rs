@@ -1,25 +1,23 @@
 //! Whether a request is let in: by its `Host`, its token, and the site that it comes from.
 
-use std::net::SocketAddr;
-
 use hyper::HeaderMap;
 use hyper::header::{self, HeaderValue};
 
 use super::token::Token;
 use crate::facts::{Destination, Host, Port};
 
-/// Whether the request names the listener at `address` as its host. A browser cannot be made to say otherwise, and a page
-/// that was led here by a rebound name says that name.
-pub(super) fn is_addressed(address: SocketAddr, headers: &HeaderMap) -> bool {
+/// Whether the request's host is an address or `localhost`. Neither can be rebound: a page of another site whose name was
+/// pointed here says that name. The address and the port may be others than the listener's, since a forwarded port
+/// (`ssh -L`, `kubectl port-forward`, a container's published port) has its own.
+pub(super) fn is_addressed(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
-    let Some(Ok(named)) = host.map(|host| Destination::parse(host, Some(Port::HTTP))) else {
-        return false;
-    };
-    let is_here = match named.host() {
-        Host::Ip(ip) => *ip == address.ip() || (address.ip().is_unspecified() && !ip.is_unspecified()),
-        Host::Name(name) => name.as_str() == "localhost" && address.ip().is_loopback(),
-    };
-    is_here && named.port().get() == address.port()
+    let named = host.map(|host| Destination::parse(host, Some(Port::HTTP)));
+    named.is_some_and(|named| {
+        named.is_ok_and(|named| match named.host() {
+            Host::Ip(_) => true,
+            Host::Name(name) => name.as_str() == "localhost",
+        })
+    })
 }
 
 /// Whether the request carries the token (RFC 6750 §2.1).

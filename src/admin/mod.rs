@@ -4,7 +4,7 @@
 //! - Everything but health, `/proxy.pac` and (unless protected) metrics needs the token: an agent on the same machine
 //!   must not read everyone's records. A browser that brought it once comes back by a path and a cookie that pages of
 //!   other ports cannot learn ([`BrowserSession`]).
-//! - A request whose `Host` is not this listener's address gets 421, so a page of another site that points a name at
+//! - A request whose `Host` is a name other than `localhost` gets 421, so a page of another site that points a name at
 //!   loopback (DNS rebinding) reads nothing. No CORS, a strict content security policy, nothing framed or cached.
 //! - A flood here costs the proxy one thread and a bounded number of connections; requests through it notice nothing.
 

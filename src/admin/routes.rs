@@ -151,8 +151,8 @@ pub(super) async fn serve(
 
 async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> Answer {
     let (headers, method) = (request.headers(), request.method());
-    if !access::is_addressed(context.address, headers) {
-        let detail = "this listener answers by its own address only";
+    if !access::is_addressed(headers) {
+        let detail = "ask this listener by an address, or as localhost: other names can be pointed here by anybody";
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
     }
     let asked = request.uri().path();

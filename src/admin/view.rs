@@ -163,6 +163,7 @@ fn record(line: &RecordLine) -> Option<RecordRow> {
         decision: record.verdict.decision().into(),
         destination: record.destination.as_ref().map(inert).unwrap_or_default(),
         reason: record.verdict.reason().into(),
+        outcome: record.outcome.as_str().into(),
         id: inert(record.id),
         tool: record.listener.as_str().into(),
     })

@@ -225,6 +225,7 @@ mod tests {
             host,
             port,
             address,
+            outcome: "completed",
             greeted_otherwise: false,
         }
     }

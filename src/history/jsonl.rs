@@ -44,6 +44,8 @@ struct Fields<'a> {
     protocol: Cow<'a, str>,
     #[serde(borrow)]
     sni: Cow<'a, str>,
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
     bytes_up: u64,
     #[serde(default)]
     dropped: u64,
@@ -89,6 +91,7 @@ pub(super) fn requests(
                 host: if destination { &fields.host } else { "" },
                 port: if destination { fields.port } else { 0 },
                 address: if by_itself { &fields.address } else { "" },
+                outcome: if by_itself { &fields.outcome } else { "" },
                 greeted_otherwise: by_itself
                     && fields.protocol != "http"
                     && fields.sni != fields.host

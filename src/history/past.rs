@@ -76,6 +76,7 @@ fn show(line: &RecordLine, each: &mut dyn FnMut(&Request<'_>)) {
         host: &host,
         port: columns.port,
         address: &address,
+        outcome: columns.outcome.0,
         greeted_otherwise: columns.protocol.0 != "http" && columns.bytes_up > 0 && columns.sni != host,
     });
 }

@@ -61,9 +61,9 @@ fn one_by_one(
     each: &mut dyn FnMut(&Request<'_>),
 ) -> rusqlite::Result<()> {
     let (destination, each_has) = match wanted {
-        Wanted::Totals => ("'', 0", "'', 0"),
-        Wanted::Destinations => ("host, port", "'', 0"),
-        Wanted::Each => ("host, port", "address, protocol <> 'http' AND sni <> host AND bytes_up > 0"),
+        Wanted::Totals => ("'', 0", "'', '', 0"),
+        Wanted::Destinations => ("host, port", "'', '', 0"),
+        Wanted::Each => ("host, port", "address, outcome, protocol <> 'http' AND sni <> host AND bytes_up > 0"),
     };
     let mut statement = connection.prepare(&format!(
         "SELECT 1, ms, decision, reason, rule, tool, identity, {destination}, {each_has} FROM records
@@ -84,7 +84,7 @@ fn by_hour(
         Wanted::Destinations | Wanted::Each => ("host, port", "sums"),
     };
     let mut statement = connection.prepare(&format!(
-        "SELECT requests, hour * {HOUR_MS}, decision, reason, rule, tool, identity, {destination}, '', 0 FROM {table}
+        "SELECT requests, hour * {HOUR_MS}, decision, reason, rule, tool, identity, {destination}, '', '', 0 FROM {table}
          WHERE hour >= ?1"
     ))?;
     show(&mut statement, params![hour], each)
@@ -108,7 +108,8 @@ fn show(
             host: text(row, 7)?,
             port: row.get(8)?,
             address: text(row, 9)?,
-            greeted_otherwise: row.get(10)?,
+            outcome: text(row, 10)?,
+            greeted_otherwise: row.get(11)?,
         });
     }
     Ok(())

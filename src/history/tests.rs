@@ -427,6 +427,7 @@ pub(crate) fn request(ms: i64, decision: &'static str, host: &'static str) -> Re
         host,
         port: 443,
         address: "",
+        outcome: "",
         greeted_otherwise: false,
     }
 }

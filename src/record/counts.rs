@@ -3,7 +3,7 @@
 //! Each worker adds to its own; nothing on the way of an allowed request is written by two threads. The adds are atomic
 //! all the same (about 5 ns where nobody competes), so that two users of one worker's counters would still be exact.
 
-use super::entry::{ConnectionResult, HelloResult, Verdict};
+use super::entry::{ConnectionResult, HelloResult, Outcome, Verdict};
 use super::histogram::{DECISION, DIAL, Histogram, HistogramSum, REQUEST};
 use super::lock;
 use super::took::Took;
@@ -25,6 +25,8 @@ pub(super) struct Counts {
     requests: Box<[AtomicU64]>,
     /// What nobody judged, by listener, protocol and token; few, and never on an allowed request's way.
     unjudged: Mutex<Vec<(usize, usize, &'static str, u64)>>,
+    /// By listener and outcome, with one listener more, as above.
+    outcomes: Box<[AtomicU64]>,
     connections: Box<[AtomicU64]>,
     hellos: [AtomicU64; HelloResult::ALL.len()],
     listeners: usize,
@@ -45,6 +47,7 @@ pub(super) struct Counts {
 pub(super) struct Sums {
     requests: Vec<u64>,
     unjudged: Vec<(usize, usize, &'static str, u64)>,
+    outcomes: Vec<u64>,
     connections: Vec<u64>,
     hellos: [u64; HelloResult::ALL.len()],
     pub(super) decision: HistogramSum,
@@ -65,6 +68,7 @@ impl Counts {
         Self {
             requests: zeros((listeners + 1) * PROTOCOLS * VERDICTS),
             unjudged: Mutex::default(),
+            outcomes: zeros((listeners + 1) * Outcome::ALL.len()),
             connections: zeros((listeners + 1) * ConnectionResult::ALL.len()),
             hellos: std::array::from_fn(|_| AtomicU64::new(0)),
             listeners,
@@ -94,6 +98,11 @@ impl Counts {
         self.decision.observe(decide);
     }
 
+    pub(super) fn outcome(&self, listener: usize, outcome: Outcome) {
+        let listener = listener.min(self.listeners);
+        add(self.outcomes.get(listener * Outcome::ALL.len() + outcome.index()), 1);
+    }
+
     pub(super) fn connection(&self, listener: usize, result: ConnectionResult) {
         let listener = listener.min(self.listeners);
         add(self.connections.get(listener * ConnectionResult::ALL.len() + result.index()), 1);
@@ -115,6 +124,9 @@ impl Counts {
 
     pub(super) fn add_to(&self, sums: &mut Sums) {
         for (sum, count) in sums.requests.iter_mut().zip(&self.requests) {
+            *sum += count.load(Ordering::Relaxed);
+        }
+        for (sum, count) in sums.outcomes.iter_mut().zip(&self.outcomes) {
             *sum += count.load(Ordering::Relaxed);
         }
         for (sum, count) in sums.connections.iter_mut().zip(&self.connections) {
@@ -164,6 +176,7 @@ impl Sums {
         Self {
             requests: vec![0; (listeners + 1) * PROTOCOLS * VERDICTS],
             unjudged: Vec::new(),
+            outcomes: vec![0; (listeners + 1) * Outcome::ALL.len()],
             connections: vec![0; (listeners + 1) * ConnectionResult::ALL.len()],
             hellos: [0; HelloResult::ALL.len()],
             decision: HistogramSum::new(DECISION),
@@ -208,6 +221,14 @@ impl Sums {
         let is_judged = Protocol::ALL.get(place % PROTOCOLS).is_some_and(|protocol| *protocol != Protocol::Own);
         let known = self.requests.len() / (PROTOCOLS * VERDICTS) - 1;
         place / PROTOCOLS < known && is_judged && verdict <= DenyReason::ALL.len()
+    }
+
+    /// Every outcome series: listener, outcome, count.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (usize, Outcome, u64)> {
+        let by_listener = self.outcomes.chunks(Outcome::ALL.len()).enumerate();
+        by_listener.flat_map(|(listener, counts)| {
+            Outcome::ALL.into_iter().zip(counts).map(move |(outcome, count)| (listener, outcome, *count))
+        })
     }
 
     /// Every connection series: listener, result, count.

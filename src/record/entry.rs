@@ -213,6 +213,28 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in this order.
+    pub const ALL: [Self; 13] = [
+        Self::Completed,
+        Self::Denied,
+        Self::Malformed,
+        Self::Unresolvable,
+        Self::Unreachable,
+        Self::ClientClosed,
+        Self::OriginClosed,
+        Self::Timeout,
+        Self::Revoked,
+        Self::Limit,
+        Self::Busy,
+        Self::Shutdown,
+        Self::Internal,
+    ];
+
+    /// Its index in [`Self::ALL`].
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+
     /// The stable token.
     pub fn as_str(self) -> &'static str {
         match self {

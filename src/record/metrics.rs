@@ -28,6 +28,11 @@ const REQUESTS: Family = Family(
     "Requests, each counted once when its last check is done.",
     &["listener", "protocol", "decision", "reason"],
 );
+const OUTCOMES: Family = Family(
+    "outgate_request_outcomes_total",
+    "Requests that ended, by how they ended. An allowed request can fail: see unresolvable, unreachable, timeout and busy.",
+    &["listener", "outcome"],
+);
 const DENIED: Family = Family(
     "outgate_denied_destinations_total",
     "Denied requests by destination; what has no series of its own counts under *.domain or other.",
@@ -49,8 +54,20 @@ const TUNNEL_BYTES: Family =
 const REVOKED: Family =
     Family("outgate_tunnels_revoked_total", "Tunnels that a later policy, or the end of a rule's period, cut.", &[]);
 const RECORDS: Family = Family("outgate_records_total", "Records of requests that ended and were not dropped.", &[]);
-const FAMILIES: [Family; 11] =
-    [REQUESTS, DENIED, DECISION, DIAL, REQUEST, CONNECTIONS, HELLOS, TUNNELS_OPEN, TUNNEL_BYTES, REVOKED, RECORDS];
+const FAMILIES: [Family; 12] = [
+    REQUESTS,
+    OUTCOMES,
+    DENIED,
+    DECISION,
+    DIAL,
+    REQUEST,
+    CONNECTIONS,
+    HELLOS,
+    TUNNELS_OPEN,
+    TUNNEL_BYTES,
+    REVOKED,
+    RECORDS,
+];
 
 impl Metrics {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -66,6 +83,15 @@ impl Metrics {
             counter(&REQUESTS, &[self.listener(listener), protocol, verdict.decision(), verdict.reason()], count)
         });
         family(&REQUESTS, MetricType::COUNTER, series.collect())
+    }
+
+    /// Those of listeners that are configured start at 0, since `increase` does not see a series' first value.
+    fn outcomes(&self, sums: &Sums) -> MetricFamily {
+        let known = self.shared.listeners.len();
+        let series = sums.outcomes().filter(|(listener, _, count)| *listener < known || *count > 0);
+        let series = series
+            .map(|(listener, outcome, count)| counter(&OUTCOMES, &[self.listener(listener), outcome.as_str()], count));
+        family(&OUTCOMES, MetricType::COUNTER, series.collect())
     }
 
     fn connections(&self, sums: &Sums) -> MetricFamily {
@@ -92,6 +118,7 @@ impl Collector for Metrics {
         let bytes = bytes.map(|(direction, count)| counter(&TUNNEL_BYTES, &[direction], count));
         let families = vec![
             self.requests(&sums),
+            self.outcomes(&sums),
             family(&DENIED, MetricType::COUNTER, denied.collect()),
             histogram(&DECISION, &sums.decision),
             histogram(&DIAL, &sums.dial),

@@ -89,6 +89,13 @@ impl WorkerRecorder {
         self.shared.probes.takes(record)
     }
 
+    /// Counts how a request ended: exactly once each, next to its record. `listener` is its index in the settings.
+    pub fn ended(&self, listener: usize, outcome: Outcome) {
+        if let Some(shard) = self.shard() {
+            shard.counts.outcome(listener, outcome);
+        }
+    }
+
     /// Hands in a record: exactly one `end` per request, at its end. If the buffer is full it is dropped, which is
     /// counted and recorded as a `gap`.
     pub fn emit(&self, mut record: Record) {

@@ -329,6 +329,7 @@ impl Pending {
         let Account { worker, began, record, .. } = &mut self.account;
         if let Some(mut record) = record.take() {
             record.duration = began.elapsed().into();
+            worker.ended(self.listener, outcome);
             worker.emit(*record);
         }
     }

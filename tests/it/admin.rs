@@ -112,7 +112,7 @@ fn path_and_cookie_are_made_anew_at_each_start() {
 }
 
 #[test]
-fn a_name_that_is_not_this_listeners_is_misdirected() {
+fn a_name_is_misdirected_and_an_address_or_localhost_is_not() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let token = format!("Authorization: Bearer {TOKEN}");
     let port = proxy.admin_address().port();
@@ -123,8 +123,10 @@ fn a_name_that_is_not_this_listeners_is_misdirected() {
             assert_eq!(proxy.admin_raw("GET", path, &[host, &token]).status(), 421, "{host} {path}");
         }
     }
-    for host in [format!("Host: 127.0.0.1:{port}"), format!("Host: localhost:{port}")] {
-        assert_eq!(proxy.admin_raw("GET", "/v1/policy", &[&host, &token]).status(), 200, "{host}");
+    let forwarded = ["Host: localhost:9", "Host: localhost", "Host: 192.0.2.7:3129", "Host: [::1]:8080"];
+    let own = [format!("Host: 127.0.0.1:{port}"), format!("Host: localhost:{port}")];
+    for host in own.iter().map(String::as_str).chain(forwarded) {
+        assert_eq!(proxy.admin_raw("GET", "/v1/policy", &[host, &token]).status(), 200, "{host}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use crate::expectations::assert_denied;
-use crate::harness::{Conn, Origin, Proxy, Settings, allow, until, until_equal};
+use crate::harness::{Conn, Origin, Port, Proxy, Settings, allow, until, until_equal};
 
 /// As many as the admin listener serves one client at once: three quarters of `MAX_CONNECTIONS` in src/admin/server.rs.
 const PLACES: usize = 72;
@@ -88,6 +88,26 @@ fn a_scraper_is_served_beside_sixty_that_do_not_read() {
         assert_eq!(proxy.metrics().sum("outgate_requests_total", &[("decision", "deny")]), 800);
     }
     drop(stalled);
+}
+
+#[test]
+fn a_request_that_was_allowed_and_failed_counts_by_its_outcome() {
+    let origin = Origin::saying("served");
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let reserved = Port::reserve();
+    let closed = reserved.number();
+    let ended = |outcome: &str| {
+        proxy.metrics().sum("outgate_request_outcomes_total", &[("listener", "agent"), ("outcome", outcome)])
+    };
+    assert_eq!((ended("completed"), ended("unreachable")), (0, 0), "series are there from the start");
+    assert_eq!(proxy.get(&format!("http://ok.test:{}/", origin.port())).text(), "served");
+    assert_eq!(proxy.get(&format!("http://ok.test:{closed}/")).status(), 502);
+    assert_eq!(proxy.connect(&format!("ok.test:{closed}")).1.status(), 502);
+    assert_denied(&proxy.connect("no.test:443").1, "host_not_allowed");
+    until_equal("all have ended", &4, || proxy.metrics().sum("outgate_request_outcomes_total", &[]));
+    assert_eq!((ended("completed"), ended("unreachable"), ended("denied")), (1, 2, 1));
+    let allowed = proxy.metrics().sum("outgate_requests_total", &[("decision", "allow")]);
+    assert_eq!(allowed, 3, "the decision is another thing than the outcome");
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn it_says_what_the_command_says_wherever_records_are_kept() {
         for (query, rows) in [
             ("by=reason", json!([row("host_not_allowed", 2, 2), row("", 1, 0), row("malformed_request", 1, 0)])),
             ("by=domain&limit=1", json!([row("corp.test", 2, 2)])),
+            ("by=outcome", json!([row("denied", 2, 2), row("completed", 1, 0), row("malformed", 1, 0)])),
             ("by=tool&since=1h", json!([row("agent", 4, 2)])),
             ("since=2999-01-01", json!([])),
         ] {
@@ -67,8 +68,8 @@ fn it_says_what_the_command_says_wherever_records_are_kept() {
 fn what_it_does_not_know_is_refused_with_what_it_knows() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     for (query, expected) in [
-        ("by=colour", "`by` is one of destination, domain, rule, user, tool, reason, day"),
-        ("by=", "`by` is one of destination, domain, rule, user, tool, reason, day"),
+        ("by=colour", "`by` is one of destination, domain, rule, user, tool, reason, outcome, day"),
+        ("by=", "`by` is one of destination, domain, rule, user, tool, reason, outcome, day"),
         ("format=table", "`format` is one of json, csv, html"),
         (
             "since=soon",

@@ -17,6 +17,8 @@ pub struct RecordRow {
     pub destination: Inert,
     /// The reason's token; empty for what was allowed.
     pub reason: Inert,
+    /// How it ended: an allowed request can fail.
+    pub outcome: Inert,
     /// The request's id.
     pub id: Inert,
     /// The listener's name.
@@ -36,6 +38,7 @@ pub(super) fn section(view: &View) -> Markup {
                         th scope="col" { "Decision" }
                         th scope="col" { "Destination" }
                         th scope="col" { "Reason" }
+                        th scope="col" { "Outcome" }
                         th scope="col" { "Tool" }
                         th.minor scope="col" { "Request" }
                     }
@@ -87,6 +90,7 @@ fn record(row: &RecordRow) -> Markup {
             td { span.decision data-decision=(row.decision) { (row.decision) } }
             td { (name(&row.destination)) }
             td { (reason(&row.reason)) }
+            td { (name(&row.outcome)) }
             td { (name(&row.tool)) }
             td.minor { code { (row.id) } }
         }

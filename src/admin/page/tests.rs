@@ -117,6 +117,7 @@ fn record(decision: &str, destination: &str, reason: &str, id: &str) -> RecordRo
         decision: decision.into(),
         destination: destination.into(),
         reason: reason.into(),
+        outcome: "completed".into(),
         id: id.into(),
         tool: "browser".into(),
     }

@@ -32,14 +32,16 @@ pub enum By {
     Tool,
     /// The reason; allowed requests have none.
     Reason,
+    /// How the request ended. An allowed request can fail.
+    Outcome,
     /// The day, in UTC.
     Day,
 }
 
 impl By {
     /// All of them, in the order in which they are named to people.
-    pub const ALL: [Self; 7] =
-        [Self::Destination, Self::Domain, Self::Rule, Self::User, Self::Tool, Self::Reason, Self::Day];
+    pub const ALL: [Self; 8] =
+        [Self::Destination, Self::Domain, Self::Rule, Self::User, Self::Tool, Self::Reason, Self::Outcome, Self::Day];
 
     /// Its name.
     pub fn token(self) -> &'static str {
@@ -50,6 +52,7 @@ impl By {
             Self::User => "user",
             Self::Tool => "tool",
             Self::Reason => "reason",
+            Self::Outcome => "outcome",
             Self::Day => "day",
         }
     }
@@ -136,6 +139,7 @@ impl Report {
     /// What it needs to know of each request.
     pub fn wanted(&self) -> Wanted {
         match self.by {
+            By::Outcome => Wanted::Each,
             By::Destination | By::Domain => Wanted::Destinations,
             By::Rule | By::User | By::Tool | By::Reason | By::Day if self.most_denied => Wanted::Destinations,
             By::Rule | By::User | By::Tool | By::Reason | By::Day => Wanted::Totals,
@@ -154,6 +158,7 @@ impl Report {
             By::User => self.key.push_str(request.identity),
             By::Tool => self.key.push_str(request.tool),
             By::Reason => self.key.push_str(request.reason),
+            By::Outcome => self.key.push_str(request.outcome),
             By::Day => self.key.push_str(&day(request.ms)),
         }
         self.keys.add(&self.key, count);
@@ -271,6 +276,12 @@ mod tests {
     /// Two days of traffic, made by hand.
     fn traffic() -> Vec<Request<'static>> {
         let at = |day: i64, hour: i64| 1_795_392_000_000 + day * DAY_MS + hour * HOUR_MS; // 2026-11-23
+        let outcome = |decision, host| match (decision, host) {
+            ("deny", _) => "denied",
+            ("none", _) => "malformed",
+            (_, "192.0.2.7") => "unreachable",
+            _ => "completed",
+        };
         let request = |ms, decision, reason, rule, host, port| Request {
             count: 1,
             ms,
@@ -282,6 +293,7 @@ mod tests {
             host,
             port,
             address: "",
+            outcome: outcome(decision, host),
             greeted_otherwise: false,
         };
         vec![
@@ -348,6 +360,10 @@ mod tests {
         assert_eq!(
             rows(By::Rule),
             [row("", 5, 3), row("deny:x.example.co.uk", 1, 1), row("allow:*.example.com", 2, 0)]
+        );
+        assert_eq!(
+            rows(By::Outcome),
+            [row("denied", 4, 4), row("completed", 2, 0), row("malformed", 1, 0), row("unreachable", 1, 0)]
         );
         assert_eq!(rows(By::Tool), [row("browser", 8, 4)]);
         assert_eq!(rows(By::User), [row("", 8, 4)]);

@@ -22,6 +22,7 @@ function recordRow(record) {
     cell("td", node("span", inert(record.decision), { class: "decision", "data-decision": inert(record.decision) })),
     cell("td", name(asked)),
     cell("td", reason(record.reason)),
+    cell("td", name(record.outcome)),
     cell("td", name(record.tool)),
     cell("td", node("code", inert(record.id)), { class: "minor" }),
   );
