@@ -14,6 +14,7 @@
 //! disk that is full makes lines be dropped and counted, and requests fail only if records are required.
 
 mod account;
+mod age;
 mod fault;
 mod followers;
 mod handle;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -24,6 +24,7 @@ use super::live::identity;
 use crate::private_file;
 use crate::record::files::{begun, compressed, create, numbered, remove, rotated, unfinished};
 use crate::record::lock;
+use crate::sink::age::{Age, Expiry, Reading, share};
 use crate::sink::retry::{Retry, mend_of};
 use crate::sync::{self, Mutex};
 
@@ -51,6 +52,7 @@ pub(super) struct Archive {
 struct Shared {
     path: PathBuf,
     keep: Duration,
+    age: Mutex<Age>,
     /// Whoever renames or removes rotated files holds this.
     names: Mutex<()>,
     stop: AtomicBool,
@@ -61,9 +63,14 @@ impl Archive {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(super) fn start(path: &Path, keep: Duration) -> io::Result<Self> {
-        let shared =
-            Arc::new(Shared { path: path.to_owned(), keep, names: Mutex::new(()), stop: AtomicBool::new(false) });
+    pub(super) fn start(path: &Path, age: Age, keep: Duration) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            keep,
+            age: Mutex::new(age),
+            names: Mutex::new(()),
+            stop: AtomicBool::new(false),
+        });
         // One is enough: whoever comes sees all that is to be done.
         let (wake, woken) = mpsc::sync_channel(1);
         let work = Arc::clone(&shared);
@@ -71,7 +78,8 @@ impl Archive {
             sync::give_way();
             let mut retry = Retry::new(Instant::now());
             while woken.recv().is_ok() && !work.stop.load(Ordering::Relaxed) {
-                work.tidy(SystemTime::now(), &mut retry);
+                let expiry = lock(&work.age).judge(Reading::now(), &work.path);
+                work.tidy(expiry, &mut retry);
             }
         };
         let thread = std::thread::Builder::new().name("archive".into()).spawn(run)?;
@@ -86,6 +94,11 @@ impl Archive {
             // It is awake already.
             let _ = wake.try_send(());
         }
+    }
+
+    /// By which time files are old.
+    pub(super) fn judge(&self, now: Reading) -> Expiry {
+        lock(&self.shared.age).judge(now, &self.shared.path)
     }
 
     /// Does something with the names of rotated files, which nobody else does meanwhile.
@@ -107,9 +120,9 @@ impl Drop for Archive {
 }
 
 impl Shared {
-    fn tidy(&self, now: SystemTime, retry: &mut Retry) {
+    fn tidy(&self, expiry: Expiry, retry: &mut Retry) {
         let path = self.path.display();
-        let (expired, compressed) = (self.expire(now), self.compress_all());
+        let (expired, compressed) = (self.expire(expiry), self.compress_all());
         match expired.and(compressed) {
             Ok(()) => _ = retry.mended(Instant::now()),
             Err(error) if retry.failed(Instant::now()) => {
@@ -121,16 +134,17 @@ impl Shared {
     }
 
     /// Removes what is too old, the oldest first.
-    fn expire(&self, now: SystemTime) -> io::Result<()> {
+    fn expire(&self, expiry: Expiry) -> io::Result<()> {
         let _held = lock(&self.names);
-        let mut unfit = Ok(());
-        for number in rotated(&self.path)?.into_iter().rev() {
+        let (mut unfit, mut old) = (Ok(()), Vec::new());
+        let numbers = rotated(&self.path)?;
+        for number in numbers.iter().copied().rev() {
             let (plain, compressed) = (numbered(&self.path, number), compressed(&self.path, number));
             if plain.exists() && compressed.exists() {
                 remove(&compressed)?;
             }
-            let file = if plain.exists() { &plain } else { &compressed };
-            let begun = match begun(file) {
+            let file = if plain.exists() { plain } else { compressed };
+            let begun = match begun(&file) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     unfit = Err(io::Error::new(error.kind(), format!("{}: {error}", file.display())));
                     continue;
@@ -139,11 +153,27 @@ impl Shared {
                 begun => begun.ok().flatten().or_else(|| file.metadata().ok()?.modified().ok()),
             };
             // A clock that was stepped back makes files from the future, which are young.
-            if begun.and_then(|begun| now.duration_since(begun).ok()).is_none_or(|age| age < self.keep) {
-                continue;
+            if begun.and_then(|begun| expiry.time.duration_since(begun).ok()).is_some_and(|age| age >= self.keep) {
+                old.push(file);
             }
-            remove(file)?;
-            tracing::info!(path = %file.display(), "a file of records was removed, since it was older than `keep`");
+        }
+        // With the live one.
+        let is_large = old.len() as u64 > share(numbers.len() as u64 + 1);
+        if is_large && !expiry.is_steady {
+            lock(&self.age).log_postponed(&self.path);
+            return unfit;
+        }
+        // Files are rotated long before they are old, so one at a time is the usual case, however few there are.
+        let is_unusual = is_large && old.len() > 1;
+        for file in old {
+            remove(&file)?;
+            let path = file.display();
+            match is_unusual {
+                true => {
+                    tracing::warn!(%path, "a file of records was removed: it was older than `keep`, and so were others")
+                }
+                false => tracing::info!(%path, "a file of records was removed: it was older than `keep`"),
+            }
         }
         unfit
     }
@@ -220,10 +250,16 @@ mod tests {
     use super::*;
     use crate::record::files::open_lines;
 
+    use std::time::SystemTime;
+
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn at(day: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + DAY * u32::try_from(day).unwrap()
+    }
+
+    fn steady(day: u64) -> Expiry {
+        Expiry { time: at(day), is_steady: true }
     }
 
     fn line(day: u64) -> String {
@@ -231,7 +267,13 @@ mod tests {
     }
 
     fn shared(dir: &tempfile::TempDir, keep: Duration) -> Shared {
-        Shared { path: dir.path().join("r.jsonl"), keep, names: Mutex::new(()), stop: AtomicBool::new(false) }
+        Shared {
+            path: dir.path().join("r.jsonl"),
+            keep,
+            age: Mutex::new(Age::new(keep, None, Reading::now())),
+            names: Mutex::new(()),
+            stop: AtomicBool::new(false),
+        }
     }
 
     fn names(dir: &tempfile::TempDir) -> Vec<String> {
@@ -258,7 +300,7 @@ mod tests {
         // Killed while it was compressing; between the two names; and before the other was gone.
         write("r.jsonl.gz.tmp", "half of it");
         write("r.jsonl.3.gz", "not trusted");
-        shared.tidy(at(10), &mut Retry::new(Instant::now()));
+        shared.tidy(steady(10), &mut Retry::new(Instant::now()));
         assert_eq!(names(&dir), ["r.jsonl.1", "r.jsonl.2.gz", "r.jsonl.3.gz", "r.jsonl.4.gz"]);
         for number in 2..=4 {
             let path = compressed(&shared.path, number);
@@ -279,13 +321,13 @@ mod tests {
         }
         std::os::unix::fs::symlink(dir.path().join("secret"), dir.path().join("r.jsonl.3")).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("r.jsonl.4"), rustix::fs::Mode::RWXU).unwrap();
-        shared.tidy(at(2), &mut Retry::new(Instant::now()));
+        shared.tidy(steady(2), &mut Retry::new(Instant::now()));
         assert_eq!(names(&dir), ["r.jsonl.1", "r.jsonl.2.gz", "r.jsonl.3", "r.jsonl.4", "secret"]);
         for name in ["r.jsonl.1", "r.jsonl.2.gz"] {
             let mode = dir.path().join(name).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
-        shared.tidy(at(10), &mut Retry::new(Instant::now()));
+        shared.tidy(steady(10), &mut Retry::new(Instant::now()));
         assert_eq!(names(&dir), ["r.jsonl.3", "r.jsonl.4", "secret"]);
     }
 
@@ -313,6 +355,26 @@ mod tests {
     }
 
     #[test]
+    fn while_the_clock_is_not_steady_no_more_than_a_quarter_of_the_files_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = shared(&dir, DAY * 7);
+        for number in 1..=7 {
+            std::fs::write(numbered(&shared.path, number), line(20 - number as u64)).unwrap();
+        }
+        let tidy = |time, is_steady| {
+            shared.tidy(Expiry { time, is_steady }, &mut Retry::new(Instant::now()));
+            names(&dir).len()
+        };
+        // Of eight files with the live one, the oldest begun on day 13.
+        assert_eq!(tidy(at(19), false), 7);
+        assert_eq!(tidy(at(119), false), 7, "all are old, by a clock that was stepped");
+        assert_eq!(tidy(at(22), false), 7, "three of eight");
+        assert_eq!(tidy(at(21), false), 5, "two of eight");
+        assert_eq!(tidy(at(22), true), 4);
+        assert_eq!(tidy(at(119), true), 0);
+    }
+
+    #[test]
     fn files_go_when_their_first_line_is_too_old_and_not_because_a_clock_steps_back() {
         let dir = tempfile::tempdir().unwrap();
         let shared = shared(&dir, DAY * 7);
@@ -320,7 +382,7 @@ mod tests {
             std::fs::write(numbered(&shared.path, number), line(day) + &line(day + 2)).unwrap();
         }
         let tidy = |day| {
-            shared.tidy(at(day), &mut Retry::new(Instant::now()));
+            shared.tidy(steady(day), &mut Retry::new(Instant::now()));
             names(&dir)
         };
         let all = ["r.jsonl.1", "r.jsonl.2.gz", "r.jsonl.3.gz"];

@@ -10,6 +10,7 @@ use super::tail::Tail;
 use crate::private_file;
 use crate::record::files::{compressed, numbered, remove, rename, time_of};
 use crate::record::{Chain, LineHash};
+use crate::sink::age::{Age, Expiry, Reading};
 use crate::sink::retry::{Retry, mend_of};
 
 /// Lines are written when they are this many bytes, or a batch ends: a hundred lines, so that the call is cheap beside
@@ -64,7 +65,7 @@ impl JsonlFile {
         }
         chain.notice_change(&settings.path, tail.seq, &tail.prev);
         let file = Self {
-            archive: Archive::start(&settings.path, settings.keep)?,
+            archive: Archive::start(&settings.path, Age::new(settings.keep, tail.time, Reading::now()), settings.keep)?,
             settings,
             chain,
             live: Some(live),
@@ -279,8 +280,13 @@ impl JsonlFile {
     }
 
     /// Rotates a file whose first line is too old for it to grow on. Whether it did.
-    pub(super) fn rotate_by_age(&mut self, now: SystemTime) -> bool {
+    pub(super) fn rotate_by_age(&mut self, now: Reading) -> bool {
         self.archive.wake();
+        let Expiry { time, .. } = self.archive.judge(now);
+        self.rotate_older(time)
+    }
+
+    fn rotate_older(&mut self, now: SystemTime) -> bool {
         let most = self.settings.keep / u32::try_from(self.settings.files.max(1)).unwrap_or(u32::MAX);
         let begun = self.live.as_ref().filter(|live| live.size > 0).and_then(|live| live.begun);
         // Where the clock was stepped back, a line from the future is young.
@@ -516,18 +522,17 @@ pub(super) mod tests {
             assert_eq!(file.append(line.as_bytes(), u64::from(day), LineHash::of(line.as_bytes()), true), 0);
             assert_eq!(file.write_out(), 0);
         };
-        assert!(!file.rotate_by_age(at(20)), "it is empty");
+        assert!(!file.rotate_older(at(20)), "it is empty");
         put(&mut file, 10);
         put(&mut file, 12);
         for (day, rotates) in [(12, false), (2, false), (13, true), (14, false)] {
-            assert_eq!(file.rotate_by_age(at(day)), rotates, "{day}");
+            assert_eq!(file.rotate_older(at(day)), rotates, "{day}");
         }
-        // The archive has the real clock, and has removed the rotated one.
         assert_eq!(seqs(&settings.path), [0; 0]);
         put(&mut file, 14);
         drop(file);
         let mut file = open();
-        assert!(!file.rotate_by_age(at(16)) && file.rotate_by_age(at(17)), "after a restart too");
+        assert!(!file.rotate_older(at(16)) && file.rotate_older(at(17)), "after a restart too");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::file::JsonlFile;
 use super::account::Account;
+use super::age::Reading;
 use super::fault::SinkFault;
 use super::{BatchEnd, Before};
 use crate::record::{Body, Chain, Clock, Gap, GapCause, Health, Hourly, Kind, LineHash, RecordLine};
@@ -136,7 +137,7 @@ impl JsonlSink {
             return None;
         }
         self.look_at = now + LOOK_EVERY;
-        self.file.rotate_by_age(SystemTime::now()).then_some(GapCause::Aged)
+        self.file.rotate_by_age(Reading::now()).then_some(GapCause::Aged)
     }
 
     pub(super) fn write_out(&mut self, end: BatchEnd) {

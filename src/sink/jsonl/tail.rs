@@ -5,7 +5,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::time::SystemTime;
 
+use crate::record::files::time_of;
 use crate::record::{Chain, LineHash};
 
 /// How far back the last line may begin: far more than the longest line (a path of 2 KiB, escaped, and the rest).
@@ -22,12 +24,14 @@ pub(super) struct Tail {
     pub(super) hash: Option<LineHash>,
     /// The last line's own `prev`.
     pub(super) prev: String,
+    /// When the last line's request began.
+    pub(super) time: Option<SystemTime>,
     /// How many bytes of the file are whole lines.
     pub(super) whole: u64,
 }
 
 impl Tail {
-    pub(super) const EMPTY: Self = Self { seq: 0, hash: None, prev: String::new(), whole: 0 };
+    pub(super) const EMPTY: Self = Self { seq: 0, hash: None, prev: String::new(), time: None, whole: 0 };
 
     /// Reads the end of a file.
     ///
@@ -53,7 +57,7 @@ impl Tail {
             prev: String,
         }
         let Seq { seq, prev } = serde_json::from_slice(last).map_err(|_| foreign())?;
-        Ok(Self { seq, hash: Some(chain.hash(last)), prev, whole })
+        Ok(Self { seq, hash: Some(chain.hash(last)), prev, time: time_of(last), whole })
     }
 }
 

@@ -6,25 +6,23 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, TransactionBehavior};
 
 use super::Sqlite;
 use super::fault::DatabaseFault;
 use super::place::{create, identity, lock_next_to, vet};
 use super::queue::Item;
+use super::retention::Retention;
 use super::schema::{self, APPLICATION, VERSION};
-use super::sums::{self, Tally};
+use super::sums::Tally;
 use crate::record::{Body, Chain, Clock, Columns, Gap, GapCause, Kind, Layout, LineHash, RecordLine, StoredLine};
+#[cfg(test)]
+use crate::sink::age::Expiry;
+use crate::sink::age::Reading;
 
 /// How long another program may hold the database locked before we try again later. Nobody waits for us but our own
 /// queue.
 const BUSY: Duration = Duration::from_secs(1);
-/// Rows that one step of cleaning up removes at least: some ten milliseconds, between which new rows get their turn. A
-/// flood adds more between two steps, and then a step removes more than that, or the size would be no bound.
-const STEP: i64 = 5_000;
-/// The most that one step removes: half as many again as can have waited for a batch, in a second or so.
-const MAX_STEP: i64 = 100_000;
 /// The write-ahead log is cut back to this after a burst.
 const MAX_LOG: u32 = 64 * 1024 * 1024;
 /// Pages of the log (16 MiB) after which they go to their places in the file: what changes with every batch is written
@@ -52,6 +50,7 @@ pub(super) struct Database {
     last: LastRow,
     /// Places in the sequence that were taken since the last step of cleaning up.
     added: i64,
+    retention: Retention,
     /// Records that are missing from here on back to the last row, and since when.
     missing: Option<Missing>,
     identity: (u64, u64),
@@ -93,6 +92,7 @@ impl Database {
             schema::migrate(&mut connection, version)?;
         }
         let last = last(&connection, path, chain)?;
+        let retention = Retention::start(settings, &connection, Reading::now())?;
         let identity = identity(path).map_err(|error| DatabaseFault::Unavailable(error.to_string()))?;
         Ok(Self {
             connection,
@@ -101,6 +101,7 @@ impl Database {
             chain: chain.clone(),
             last,
             added: 0,
+            retention,
             missing: None,
             _lock: lock,
         })
@@ -183,65 +184,9 @@ impl Database {
     }
 
     /// Removes a step of what is too old or too much. Whether there is more.
-    pub(super) fn clean_up(&mut self, now: SystemTime) -> Result<bool, DatabaseFault> {
-        let step = (STEP + std::mem::take(&mut self.added)).min(MAX_STEP);
-        let oldest = now.checked_sub(self.settings.keep).and_then(|at| Timestamp::try_from(at).ok());
-        let oldest = oldest.map_or(i64::MIN, Timestamp::as_millisecond);
-        let (first, end): (Option<i64>, Option<i64>) =
-            self.connection
-                .query_row("SELECT min(seq), max(seq) FROM records", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (Some(first), Some(end)) = (first, end) else { return Ok(false) };
-        // Only ever a beginning of the sequence goes, so that what stays still hangs together.
-        let by_age = self.first_young(oldest, step)?.unwrap_or(end);
-        let (size, lines) = (self.size()?, end - first);
-        // What is too much by the size that lines have, and a little more, so that not every look finds too much again.
-        let by_size = match size.checked_sub(self.settings.max_size) {
-            None | Some(0) => first,
-            Some(excess) => {
-                let share = u128::from(excess) * u128::from(lines.unsigned_abs()) / u128::from(size);
-                first + i64::try_from(share).unwrap_or(lines) + lines / 20 + 1
-            }
-        };
-        // The last line stays: the sequence goes on from it.
-        let keep_from = by_age.max(by_size).min(end);
-        if keep_from <= first {
-            return Ok(false);
-        }
-        let until = keep_from.min(first + step);
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        sums::subtract(&transaction, until)?;
-        transaction.execute("DELETE FROM records WHERE seq < ?1", [until])?;
-        transaction.commit()?;
-        // Gives a page back at each step.
-        let mut vacuum = self.connection.prepare("PRAGMA incremental_vacuum(2000)")?;
-        let mut pages = vacuum.query([])?;
-        while pages.next()?.is_some() {}
-        drop(pages);
-        drop(vacuum);
-        Ok(until < keep_from || self.size()? > self.settings.max_size)
-    }
-
-    /// The first line from `oldest` on, among as many as one step removes; the last of these if all are older, and none
-    /// if there is no younger one at all.
-    fn first_young(&self, oldest: i64, step: i64) -> Result<Option<i64>, DatabaseFault> {
-        let mut lines = self.connection.prepare_cached("SELECT seq, ms FROM records ORDER BY seq LIMIT ?1")?;
-        let mut lines = lines.query([step + 1])?;
-        let (mut count, mut last) = (0, None);
-        while let Some(line) = lines.next()? {
-            let (seq, ms): (i64, i64) = (line.get(0)?, line.get(1)?);
-            if ms >= oldest {
-                return Ok(Some(seq));
-            }
-            (count, last) = (count + 1, Some(seq));
-        }
-        Ok(last.filter(|_| count > step))
-    }
-
-    /// Bytes that are in use.
-    fn size(&self) -> Result<u64, DatabaseFault> {
-        let pragma = |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
-        Ok(u64::try_from(pages.saturating_mul(pragma("page_size")?)).unwrap_or_default())
+    pub(super) fn clean_up(&mut self, now: Reading) -> Result<bool, DatabaseFault> {
+        let added = std::mem::take(&mut self.added);
+        self.retention.clean_up(&mut self.connection, now, added)
     }
 
     /// The ids of tunnels whose last line here says that they are open.
@@ -266,6 +211,19 @@ impl Database {
     pub(super) fn has_end(&self, id: &str) -> Result<bool, DatabaseFault> {
         let ends = "SELECT EXISTS (SELECT 1 FROM records WHERE id = ?1 AND kind = 'end')";
         Ok(self.connection.query_row(ends, [id], |row| row.get(0))?)
+    }
+
+    /// Removes a step, as [`Self::clean_up`] does when the clocks say so.
+    #[cfg(test)]
+    pub(super) fn remove(&mut self, expiry: Expiry) -> Result<bool, DatabaseFault> {
+        let added = std::mem::take(&mut self.added);
+        self.retention.remove(&mut self.connection, expiry, added)
+    }
+
+    /// As if it had been opened when the clocks said so.
+    #[cfg(test)]
+    pub(super) fn opened_at(&mut self, now: Reading) {
+        self.retention = Retention::start(&self.settings, &self.connection, now).unwrap();
     }
 
     #[cfg(test)]

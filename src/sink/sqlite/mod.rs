@@ -29,6 +29,7 @@ mod model_tests;
 mod open;
 mod place;
 mod queue;
+mod retention;
 mod schema;
 mod sums;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::record::stored::tests::all;
 use crate::record::{Body, COLUMNS, Gap, GapCause, Kind, Record, Verdict};
 use crate::record::{Chain, Health, LineHash};
 use crate::sink::account::Account;
+use crate::sink::age::{Expiry, Reading};
 
 /// A database that is written without a thread.
 pub(crate) struct Direct(Database);
@@ -30,8 +31,13 @@ impl Direct {
     }
 
     pub(crate) fn clean_up(&mut self, now: SystemTime) {
-        while self.0.clean_up(now).unwrap() {}
+        while self.0.remove(steady(now)).unwrap() {}
     }
+}
+
+/// As after the probation: everything that is too old goes.
+fn steady(time: SystemTime) -> Expiry {
+    Expiry { time, is_steady: true }
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -447,27 +453,76 @@ fn what_is_too_old_goes_and_the_rest_still_hangs_together() {
         |seq, ago| Item::Line(Arc::new(line(seq, Record { started: now - ago * DAY, ..denied(seq, "a.test:443") })));
     // The fourth began long ago but ended after a younger one: a tunnel.
     database.insert(&[days(1, 90), days(2, 31), days(3, 29), days(4, 80), days(5, 1)]).unwrap();
-    assert!(!database.clean_up(now).unwrap());
+    assert!(!database.remove(steady(now)).unwrap());
     assert_eq!(rows(&folder.path()), ends(3..=5));
-    assert!(!database.clean_up(now).unwrap());
+    assert!(!database.remove(steady(now)).unwrap());
     assert_eq!(rows(&folder.path()), ends(3..=5));
-    while database.clean_up(now + 100 * DAY).unwrap() {}
+    while database.remove(steady(now + 100 * DAY)).unwrap() {}
     assert_eq!(rows(&folder.path()), ends([5]), "the sequence goes on from the last");
     chained(&folder.path());
 }
 
 #[test]
-fn a_clock_that_steps_back_removes_nothing_and_only_delays_what_is_behind_a_younger_line() {
+fn a_clock_that_steps_back_removes_nothing_and_delays_only_what_follows_a_younger_line() {
     let folder = Folder::new();
     let mut database = Database::open(&Sqlite { keep: 5 * DAY, ..folder.settings() }, &Chain::PLAIN).unwrap();
     let at = |day: u32| SystemTime::UNIX_EPOCH + (20_000 + day) * DAY;
     let of = |seq, day| Item::Line(Arc::new(line(seq, Record { started: at(day), ..denied(seq, "a.test:443") })));
     database.insert(&[of(1, 10), of(2, 2), of(3, 3), of(4, 11), of(5, 12)]).unwrap();
     for (day, first) in [(12, 1), (1, 1), (15, 1), (16, 4), (2, 4), (17, 5)] {
-        while database.clean_up(at(day)).unwrap() {}
+        while database.remove(steady(at(day))).unwrap() {}
         assert_eq!(rows(&folder.path()), ends(first..=5), "day {day}");
     }
     chained(&folder.path());
+}
+
+#[test]
+fn a_step_of_the_clock_removes_nothing_before_its_probation_ends() {
+    let folder = Folder::new();
+    let settings = Sqlite { keep: 30 * DAY, ..folder.settings() };
+    let mut database = Database::open(&settings, &Chain::PLAIN).unwrap();
+    let (start, up) = (SystemTime::now(), Reading::now().uptime);
+    let of =
+        |seq, ago| Item::Line(Arc::new(line(seq, Record { started: start - ago * DAY, ..denied(seq, "a.test:443") })));
+    database.insert(&(1..=100).map(|seq| of(u64::from(seq), 100 - seq)).collect::<Vec<_>>()).unwrap();
+    let mut look = |wall: SystemTime, since: Duration| {
+        let reading = Reading { wall, uptime: up + since };
+        while database.clean_up(reading).unwrap() {}
+        rows(&folder.path()).len()
+    };
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    assert_eq!(look(start, Duration::ZERO), 100, "seventy of a hundred are too old: too much right after a start");
+    assert_eq!(look(start + 6 * hour, 6 * hour), 30);
+    assert_eq!(look(start + 6 * hour + 100 * DAY, 6 * hour + minute), 30, "a step");
+    assert_eq!(look(start + 7 * hour, 7 * hour), 30, "and back");
+    assert_eq!(look(start + 8 * hour + 100 * DAY, 8 * hour), 30);
+    assert_eq!(look(start + 14 * hour + 100 * DAY, 14 * hour), 1, "the new time counts");
+}
+
+#[test]
+fn right_after_a_start_what_is_too_old_goes_if_it_is_no_more_than_a_quarter() {
+    let folder = Folder::new();
+    let settings = Sqlite { keep: 30 * DAY, ..folder.settings() };
+    let open = || Database::open(&settings, &Chain::PLAIN).unwrap();
+    let start = SystemTime::now();
+    let of =
+        |seq, ago| Item::Line(Arc::new(line(seq, Record { started: start - ago * DAY, ..denied(seq, "a.test:443") })));
+    let mut database = open();
+    database.insert(&(1..=36).map(|seq| of(u64::from(seq), 36 - seq)).collect::<Vec<_>>()).unwrap();
+    drop(database);
+    while open().clean_up(Reading::now()).unwrap() {}
+    assert_eq!(rows(&folder.path()).len(), 31, "five of thirty-six");
+    // A clock that is ahead at the start, with a record of that time: it looks like a long holiday.
+    let mut database = open();
+    let (later, up) = (start + 100 * DAY, Reading::now().uptime);
+    let newest = line(37, Record { started: later, ..denied(37, "a.test:443") });
+    database.insert(&[Item::Line(Arc::new(newest))]).unwrap();
+    database.opened_at(Reading { wall: later, uptime: up });
+    for (since, left) in [(0, 32), (6 * 3600 - 1, 32), (6 * 3600, 1)] {
+        let since = Duration::from_secs(since);
+        while database.clean_up(Reading { wall: later + since, uptime: up + since }).unwrap() {}
+        assert_eq!(rows(&folder.path()).len(), left, "{since:?}");
+    }
 }
 
 #[test]
@@ -477,7 +532,7 @@ fn what_is_too_much_goes_oldest_first_and_the_file_gets_smaller() {
     let mut database = Database::open(&Sqlite { max_size, ..folder.settings() }, &Chain::PLAIN).unwrap();
     let items: Vec<_> = (1..=12_000).map(|seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))))).collect();
     database.insert(&items).unwrap();
-    while database.clean_up(SystemTime::now()).unwrap() {}
+    while database.remove(steady(SystemTime::now())).unwrap() {}
     let rows = rows(&folder.path());
     assert!(rows.len() > 1000 && rows.len() < 6000, "{}", rows.len());
     assert_eq!(rows.last().unwrap().0, 12_000);
@@ -501,7 +556,7 @@ fn a_flood_does_not_outrun_what_cleans_up_behind_it() {
         database.insert(&items).unwrap();
         // One step for each batch, as while lines keep coming.
         let before = rows(&database);
-        database.clean_up(SystemTime::now()).unwrap();
+        database.remove(steady(SystemTime::now())).unwrap();
         most = most.max(rows(&database));
         assert!(rows(&database) < before, "turn {turn}");
     }

@@ -11,6 +11,7 @@ use super::mailbox::{Interrupt, Mailbox};
 use super::place::{set_aside, set_log_aside};
 use super::queue::Item;
 use crate::record::{Chain, Hourly, lock};
+use crate::sink::age::Reading;
 use crate::sink::fault::SinkFault;
 use crate::sink::retry::Retry;
 use crate::sync::atomic::Ordering;
@@ -234,7 +235,7 @@ impl SqliteThread {
             return;
         }
         let Some(database) = &mut self.database else { return };
-        let more = match database.clean_up(SystemTime::now()) {
+        let more = match database.clean_up(Reading::now()) {
             Ok(more) => more,
             Err(fault) => return self.fail(fault),
         };
