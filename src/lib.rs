@@ -42,12 +42,12 @@ pub mod facts;
 pub mod policy;
 
 pub mod config;
+pub mod record;
 pub mod store;
+pub mod stream;
 pub mod tls;
 
 pub mod dial;
-pub mod record;
-
 pub mod history;
 pub mod sink;
 

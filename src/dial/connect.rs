@@ -21,6 +21,7 @@ use tokio::time;
 use super::loops::{IsLoop, Loops};
 use super::parent::ParentFault;
 use crate::policy::{Reached, VettedAddrs};
+use crate::stream::OriginStream;
 
 /// How many addresses of one answer are tried. Large answers list equals; eight that do not answer are an outage, and
 /// each attempt holds a socket.
@@ -32,7 +33,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Dialled {
     /// The connection, with `TCP_NODELAY` set: a proxy adds no waiting of its own.
-    pub stream: TcpStream,
+    pub stream: OriginStream,
     /// Which of the vetted addresses it leads to: the origin's, or the parent proxy's.
     pub address: SocketAddr,
     /// What it rests on, to be judged again.
@@ -54,7 +55,7 @@ impl Dialled {
     /// Whether the other side has neither closed the connection nor said anything unasked: only then may an idle
     /// connection carry another request, because what is there already would be taken for its answer.
     pub fn is_quiet(&self) -> bool {
-        matches!(self.stream.try_read(&mut [0_u8; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        self.stream.is_quiet()
     }
 }
 
@@ -165,7 +166,8 @@ async fn attempt(address: SocketAddr, loops: &Loops) -> Result<Dialled, DialErro
     match connected {
         Ok((_, Err(IsLoop))) => Err(DialError::Loop),
         Ok((stream, Ok(()))) => {
-            Ok(Dialled { stream, address, reached: Reached::Direct(address.ip()), peer: Peer::Origin })
+            let (stream, reached) = (OriginStream::Tcp(stream), Reached::Direct(address.ip()));
+            Ok(Dialled { stream, address, reached, peer: Peer::Origin })
         }
         Err(error) => Err(DialError::of(&error, address)),
     }
@@ -238,10 +240,11 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let dialled = connect_any(&[address], &loops(), LONG).await.unwrap();
         assert_eq!(dialled.address, address);
-        assert_eq!(dialled.stream.peer_addr().unwrap(), address);
-        assert!(dialled.stream.nodelay().unwrap());
+        let OriginStream::Tcp(stream) = dialled.stream;
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(stream.nodelay().unwrap());
         let (_, client) = listener.accept().await.unwrap();
-        assert_eq!(client, dialled.stream.local_addr().unwrap());
+        assert_eq!(client, stream.local_addr().unwrap());
     }
 
     #[tokio::test]

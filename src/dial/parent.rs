@@ -14,13 +14,13 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time;
 
 use super::connect::{DialError, Dialled, Peer, connect_any};
 use super::loops::Loops;
 use crate::facts::{Credentials, Destination};
 use crate::policy::{ParentPermit, Reached, VettedAddrs};
+use crate::stream::OriginStream;
 
 /// How much the parent may say before its answer to a `CONNECT` is over, interim answers included. Real ones are a few
 /// hundred bytes; Squid's own limit for a head is four times this.
@@ -130,7 +130,7 @@ fn of_parent(error: DialError) -> DialError {
 }
 
 /// Asks for the tunnel and waits until it stands.
-async fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<(), ParentFault> {
+async fn ask(stream: &mut OriginStream, request: &[u8]) -> Result<(), ParentFault> {
     // A parent that has hung up may have said why; if not, the first read tells.
     let _hung_up = stream.write_all(request).await;
     let mut budget = MAX_ANSWER;
@@ -149,7 +149,7 @@ async fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<(), ParentFault> 
 }
 
 /// One head with its empty line, and not a byte more: what is behind it is left in the socket.
-async fn read_head(stream: &mut TcpStream, most: usize) -> Result<Vec<u8>, ParentFault> {
+async fn read_head(stream: &mut OriginStream, most: usize) -> Result<Vec<u8>, ParentFault> {
     let mut head = Vec::new();
     let mut window = vec![0; 1024];
     loop {

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -33,7 +33,7 @@ async fn answered(pieces: &[&[u8]]) -> (Result<(), ParentFault>, Vec<u8>) {
         }
     };
     let client = async {
-        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut stream = OriginStream::Tcp(TcpStream::connect(address).await.unwrap());
         let result = ask(&mut stream, b"ask\n").await;
         let mut rest = Vec::new();
         if result.is_ok() {

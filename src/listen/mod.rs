@@ -26,7 +26,8 @@ use crate::places::{Full, Place, Places};
 use crate::protocol::{Door, serve};
 use crate::record::ConnectionResult;
 use crate::session::Share;
-use crate::tls::{ClientStream, TlsAcceptor};
+use crate::stream::ClientStream;
+use crate::tls::TlsAcceptor;
 
 use crew::Handed;
 pub use crew::{Crew, Inbox, crew};
@@ -219,7 +220,7 @@ impl Acceptor {
         let door = Rc::clone(&self.door);
         match &self.tls {
             None => {
-                tokio::task::spawn_local(connection(door, ClientStream::Plain(stream), client, place));
+                tokio::task::spawn_local(connection(door, ClientStream::Tcp(stream), client, place));
             }
             Some(tls) => {
                 let tls = Arc::clone(tls);

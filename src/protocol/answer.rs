@@ -4,11 +4,10 @@ use std::fmt::{Display, Write};
 
 use super::door::Next;
 use super::reply::{self, Delivery, Explanation, ProxyError};
-use super::wire::Wire;
 use crate::dial::{DialError, ParentFault, ResolveError};
 use crate::policy::DenyReason;
 use crate::session::{OriginFault, Refusal, Refused};
-use crate::tls::ClientStream;
+use crate::stream::{ClientStream, Wire};
 
 /// What a connection gets for which there is no room: whole, fixed, and closed behind.
 pub const BUSY: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\

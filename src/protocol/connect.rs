@@ -6,11 +6,10 @@ use super::answer;
 use super::door::{Door, Next};
 use super::reply::{Delivery, Form};
 use super::tunnelled;
-use super::wire::Wire;
 use crate::enforce::{Asked, Attempt, Unreached, WayOut};
 use crate::facts::{Destination, Protocol};
 use crate::session::Refused;
-use crate::tls::ClientStream;
+use crate::stream::{ClientStream, Wire};
 
 /// The answer to a `CONNECT` that succeeded: no body, no framing (RFC 9110 §9.3.6).
 const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";

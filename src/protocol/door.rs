@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::drain::Drain;
 use super::head::HeadLimits;
 use super::own::OwnPaths;
-use super::wire::Wire;
 use crate::enforce::Enforcer;
 use crate::session::ListenerId;
-use crate::tls::ClientStream;
+use crate::stream::{ClientStream, Wire};
 use crate::tunnel::Running;
 
 /// What every connection of one listener needs.

@@ -14,21 +14,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::door::{Door, GateLimits, REVOKED_WITHIN};
 use super::forward::Plan;
 use super::head::{self, BodyError, BodyReader, BodyWriter, HeadScan, ResponseFraming, Version};
-use super::spare;
 use super::timer::Timer;
-use super::wire::Wire;
 use crate::dial::Peer;
 use crate::facts::Upgrade;
 use crate::policy::Denial;
 use crate::session::{Cleared, Cut, Listing, OPEN_AFTER, Session, Standing};
-use crate::tls::ClientStream;
-use crate::tunnel::with_scratch;
+use crate::stream::{ClientStream, OriginStream, Wire, spare, with_scratch};
 
 /// An interim answer costs the origin nothing; more than this many before a final one is an attack or a defect.
 const MAX_INTERIM: usize = 32;
@@ -325,7 +321,7 @@ impl<'a> Upload<'a> {
         &mut self,
         context: &mut Context<'_>,
         client: &mut Wire<ClientStream>,
-        origin: &mut Wire<&mut TcpStream>,
+        origin: &mut Wire<&mut OriginStream>,
     ) -> Poll<Result<(), BodyError>> {
         loop {
             if matches!(self.state, UploadState::Done | UploadState::Stopped) {
@@ -448,7 +444,7 @@ impl<'a> Download<'a> {
         &mut self,
         context: &mut Context<'_>,
         client: &mut Wire<ClientStream>,
-        origin: &mut Wire<&mut TcpStream>,
+        origin: &mut Wire<&mut OriginStream>,
         standing: &mut Standing<'_>,
     ) -> Poll<Result<Done, Failed>> {
         loop {
@@ -503,7 +499,7 @@ impl<'a> Download<'a> {
     /// One whole head of the origin: interim ones pass by themselves, the final one begins the body.
     fn head(
         &mut self,
-        origin: &mut Wire<&mut TcpStream>,
+        origin: &mut Wire<&mut OriginStream>,
         length: usize,
         standing: &mut Standing<'_>,
     ) -> Result<(), Failed> {
@@ -597,7 +593,7 @@ impl<'a> Download<'a> {
         &mut self,
         context: &mut Context<'_>,
         client: &mut Wire<ClientStream>,
-        origin: &mut Wire<&mut TcpStream>,
+        origin: &mut Wire<&mut OriginStream>,
     ) -> Result<(), Failed> {
         let consumed = self.body(context, client, origin.ahead())?;
         origin.consume(consumed);
@@ -609,7 +605,7 @@ impl<'a> Download<'a> {
         &mut self,
         context: &mut Context<'_>,
         client: &mut Wire<ClientStream>,
-        origin: &mut Wire<&mut TcpStream>,
+        origin: &mut Wire<&mut OriginStream>,
     ) -> Poll<Result<(), Failed>> {
         with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(scratch);

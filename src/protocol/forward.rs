@@ -15,16 +15,14 @@ use super::door::{Door, Next};
 use super::exchange::{self, Ended, Failed};
 use super::head::{self, BodyFraming, OriginHop, RequestHead, Upgrade, Version};
 use super::reply::{Delivery, Form};
-use super::spare;
 use super::timer::Timer;
 use super::tunnelled;
-use super::wire::Wire;
 use crate::dial::{ParentFault, Peer};
 use crate::enforce::{Asked, Attempt, Idle, Unreached, WayOut};
 use crate::facts::{self, Credentials, Destination, Method, Protocol};
 use crate::record::Outcome;
 use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Refused, Session};
-use crate::tls::ClientStream;
+use crate::stream::{ClientStream, Wire, spare};
 
 /// Room for the head of nearly every request.
 const USUAL_HEAD: usize = 512;

@@ -21,13 +21,12 @@ use super::door::{Door, Next};
 use super::head::{self, HeadError, HeadScan, RequestHead, Target};
 use super::reply::{Delivery, Form};
 use super::timer::Timer;
-use super::wire::Wire;
 use super::{answer, connect, forward, own, socks5};
 use crate::enforce::{Attempt, Idle, WayOut};
 use crate::facts::{Client, Protocol};
 use crate::record::ConnectionResult;
 use crate::session::{Malformed, Refusal, Refused};
-use crate::tls::ClientStream;
+use crate::stream::{ClientStream, Wire};
 use crate::tunnel::Running;
 
 /// The first byte of a SOCKS5 greeting (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.

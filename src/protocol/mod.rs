@@ -24,10 +24,8 @@ mod own;
 pub mod pac;
 pub mod reply;
 pub mod socks5;
-mod spare;
 mod timer;
 mod tunnelled;
-mod wire;
 
 pub use answer::{BUSY, BUSY_CLIENT};
 pub use door::{Door, GateLimits, Speaks};

@@ -13,11 +13,10 @@ use super::door::{Door, Next};
 use super::head::{BodyFraming, RequestHead, Target};
 use super::pac;
 use super::reply::{self, Delivery, Form, Page};
-use super::wire::Wire;
 use crate::enforce::Attempt;
 use crate::facts::{Destination, Host, Port, Protocol};
 use crate::session::{Malformed, Refusal};
-use crate::tls::ClientStream;
+use crate::stream::{ClientStream, Wire};
 
 /// What a page of another site is told, and whoever asks by a name.
 const FOREIGN: &str = "this page is not for other sites: ask for it by the proxy's address";

@@ -14,12 +14,11 @@ use tokio::time::timeout_at;
 
 use super::door::{Door, Next};
 use super::tunnelled;
-use super::wire::Wire;
 use crate::dial::{DialError, ResolveError};
 use crate::enforce::{Asked, Attempt, Unreached};
 use crate::facts::{Destination, Host, HostError, Port, Protocol};
 use crate::session::{Malformed, OriginFault, Refusal};
-use crate::tls::ClientStream;
+use crate::stream::{ClientStream, Wire};
 
 /// The version, and so the first byte of a connection.
 pub(super) const VERSION: u8 = 5;

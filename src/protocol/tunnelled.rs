@@ -14,11 +14,11 @@ use std::time::Instant;
 use tokio::time::timeout_at;
 
 use super::door::{Door, Next, REVOKED_WITHIN};
-use super::wire::Wire;
 use crate::facts::Opening;
 use crate::record::Outcome;
 use crate::session::{Cleared, Cut, Dialled, FirstBytes, Listing, Session};
-use crate::tls::{ClientStream, HelloError, HelloReader};
+use crate::stream::{ClientStream, Wire};
+use crate::tls::{HelloError, HelloReader};
 use crate::tunnel::Tunnel;
 
 /// A fatal alert in a record of its own (RFC 8446 §5.1, §6). The description stands behind it.

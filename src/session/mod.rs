@@ -21,12 +21,11 @@ mod share;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::net::TcpStream;
-
 use crate::dial;
 use crate::facts::{Destination, Opening, RequestFacts};
 use crate::policy::{Denial, Permit, Reached, Tls};
 use crate::record::Outcome;
+use crate::stream::OriginStream;
 
 use in_force::Renewal;
 
@@ -225,7 +224,7 @@ impl Session<Cleared> {
     }
 
     /// All at once, for whoever moves bytes and counts them, as long as it may.
-    pub fn parts(&mut self) -> (&mut TcpStream, &mut Pending, Standing<'_>) {
+    pub fn parts(&mut self) -> (&mut OriginStream, &mut Pending, Standing<'_>) {
         let Self { request, state } = self;
         let Permitted { pending, permit, facts } = &mut **request;
         let standing = Standing { permit, facts, reached: &state.origin.reached };
@@ -251,7 +250,7 @@ impl Session<Cleared> {
     }
 
     /// Enters the registry of open tunnels, where a policy change or silence can end it.
-    pub fn enter(self, registry: &Rc<Registry>) -> (TcpStream, Open) {
+    pub fn enter(self, registry: &Rc<Registry>) -> (OriginStream, Open) {
         let Self { request, state: Cleared { origin, first } } = self;
         let open = registry.enter(*request, first, origin.reached);
         (origin.stream, open)

@@ -10,9 +10,7 @@ mod any_certificate;
 mod hello;
 #[cfg(test)]
 mod hello_tests;
-mod stream;
 
 pub use acceptor::{AcceptorError, Reload, TlsAcceptor};
 pub use any_certificate::to_own_listener;
 pub use hello::{Hello, HelloError, HelloReader};
-pub use stream::ClientStream;

@@ -5,11 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 
 use super::Side;
-use super::scratch::with_scratch;
 use super::splice::{Shortcut, Spliced};
+use crate::stream::{PlainSocket, with_scratch};
 
 /// How often one direction may go round before the other, and every other tunnel of the worker, gets its turn.
 const TURNS: usize = 8;
@@ -137,7 +136,7 @@ impl Direction {
     }
 
     /// Empties the pipe, or as much of it as the target takes at once.
-    fn poll_drain(&mut self, context: &mut Context<'_>, target: &TcpStream) -> Poll<io::Result<()>> {
+    fn poll_drain(&mut self, context: &mut Context<'_>, target: PlainSocket<'_>) -> Poll<io::Result<()>> {
         match ready!(self.shortcut.poll_drain(context, target))? {
             Spliced::Moved(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Spliced::Moved(count) => self.bytes += count as u64,

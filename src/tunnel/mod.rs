@@ -13,7 +13,6 @@
 //! - It takes only a way out that was cleared: an [`Open`] comes from a `Session<Cleared>` alone.
 
 mod direction;
-mod scratch;
 #[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
 mod splice;
 
@@ -23,15 +22,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::record::Outcome;
 use crate::session::Open;
-use crate::tls::ClientStream;
+use crate::stream::{ClientStream, OriginStream, PlainSocket};
 
 use direction::{Direction, Failed};
-pub use scratch::with_scratch;
 
 /// How often it is asked whether a direction's pipe is still worth having.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,21 +36,18 @@ const LOOK: Duration = Duration::from_secs(1);
 /// One side of a tunnel.
 pub trait Side: AsyncRead + AsyncWrite + Unpin {
     /// The socket, where its bytes are the tunnel's own: then the kernel may hand them on by itself.
-    fn plain(&self) -> Option<&TcpStream>;
+    fn plain(&self) -> Option<PlainSocket<'_>>;
 }
 
-impl Side for TcpStream {
-    fn plain(&self) -> Option<&TcpStream> {
-        Some(self)
+impl Side for OriginStream {
+    fn plain(&self) -> Option<PlainSocket<'_>> {
+        self.plain()
     }
 }
 
 impl Side for ClientStream {
-    fn plain(&self) -> Option<&TcpStream> {
-        match self {
-            Self::Plain(stream) => Some(stream),
-            Self::Tls(_) => None,
-        }
+    fn plain(&self) -> Option<PlainSocket<'_>> {
+        self.plain()
     }
 }
 
@@ -66,7 +60,7 @@ pub struct Tunnel {
     /// The one who asked.
     pub client: ClientStream,
     /// The way out.
-    pub origin: TcpStream,
+    pub origin: OriginStream,
     /// Its place among the open ones.
     pub open: Open,
     /// Bytes that the client sent before the tunnel stood; they go first.
@@ -101,7 +95,7 @@ impl Tunnel {
                 let _gone = client.reset_on_close(true);
             }
             if !both.up.has_ended() {
-                let _gone = origin.set_zero_linger();
+                let _gone = origin.reset_on_close();
             }
             let (up, down) = both.bytes();
             open.finish(outcome, up, down);

@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use tokio::net::TcpStream;
+use crate::stream::PlainSocket;
 
 /// As in `splice`, and never open.
 #[derive(Debug, Default)]
@@ -27,11 +27,11 @@ impl Shortcut {
         false
     }
 
-    pub(super) fn poll_fill(&mut self, _: &mut Context<'_>, _: &TcpStream) -> Poll<io::Result<Spliced>> {
+    pub(super) fn poll_fill(&mut self, _: &mut Context<'_>, _: PlainSocket<'_>) -> Poll<io::Result<Spliced>> {
         Poll::Ready(Ok(Spliced::Refused(Vec::new())))
     }
 
-    pub(super) fn poll_drain(&mut self, _: &mut Context<'_>, _: &TcpStream) -> Poll<io::Result<Spliced>> {
+    pub(super) fn poll_drain(&mut self, _: &mut Context<'_>, _: PlainSocket<'_>) -> Poll<io::Result<Spliced>> {
         Poll::Ready(Ok(Spliced::Refused(Vec::new())))
     }
 

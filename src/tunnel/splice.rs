@@ -17,7 +17,8 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+
+use crate::stream::PlainSocket;
 
 /// Bytes that a pipe may hold: what one turn moves. It is the most that the system allows by itself.
 const PIPE_SIZE: usize = 1024 * 1024;
@@ -88,7 +89,11 @@ impl Shortcut {
     }
 
     /// Takes bytes out of the source. Only while none waits.
-    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>, source: &TcpStream) -> Poll<io::Result<Spliced>> {
+    pub(super) fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        source: PlainSocket<'_>,
+    ) -> Poll<io::Result<Spliced>> {
         let Some(in_use) = &mut self.pipe else { return Poll::Ready(Ok(Spliced::Refused(Vec::new()))) };
         loop {
             ready!(source.poll_read_ready(context))?;
@@ -107,7 +112,11 @@ impl Shortcut {
     }
 
     /// Gives the target what waits, or as much of it as it takes at once.
-    pub(super) fn poll_drain(&mut self, context: &mut Context<'_>, target: &TcpStream) -> Poll<io::Result<Spliced>> {
+    pub(super) fn poll_drain(
+        &mut self,
+        context: &mut Context<'_>,
+        target: PlainSocket<'_>,
+    ) -> Poll<io::Result<Spliced>> {
         let Some(in_use) = &mut self.pipe else { return Poll::Ready(Ok(Spliced::Refused(Vec::new()))) };
         loop {
             ready!(target.poll_write_ready(context))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -13,7 +13,7 @@ use super::*;
 struct Portable(TcpStream);
 
 impl Side for Portable {
-    fn plain(&self) -> Option<&TcpStream> {
+    fn plain(&self) -> Option<PlainSocket<'_>> {
         None
     }
 }
@@ -135,7 +135,7 @@ async fn account(client: &Script, origin: &Script, early: &[u8], portable: bool)
         if portable {
             tunnel(Portable(at_client), Portable(at_origin), early).await
         } else {
-            tunnel(ClientStream::Plain(at_client), at_origin, early).await
+            tunnel(ClientStream::Tcp(at_client), OriginStream::Tcp(at_origin), early).await
         }
     };
     let all = async { tokio::join!(end(near, client.clone()), end(far, origin.clone()), moving) };
@@ -188,7 +188,8 @@ fn bulk_goes_by_a_pipe_and_a_chat_does_not() {
 fn a_tunnel_that_has_become_quiet_has_no_pipe() {
     run_here(async {
         tokio::time::pause();
-        let ((mut near, mut at_client), (mut at_origin, mut far)) = (pair().await, pair().await);
+        let ((mut near, at_client), (at_origin, mut far)) = (pair().await, pair().await);
+        let (mut at_client, mut at_origin) = (ClientStream::Tcp(at_client), OriginStream::Tcp(at_origin));
         let mut both = Both::new(Vec::new(), Vec::new());
         let bulk = vec![7; 4 << 20];
         let mut taken = vec![0; bulk.len()];
@@ -223,7 +224,7 @@ fn a_side_that_is_gone_ends_the_tunnel_with_its_name() {
             let moving = async {
                 match portable {
                     true => tunnel(Portable(at_client), Portable(at_origin), Vec::new()).await,
-                    false => tunnel(at_client, at_origin, Vec::new()).await,
+                    false => tunnel(ClientStream::Tcp(at_client), OriginStream::Tcp(at_origin), Vec::new()).await,
                 }
             };
             let mut stays = stays;

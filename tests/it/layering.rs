@@ -184,6 +184,14 @@ fn protocol_reaches_no_socket_and_no_record_but_through_enforce() {
 }
 
 #[test]
+fn a_session_a_tunnel_and_a_protocol_name_no_socket() {
+    let words = ["TcpStream", "UnixStream", "net::TcpSocket"];
+    let may = |file: &SourceFile| !is_in(file, &["session", "tunnel", "enforce", "protocol"]);
+    assert_eq!(found(&words, may), [""; 0]);
+    assert!(!found(&words, |file| !is_in(file, &["stream"])).is_empty(), "`stream` does");
+}
+
+#[test]
 fn unsafe_stands_only_in_listed_files() {
     let is_listed = |file: &SourceFile| UNSAFE_FILES.contains(&file.path.as_str());
     // Neither the word nor a lint that would let it in; the library as a whole forbids it.

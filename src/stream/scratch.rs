@@ -1,4 +1,4 @@
-//! One buffer per worker, so that a connection that waits for bytes holds none of its own.
+//! One buffer for each worker, so that a stream that waits for bytes holds none of its own.
 
 use std::cell::RefCell;
 

@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// Makes room for so many bytes more; a buffer that has none at all is changed for a spare one, if there is one.
-pub(super) fn make_room(buffer: &mut Vec<u8>, bytes: usize) {
+pub fn make_room(buffer: &mut Vec<u8>, bytes: usize) {
     if buffer.capacity() == 0
         && let Some(spare) = SPARE.with_borrow_mut(Vec::pop)
     {
@@ -26,7 +26,7 @@ pub(super) fn make_room(buffer: &mut Vec<u8>, bytes: usize) {
 }
 
 /// Gives a buffer back, whatever is in it. Nobody has to: one that is dropped is freed.
-pub(super) fn give(mut buffer: Vec<u8>) {
+pub fn give(mut buffer: Vec<u8>) {
     if (1..=LARGEST).contains(&buffer.capacity()) {
         buffer.clear();
         SPARE.with_borrow_mut(|spare| {

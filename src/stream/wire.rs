@@ -12,9 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
-use super::spare;
-use crate::tls::ClientStream;
-use crate::tunnel::with_scratch;
+use super::{ClientStream, spare, with_scratch};
 
 /// After an answer that ends a connection, what the client still sends is read and thrown away up to this much, so that
 /// the kernel does not answer it with a reset that would take the answer with it (RFC 9112 §9.6).
@@ -27,24 +25,25 @@ const SEND_TIME: Duration = Duration::from_secs(10);
 
 /// A stream and what was read ahead.
 #[derive(Debug)]
-pub(super) struct Wire<S> {
+pub struct Wire<S> {
     stream: S,
     buffer: Vec<u8>,
     consumed: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S) -> Self {
+    /// Nothing was read ahead of it yet.
+    pub fn new(stream: S) -> Self {
         Self { stream, buffer: Vec::new(), consumed: 0 }
     }
 
     /// The bytes that were read and not consumed.
-    pub(super) fn ahead(&self) -> &[u8] {
+    pub fn ahead(&self) -> &[u8] {
         self.buffer.get(self.consumed..).unwrap_or_default()
     }
 
     /// Takes the first `count` of them off.
-    pub(super) fn consume(&mut self, count: usize) {
+    pub fn consume(&mut self, count: usize) {
         self.consumed += count;
         if self.consumed >= self.buffer.len() {
             self.buffer.clear();
@@ -53,7 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Puts bytes behind what was read ahead.
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
+    pub fn keep(&mut self, bytes: &[u8]) {
         if self.consumed > 0 {
             self.buffer.drain(..self.consumed);
             self.consumed = 0;
@@ -63,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Gives the buffer up if nothing is in it; for connections that may now be silent for long.
-    pub(super) fn rest(&mut self) {
+    pub fn rest(&mut self) {
         if self.ahead().is_empty() {
             spare::give(std::mem::take(&mut self.buffer));
             self.consumed = 0;
@@ -71,11 +70,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Reads once. 0 is the end of the stream.
-    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+    ///
+    /// # Errors
+    /// What the stream says.
+    pub async fn fill(&mut self) -> io::Result<usize> {
         poll_fn(|context| self.poll_fill(context)).await
     }
 
-    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// As [`Self::fill`].
+    ///
+    /// # Errors
+    /// As it.
+    pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
@@ -86,7 +92,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Writes all of it, soon: a client that does not read its answers is gone.
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the stream says, or `TimedOut`.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut write = pin!(async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
@@ -99,19 +108,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    pub(super) fn stream(&mut self) -> &mut S {
+    /// The stream itself. To read from it directly skips what was read ahead.
+    pub fn stream(&mut self) -> &mut S {
         &mut self.stream
     }
 
     /// The stream, and what was read ahead of whoever takes it.
-    pub(super) fn into_parts(mut self) -> (S, Vec<u8>) {
+    pub fn into_parts(mut self) -> (S, Vec<u8>) {
         self.buffer.drain(..self.consumed);
         (self.stream, self.buffer)
     }
 
     /// Ends the connection so that what was sent arrives: says that nothing more comes, then reads what the client still
     /// sends, within bounds.
-    pub(super) async fn close_gently(mut self) {
+    pub async fn close_gently(mut self) {
         self.buffer = Vec::new();
         let drain = async {
             if self.stream.shutdown().await.is_err() {
@@ -141,14 +151,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 impl Wire<ClientStream> {
     /// Waits until the client has reset the connection. The end of what it sends is no reset: a client may close its
     /// sending half after a request and wait for the answer (RFC 9112 §9.6 speaks of closing both).
-    pub(super) async fn reset(&self) {
+    pub async fn reset(&self) {
         self.stream.reset().await;
     }
 
     /// Waits until the client of a tunnel that is being opened has left: it has reset the connection, or it has closed
     /// its sending half without a byte for the tunnel, so that there is nothing to open it for. Bytes that it sends
     /// ahead are kept, one read of them; after these the end of what it sends may be the tunnel's own.
-    pub(super) async fn left_unbegun(&mut self) {
+    pub async fn left_unbegun(&mut self) {
         while self.ahead().is_empty() {
             if let Ok(0) | Err(_) = self.fill().await {
                 return;

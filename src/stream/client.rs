@@ -1,4 +1,4 @@
-//! A client's connection, with or without TLS.
+//! The stream to a client, with or without TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -10,27 +10,39 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A client's connection. TLS state is boxed: most connections have none, and a tunnel should cost what it needs.
+use super::PlainSocket;
+
+/// The stream to a client. TLS state is boxed: most streams have none, and a tunnel should cost what it needs.
+///
+/// A stream over a unix socket gets a variant with the first listener that accepts one. It must keep the promise of
+/// [`Self::reset_on_close`], which a unix socket has no linger option for.
 #[derive(Debug)]
 pub enum ClientStream {
     /// Plain TCP.
-    Plain(TcpStream),
+    Tcp(TcpStream),
     /// TCP with TLS that we terminate.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl ClientStream {
-    /// The socket below.
-    pub fn socket(&self) -> &TcpStream {
+    /// The socket, where its bytes are the conversation's own: then the kernel may move them by itself.
+    pub fn plain(&self) -> Option<PlainSocket<'_>> {
         match self {
-            Self::Plain(stream) => stream,
+            Self::Tcp(socket) => Some(PlainSocket::tcp(socket)),
+            Self::Tls(_) => None,
+        }
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
         }
     }
 
-    /// Waits until the connection was reset, or has failed otherwise; not for the end of what the client sends.
+    /// Waits until the client has reset it, or has failed otherwise; not for the end of what the client sends.
     pub async fn reset(&self) {
-        // One that cannot be watched is as good as failed.
+        // A socket that cannot be watched counts as failed.
         let _failed = self.socket().ready(Interest::ERROR).await;
     }
 
@@ -47,7 +59,7 @@ impl ClientStream {
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(context, buffer),
         }
     }
@@ -56,21 +68,21 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(context),
         }
     }
