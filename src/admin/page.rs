@@ -171,7 +171,7 @@ pub fn render(view: &View) -> String {
                     div.pair {
                         div.stack {
                             (parts::state(&view.policy))
-                            (parts::check())
+                            (parts::check(view))
                         }
                         (plot::section(view))
                     }

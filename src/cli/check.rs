@@ -77,6 +77,15 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
     ExitCode::from(worst)
 }
 
+/// The policy that answers, and where it is from.
+fn judge(policy: &Snapshot, file: Option<&Path>) -> String {
+    let (name, revision) = (escaped(policy.name()), escaped(policy.revision()));
+    match file {
+        Some(file) => format!("policy {name}, revision {revision}, from {}", escaped(&file.display().to_string())),
+        None => format!("the built-in starter policy, since no policy file is configured (revision {revision})"),
+    }
+}
+
 type Ask = Box<dyn Fn(&str) -> Result<serde_json::Value, String>>;
 
 /// The one who answers: the running proxy, or its code over the policy's file.
@@ -87,8 +96,11 @@ fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
         return admin_client::asker(client, args.tool.clone(), args.method.clone(), args.at.as_deref());
     }
     let path = args.policy.clone().or_else(|| config.policy.source.first().cloned());
+    let file = path.clone();
     let compiled = PolicySource::new(path).load().1.map_err(|lines| lines.join("\n"))?;
     let policy = Snapshot::new(Arc::new(compiled.policy));
+    // On standard error, so that what is on standard output stays one line for each destination.
+    say(&format!("outgate: judged by {}", judge(&policy, file.as_deref())));
     let circumstances = Circumstances {
         tool: Tool::new(args.tool.as_deref().unwrap_or_default()),
         method: args.method.as_deref().map(Method::new),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Parent;
 use crate::dial::Resolver;
-use crate::facts::{Client, Method, OwnAddresses, Question, RequestFacts, Tool};
+use crate::facts::{Client, Method, OwnAddresses, Protocol, Question, RequestFacts, Tool};
 use crate::policy::{Decision, Denial, NoRoute, Route, Snapshot};
 
 /// As whose a question's lookup counts: as the proxy's own, so that a client with many leaves room for it.
@@ -18,7 +18,7 @@ const OURSELVES: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 pub struct Circumstances {
     /// By which tool; a name that no rule has stands for "any other".
     pub tool: Tool,
-    /// By which method, as a rule names it, instead of what the question implies.
+    /// By which method, as a rule names it, instead of what the question implies; a tunnel has none that the proxy sees.
     pub method: Option<Method>,
     /// When.
     pub at: SystemTime,
@@ -101,9 +101,10 @@ pub async fn check(
 /// The facts of a request as a client would make it.
 fn facts(question: Question, circumstances: Circumstances) -> RequestFacts {
     let Question { destination, protocol, method, upgrade, path } = question;
-    let (method, upgrade) = match circumstances.method {
-        None => (method, upgrade),
-        Some(named) => {
+    let (method, upgrade) = match (circumstances.method, protocol) {
+        // The proxy sees the `CONNECT` of a tunnel, and none of the methods inside it.
+        (None, _) | (Some(_), Protocol::Connect | Protocol::Socks5 | Protocol::Own) => (method, upgrade),
+        (Some(named), Protocol::Http) => {
             let (method, upgrade) = Method::named(named.as_str());
             (Some(method), upgrade)
         }

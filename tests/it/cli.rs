@@ -92,6 +92,16 @@ fn check_reads_destinations_from_standard_input() {
 }
 
 #[test]
+fn check_names_the_policy_that_it_judges_by() {
+    let outgate = outgate();
+    let by_file = outgate.run(&["check", "--policy", "policy.toml", "ok.test:443"]);
+    assert!(by_file.stderr.contains("judged by policy test, revision r1, from policy.toml"), "{by_file:#?}");
+    let built_in = Outgate::new().run(&["check", "ok.test:443"]);
+    assert!(built_in.stderr.contains("judged by the built-in starter policy"), "{built_in:#?}");
+    assert_eq!(built_in.stdout.lines().count(), 1, "{built_in:#?}");
+}
+
+#[test]
 fn check_knows_methods_tools_and_times() {
     let rules = rule("read", &["ok.test"]) + "methods = [\"GET\"]\ntools = [\"agent\"]\nuntil = 2026-12-01T00:00:00Z\n";
     let outgate = Outgate::new().file("policy.toml", policy("r1", &rules));
@@ -106,6 +116,10 @@ fn check_knows_methods_tools_and_times() {
         assert_code(&finished, code);
         assert!(finished.stdout.contains(reason), "{finished:#?}");
     }
+    let tunnel = ["check", "--policy", "policy.toml", "https://ok.test/"];
+    let finished = outgate.run(&[&tunnel[..], &at, &["--method", "GET", "--tool", "agent"]].concat());
+    assert_code(&finished, 1);
+    assert!(finished.stdout.contains("method_not_allowed"), "a CONNECT is no GET: {finished:#?}");
     let late = ["--method", "GET", "--tool", "agent", "--at", "2026-12-01T00:00:00Z"];
     let finished = outgate.run(&[&base[..], &late].concat());
     assert_code(&finished, 1);

@@ -111,7 +111,7 @@ fn fact(label: &str, id: &str, value: &Markup) -> Markup {
 }
 
 /// "Would this be allowed?": asks the running proxy by the same code that decides requests.
-pub(super) fn check() -> Markup {
+pub(super) fn check(view: &View) -> Markup {
     html! {
         section.card.check aria-labelledby="check-title" {
             h2 #check-title { "Would this be allowed?" }
@@ -121,6 +121,11 @@ pub(super) fn check() -> Markup {
                 div.ask {
                     input #to name="to" required maxlength="2000" autocomplete="off" autocapitalize="none"
                         spellcheck="false" placeholder="https://example.com/";
+                    label.quiet for="as-tool" { "Tool" }
+                    select #as-tool {
+                        @for listener in &view.listeners { option { (listener.name) } }
+                        option value="" { "any other" }
+                    }
                     button { "Check" }
                 }
             }

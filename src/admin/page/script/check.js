@@ -29,5 +29,5 @@ async function check(to, tool) {
 at("check").hidden = false;
 at("check").addEventListener("submit", (event) => {
   event.preventDefault();
-  check(at("to").value.trim());
+  check(at("to").value.trim(), at("as-tool").value);
 });
