@@ -1,13 +1,66 @@
-//! What is scraped: the record room's metrics, the policy's health, this process.
+//! What a scrape returns: the metrics of records and sinks, of the policy in force, and of this process.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{Encoder, Gauge, GaugeVec, IntCounterVec, IntGauge, Opts, TextEncoder};
+use prometheus::{Encoder, Gauge, GaugeVec, IntCounterVec, IntGauge, TextEncoder};
 
 use super::process;
 use super::selftest::SelfTest;
+use crate::record::{Family, FamilyKind};
 use crate::store::Store;
 use crate::{record, sink};
+
+const INFO: Family = Family {
+    name: "outgate_policy_info",
+    kind: FamilyKind::Gauge,
+    help: "The policy in force; always 1.",
+    labels: &["name", "revision", "source"],
+    details: "",
+};
+const RULES: Family = Family {
+    name: "outgate_policy_rules",
+    kind: FamilyKind::Gauge,
+    help: "Rules of the policy in force; a list counts as one.",
+    labels: &[],
+    details: "",
+};
+const LOADED: Family = Family {
+    name: "outgate_policy_loaded_timestamp_seconds",
+    kind: FamilyKind::Gauge,
+    help: "When the policy in force was loaded.",
+    labels: &[],
+    details: "In seconds since 1970.",
+};
+const RELOADS: Family = Family {
+    name: "outgate_policy_reloads_total",
+    kind: FamilyKind::Counter,
+    help: "Reloads by result.",
+    labels: &["result"],
+    details: "`ok` and `error`.",
+};
+const LAST_RELOAD: Family = Family {
+    name: "outgate_policy_last_reload_successful",
+    kind: FamilyKind::Gauge,
+    help: "Whether the last reload succeeded: 1, or 0 while the policy before it stays in force because it failed.",
+    labels: &[],
+    details: "",
+};
+const SELFTEST: Family = Family {
+    name: "outgate_selftest_ok",
+    kind: FamilyKind::Gauge,
+    help: "Whether every listener denied, when it was last asked, what it must always deny: 1 or 0.",
+    labels: &[],
+    details: "0 also before the first self-test.",
+};
+const BUILD: Family = Family {
+    name: "outgate_build_info",
+    kind: FamilyKind::Gauge,
+    help: "The program; always 1.",
+    labels: &["version"],
+    details: "",
+};
+/// The metrics of the policy and the program, in the order of the reference.
+pub(crate) const FAMILIES: [Family; 7] = [INFO, RULES, LOADED, RELOADS, LAST_RELOAD, SELFTEST, BUILD];
 
 /// The metrics registry.
 #[derive(Debug)]
@@ -22,30 +75,21 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Everything that CONTRACT §7 names, as far as it is built.
+    /// Every metric of this program.
     ///
     /// # Errors
-    /// A name that stands twice; a defect of this program.
+    /// A name is used twice: a defect of this program.
     pub fn new(records: record::Metrics, sinks: sink::Metrics) -> prometheus::Result<Self> {
         let registry = prometheus::Registry::new();
         registry.register(Box::new(records))?;
         registry.register(Box::new(sinks))?;
-        let info = GaugeVec::new(
-            Opts::new("outgate_policy_info", "The policy in force; always 1."),
-            &["name", "revision", "source"],
-        )?;
-        let rules = IntGauge::new("outgate_policy_rules", "Rules of the policy in force; a list counts as one.")?;
-        let loaded = Gauge::new("outgate_policy_loaded_timestamp_seconds", "When the policy in force was loaded.")?;
-        let reloads = IntCounterVec::new(Opts::new("outgate_policy_reloads_total", "Reloads by result."), &["result"])?;
-        let last_reload = IntGauge::new(
-            "outgate_policy_last_reload_successful",
-            "Whether what was last read came into force: 1, or 0 while a failed reload leaves the policy before in force.",
-        )?;
-        let selftest = IntGauge::new(
-            "outgate_selftest_ok",
-            "Whether every listener denied, when it was last asked, what it must always deny: 1 or 0.",
-        )?;
-        let build = GaugeVec::new(Opts::new("outgate_build_info", "The program; always 1."), &["version"])?;
+        let info = GaugeVec::new(INFO.opts(), INFO.labels)?;
+        let rules = IntGauge::with_opts(RULES.opts())?;
+        let loaded = Gauge::with_opts(LOADED.opts())?;
+        let reloads = IntCounterVec::new(RELOADS.opts(), RELOADS.labels)?;
+        let last_reload = IntGauge::with_opts(LAST_RELOAD.opts())?;
+        let selftest = IntGauge::with_opts(SELFTEST.opts())?;
+        let build = GaugeVec::new(BUILD.opts(), BUILD.labels)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         for collector in [
             Box::new(info.clone()) as Box<dyn prometheus::core::Collector>,
@@ -70,7 +114,7 @@ impl Registry {
         let mut out = Vec::new();
         match TextEncoder::new().encode(&families, &mut out) {
             Ok(()) => out,
-            // An empty answer would read as "all is zero"; this one fails the scrape, which is what it should do.
+            // An empty response would look as if everything were zero. This one makes the scrape fail.
             Err(error) => format!("# cannot encode: {error}\n!\n").into_bytes(),
         }
     }

@@ -34,7 +34,9 @@ mod view;
 
 pub use browser_session::BrowserSession;
 pub use context::{AdminContext, Link};
+pub(crate) use metrics::FAMILIES;
 pub use metrics::Registry;
+pub(crate) use process::FAMILIES as PROCESS_FAMILIES;
 pub use selftest::{SelfTest, Tested};
 pub use server::run;
 pub use token::Token;

@@ -1,17 +1,33 @@
-//! The usual metrics of a process, from what the kernel shows of us.
+//! The usual metrics of a process, from what the kernel says about this one.
 //!
-//! Written here because the metrics library's own collector drags in a second copy of three crates for these six
-//! numbers. Where there is no `/proc` (macOS) there are none.
+//! Written here because the metrics library's own collector brings a second copy of three crates for these six numbers. Where
+//! there is no `/proc` (macOS) there are none.
 
 use prometheus::proto::MetricFamily;
 
-/// `process_*`, as Prometheus's clients name them.
+use crate::record::{Family, FamilyKind};
+
+const CPU: Family = plain("process_cpu_seconds_total", FamilyKind::Counter, "User and system time spent.");
+const START: Family =
+    plain("process_start_time_seconds", FamilyKind::Gauge, "When the process began, in seconds since 1970.");
+const VIRTUAL: Family = plain("process_virtual_memory_bytes", FamilyKind::Gauge, "Virtual memory.");
+const RESIDENT: Family = plain("process_resident_memory_bytes", FamilyKind::Gauge, "Resident memory.");
+const OPEN_FILES: Family = plain("process_open_fds", FamilyKind::Gauge, "Open file descriptors.");
+const MAX_FILES: Family = plain("process_max_fds", FamilyKind::Gauge, "File descriptors that may be open.");
+/// Every metric of the process, named as Prometheus's clients name them.
+pub(crate) const FAMILIES: [Family; 6] = [CPU, START, VIRTUAL, RESIDENT, OPEN_FILES, MAX_FILES];
+
+const fn plain(name: &'static str, kind: FamilyKind, help: &'static str) -> Family {
+    Family { name, kind, help, labels: &[], details: "On Linux only." }
+}
+
+/// Their values now.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn families() -> Vec<MetricFamily> {
     Vec::new()
 }
 
-/// `process_*`, as Prometheus's clients name them.
+/// Their values now.
 #[cfg(target_os = "linux")]
 pub(super) fn families() -> Vec<MetricFamily> {
     linux::families().unwrap_or_default()
@@ -21,11 +37,13 @@ pub(super) fn families() -> Vec<MetricFamily> {
 mod linux {
     use std::fs;
 
-    use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
+    use prometheus::proto::MetricFamily;
     use rustix::param::{clock_ticks_per_second, page_size};
     use rustix::process::{Resource, getrlimit};
 
-    /// Of `/proc/self/stat` (proc_pid_stat(5)), counted from behind the command's closing parenthesis.
+    use super::{CPU, MAX_FILES, OPEN_FILES, RESIDENT, START, VIRTUAL};
+
+    /// Fields of `/proc/self/stat` (proc_pid_stat(5)), counted from the parenthesis that closes the command.
     const UTIME: usize = 11;
     const STIME: usize = 12;
     const STARTTIME: usize = 19;
@@ -41,41 +59,16 @@ mod linux {
         let ticks = clock_ticks_per_second() as f64;
         let boot = fs::read_to_string("/proc/stat").ok()?;
         let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-        // Less the one that reads the folder.
+        // One less: reading the folder opens it.
         let files = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1));
         let limit = getrlimit(Resource::Nofile).current.map_or(f64::INFINITY, |limit| limit as f64);
         Some(vec![
-            counter("process_cpu_seconds_total", "User and system time spent.", (field(UTIME) + field(STIME)) / ticks),
-            gauge("process_start_time_seconds", "When the process began.", boot as f64 + field(STARTTIME) / ticks),
-            gauge("process_virtual_memory_bytes", "Virtual memory.", field(VSIZE)),
-            gauge("process_resident_memory_bytes", "Resident memory.", field(RSS) * page_size() as f64),
-            gauge("process_open_fds", "Open files.", files as f64),
-            gauge("process_max_fds", "Files that may be open.", limit),
+            CPU.single((field(UTIME) + field(STIME)) / ticks),
+            START.single(boot as f64 + field(STARTTIME) / ticks),
+            VIRTUAL.single(field(VSIZE)),
+            RESIDENT.single(field(RSS) * page_size() as f64),
+            OPEN_FILES.single(files as f64),
+            MAX_FILES.single(limit),
         ])
-    }
-
-    fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
-        let mut gauge = Gauge::default();
-        gauge.set_value(value);
-        let mut metric = Metric::default();
-        metric.set_gauge(gauge);
-        family(name, help, MetricType::GAUGE, metric)
-    }
-
-    fn counter(name: &str, help: &str, value: f64) -> MetricFamily {
-        let mut counter = Counter::default();
-        counter.set_value(value);
-        let mut metric = Metric::default();
-        metric.set_counter(counter);
-        family(name, help, MetricType::COUNTER, metric)
-    }
-
-    fn family(name: &str, help: &str, kind: MetricType, metric: Metric) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(vec![metric]);
-        family
     }
 }

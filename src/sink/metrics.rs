@@ -1,16 +1,23 @@
-//! What sinks could not take, as Prometheus wants it (CONTRACT §7).
+//! The metrics of this room.
 
 use std::sync::Arc;
 
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{MetricFamily, MetricType};
+use prometheus::proto::MetricFamily;
 
 use super::account::Accounts;
 use super::kind::SinkKind;
-use crate::record::{self, Family, counter, family};
+use crate::record::{self, Family, FamilyKind};
 
-const DROPPED: Family =
-    Family("outgate_records_dropped_total", "Records that a sink could not take; buffer: that no sink has.", &["sink"]);
+const DROPPED: Family = Family {
+    name: "outgate_records_dropped_total",
+    kind: FamilyKind::Counter,
+    help: "Records that a sink could not take; buffer: records that no sink has.",
+    labels: &["sink"],
+    details: "`jsonl`, `sqlite`, `terminal`, `followers` (streams of the admin API), `buffer`.",
+};
+/// Every metric of this room.
+pub(crate) const FAMILIES: [Family; 1] = [DROPPED];
 
 /// The collector of this room's metrics.
 #[derive(Debug)]
@@ -39,7 +46,7 @@ impl Collector for Metrics {
                 (kind.as_str(), self.accounts.of(kind).lost())
             }
         });
-        let series = lost.map(|(sink, count)| counter(&DROPPED, &[sink], count));
-        vec![family(&DROPPED, MetricType::COUNTER, series.into())]
+        let series = lost.map(|(sink, count)| DROPPED.counter(&[sink], count));
+        vec![DROPPED.of(series.into())]
     }
 }

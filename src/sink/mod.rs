@@ -49,6 +49,7 @@ pub use followers::{Followed, Follower};
 pub use handle::Sinks;
 pub use jsonl::Jsonl;
 pub use kind::SinkKind;
+pub(crate) use metrics::FAMILIES;
 pub use metrics::Metrics;
 pub use ring::{MAX_RING_TEXT, RecentFilter};
 pub use sqlite::Sqlite;

@@ -6,6 +6,7 @@
 mod commands;
 mod keys;
 mod markdown;
+mod metrics;
 mod reasons;
 mod records;
 
@@ -26,9 +27,10 @@ pub(super) struct Args {
 /// A page: its file, and what writes it.
 type Page = (&'static str, fn() -> String);
 
-const PAGES: [Page; 5] = [
+const PAGES: [Page; 6] = [
     ("commands.md", commands::page),
     ("configuration.md", keys::configuration),
+    ("metrics.md", metrics::page),
     ("policy.md", keys::policy),
     ("reasons.md", reasons::page),
     ("records.md", records::page),
