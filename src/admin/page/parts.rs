@@ -121,10 +121,12 @@ pub(super) fn check(view: &View) -> Markup {
                 div.ask {
                     input #to name="to" required maxlength="2000" autocomplete="off" autocapitalize="none"
                         spellcheck="false" placeholder="https://example.com/";
-                    label.quiet for="as-tool" { "Tool" }
-                    select #as-tool {
-                        @for listener in &view.listeners { option { (listener.name) } }
-                        option value="" { "any other" }
+                    label {
+                        "Tool "
+                        select #as-tool {
+                            @for listener in &view.listeners { option { (listener.name) } }
+                            option value="" { "any other" }
+                        }
                     }
                     button { "Check" }
                 }
