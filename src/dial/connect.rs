@@ -1,7 +1,7 @@
 //! Connects to one of several addresses that were vetted together: Happy Eyeballs (RFC 8305 §4 and §5).
 //!
 //! Guaranteed:
-//! - Only the given addresses are tried, at most [`MAX_ATTEMPTS`] of them, and never longer than the given time.
+//! - Only the given addresses are tried, at most [`MAX_OPEN`] of them at once, and never longer than the given time.
 //! - One address costs no allocation and no task; attempts that lost are closed when this returns.
 //!
 //! Deliberately not done: remembering which address worked (RFC 8305 §4 permits it); the delay for a late AAAA answer
@@ -23,9 +23,9 @@ use super::parent::ParentFault;
 use crate::policy::{Reached, VettedAddrs};
 use crate::stream::OriginStream;
 
-/// How many addresses of one answer are tried. Large answers list equals; eight that do not answer are an outage, and
-/// each attempt holds a socket.
-const MAX_ATTEMPTS: usize = 8;
+/// How many attempts run at once: each holds a socket. An attempt that failed makes room for the next address, however
+/// many have failed.
+const MAX_OPEN: usize = 8;
 /// How long an attempt runs alone before the next begins beside it: RFC 8305 §8 recommends 250 ms.
 const STAGGER: Duration = Duration::from_millis(250);
 
@@ -99,7 +99,7 @@ pub(super) async fn connect_any(addrs: &[SocketAddr], loops: &Loops, timeout: Du
 }
 
 /// The families in turn, beginning with the first address's, each in its own order (RFC 8305 §4).
-fn interleaved(addrs: &[SocketAddr]) -> SmallVec<[SocketAddr; MAX_ATTEMPTS]> {
+fn interleaved(addrs: &[SocketAddr]) -> SmallVec<[SocketAddr; MAX_OPEN]> {
     let first_is_v6 = addrs.first().is_some_and(SocketAddr::is_ipv6);
     let mut first = addrs.iter().filter(|addr| addr.is_ipv6() == first_is_v6);
     let mut second = addrs.iter().filter(|addr| addr.is_ipv6() != first_is_v6);
@@ -107,24 +107,25 @@ fn interleaved(addrs: &[SocketAddr]) -> SmallVec<[SocketAddr; MAX_ATTEMPTS]> {
     loop {
         let pair = [first.next(), second.next()];
         if pair == [None, None] {
-            order.truncate(MAX_ATTEMPTS);
             return order;
         }
         order.extend(pair.into_iter().flatten().copied());
     }
 }
 
-/// Runs attempts side by side, each beginning when the one before it has failed or had its [`STAGGER`]. `attempt` is an
+/// Runs up to [`MAX_OPEN`] attempts side by side, each beginning when the one before it has failed or had its [`STAGGER`]. `attempt` is an
 /// argument so that the timing can be tested without a network.
 async fn race<T, F>(order: &[SocketAddr], attempt: impl Fn(SocketAddr) -> F) -> Result<T, DialError>
 where
     F: Future<Output = Result<T, DialError>>,
 {
     let mut waiting = order.iter();
-    let mut running = SmallVec::<[Pin<Box<F>>; MAX_ATTEMPTS]>::new();
+    let mut running = SmallVec::<[Pin<Box<F>>; MAX_OPEN]>::new();
     let mut told = DialError::Unreachable(ErrorKind::AddrNotAvailable);
     loop {
-        if let Some(address) = waiting.next() {
+        if running.len() < MAX_OPEN
+            && let Some(address) = waiting.next()
+        {
             running.push(Box::pin(attempt(*address)));
         }
         if running.is_empty() {
@@ -137,13 +138,13 @@ where
                 Err(DialError::Loop) => return Err(DialError::Loop),
                 Err(error) => told = told.max(error),
             },
-            () = time::sleep(STAGGER), if !waiting.as_slice().is_empty() => {}
+            () = time::sleep(STAGGER), if running.len() < MAX_OPEN && !waiting.as_slice().is_empty() => {}
         }
     }
 }
 
 /// Waits until one of the attempts has ended and removes it.
-async fn first_to_end<F: Future>(running: &mut SmallVec<[Pin<Box<F>>; MAX_ATTEMPTS]>) -> F::Output {
+async fn first_to_end<F: Future>(running: &mut SmallVec<[Pin<Box<F>>; MAX_OPEN]>) -> F::Output {
     poll_fn(|cx| {
         for (index, attempt) in running.iter_mut().enumerate() {
             if let Poll::Ready(output) = attempt.as_mut().poll(cx) {
@@ -224,10 +225,10 @@ mod tests {
             (&["::1", "::2", "::3", "127.0.0.1", "127.0.0.2"], "::1 127.0.0.1 ::2 127.0.0.2 ::3"),
             (&["127.0.0.1", "127.0.0.2", "::1"], "127.0.0.1 ::1 127.0.0.2"),
             (&["127.0.0.1", "127.0.0.2"], "127.0.0.1 127.0.0.2"),
-            (&["::1", "::2", "::3", "::4", "::5", "::6", "::7", "::8", "::9"], "::1 ::2 ::3 ::4 ::5 ::6 ::7 ::8"),
+            (&["::1", "::2", "::3", "::4", "::5", "::6", "::7", "::8", "::9"], "::1 ::2 ::3 ::4 ::5 ::6 ::7 ::8 ::9"),
             (
                 &["::1", "::2", "::3", "::4", "::5", "::6", "::7", "::8", "127.0.0.1"],
-                "::1 127.0.0.1 ::2 ::3 ::4 ::5 ::6 ::7",
+                "::1 127.0.0.1 ::2 ::3 ::4 ::5 ::6 ::7 ::8",
             ),
         ] {
             assert_eq!(order(answers), expected);
@@ -357,6 +358,25 @@ mod tests {
         ] {
             assert_eq!(raced(script).await, (tried.to_vec(), ended, answer), "{script:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn eight_attempts_are_open_at_most_and_any_number_may_have_failed() {
+        let refused = (1, Err(DialError::Refused));
+        let mut ninth_works = vec![refused; 8];
+        ninth_works.push((1, Ok(())));
+        assert_eq!(raced(&ninth_works).await, ((0..9).collect(), 9, Ok(8)), "failures at once cost nothing");
+        let mut twentieth_works = vec![refused; 19];
+        twentieth_works.push((1, Ok(())));
+        assert_eq!(raced(&twentieth_works).await.2, Ok(19));
+        // Eight are silent for longer than the ninth's turn: it waits until one of them has ended.
+        let mut silent = vec![(5000, Err(DialError::Timeout)); 8];
+        silent.push((1, Ok(())));
+        let begun = [0, 250, 500, 750, 1000, 1250, 1500, 1750, 5000].to_vec();
+        assert_eq!(raced(&silent).await, (begun, 5001, Ok(8)));
+        let mut seven = vec![(5000, Err(DialError::Timeout)); 7];
+        seven.push((1, Ok(())));
+        assert_eq!(raced(&seven).await.1, 1751, "the eighth need not wait");
     }
 
     #[tokio::test(start_paused = true)]
