@@ -6,8 +6,8 @@ use tracing::info;
 
 use super::answer::{Answer, Problem, json_of, text};
 use super::call::Call;
-use crate::facts::Method;
-use crate::record::{Record, RequestId, UtcTime};
+use crate::facts::{Method, RequestId};
+use crate::record::{Record, UtcTime};
 
 /// How many open tunnels and requests are shown unless `limit` says otherwise.
 const TUNNELS: usize = 100;

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time;
 
 use super::loops::{IsLoop, Loops};
-use super::parent::ParentFault;
+use crate::facts::{DialError, NextHop};
 use crate::policy::{Reached, VettedAddrs};
 use crate::stream::OriginStream;
 
@@ -39,16 +39,7 @@ pub struct Dialled {
     /// What it rests on, to be judged again.
     pub reached: Reached,
     /// Who reads what is written to it.
-    pub peer: Peer,
-}
-
-/// Who is at the other end of a connection, and so in which form requests go there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// The origin, straight or through a parent's tunnel.
-    Origin,
-    /// The parent proxy, which forwards requests in absolute-form.
-    Parent,
+    pub peer: NextHop,
 }
 
 impl Dialled {
@@ -57,29 +48,6 @@ impl Dialled {
     pub fn is_quiet(&self) -> bool {
         self.stream.is_quiet()
     }
-}
-
-/// Why no address could be reached. Of several failures the most telling one is told: the later in this list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum DialError {
-    /// There is no way there, or the connection was cut while it was made; also if there was no address to try.
-    #[error("the destination cannot be reached ({0})")]
-    Unreachable(ErrorKind),
-    /// Nothing answered in time.
-    #[error("the destination did not answer in time")]
-    Timeout,
-    /// The machine is there; nothing listens.
-    #[error("the destination refused the connection")]
-    Refused,
-    /// This machine has no socket or port left: our own want, not the destination's.
-    #[error("this machine has no socket left to connect with")]
-    NoSockets,
-    /// The way leads by a parent proxy, and it failed.
-    #[error(transparent)]
-    Parent(#[from] ParentFault),
-    /// It leads back into a listener of this process. No other address is tried then.
-    #[error("the destination is this proxy itself")]
-    Loop,
 }
 
 /// Goes straight: connects to the first of these addresses that answers, within `timeout`.
@@ -168,22 +136,20 @@ async fn attempt(address: SocketAddr, loops: &Loops) -> Result<Dialled, DialErro
         Ok((_, Err(IsLoop))) => Err(DialError::Loop),
         Ok((stream, Ok(()))) => {
             let (stream, reached) = (OriginStream::Tcp(stream), Reached::Direct(address.ip()));
-            Ok(Dialled { stream, address, reached, peer: Peer::Origin })
+            Ok(Dialled { stream, address, reached, peer: NextHop::Origin })
         }
-        Err(error) => Err(DialError::of(&error, address)),
+        Err(error) => Err(dial_error(&error, address)),
     }
 }
 
-impl DialError {
-    fn of(error: &io::Error, address: SocketAddr) -> Self {
-        match (error.kind(), error.raw_os_error()) {
-            (_, Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => Self::NoSockets,
-            // Every local port is in use. For IPv6 it is the usual answer of a machine that has no IPv6 address.
-            (ErrorKind::AddrNotAvailable, _) if address.is_ipv4() => Self::NoSockets,
-            (ErrorKind::ConnectionRefused, _) => Self::Refused,
-            (ErrorKind::TimedOut, _) => Self::Timeout,
-            (kind, _) => Self::Unreachable(kind),
-        }
+fn dial_error(error: &io::Error, address: SocketAddr) -> DialError {
+    match (error.kind(), error.raw_os_error()) {
+        (_, Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => DialError::NoSockets,
+        // Every local port is in use. For IPv6 it is the usual answer of a machine that has no IPv6 address.
+        (ErrorKind::AddrNotAvailable, _) if address.is_ipv4() => DialError::NoSockets,
+        (ErrorKind::ConnectionRefused, _) => DialError::Refused,
+        (ErrorKind::TimedOut, _) => DialError::Timeout,
+        (kind, _) => DialError::Unreachable(kind),
     }
 }
 
@@ -283,7 +249,7 @@ mod tests {
             connect_any(&[], &loops(), LONG).await.unwrap_err(),
             DialError::Unreachable(ErrorKind::AddrNotAvailable)
         );
-        let of = |errno, address: &str| DialError::of(&io::Error::from_raw_os_error(errno), addr(address));
+        let of = |errno, address: &str| dial_error(&io::Error::from_raw_os_error(errno), addr(address));
         for (errno, address, expected) in [
             (libc::EMFILE, "192.0.2.1:1", DialError::NoSockets),
             (libc::ENFILE, "192.0.2.1:1", DialError::NoSockets),

@@ -19,9 +19,9 @@ mod resolve;
 mod servers;
 mod system;
 
-pub use connect::{DialError, Dialled, Peer, connect};
+pub use connect::{Dialled, connect};
 pub use local::to_own_listener;
 pub use loops::{IsLoop, Loops};
 pub use machine::machine_addresses;
-pub use parent::{ParentFault, ParentProxy, connect_by_parent};
-pub use resolve::{Addresses, CANARY_ZONE, DnsSettings, ResolveError, Resolver, SetUpError};
+pub use parent::{ParentProxy, connect_by_parent};
+pub use resolve::{Addresses, CANARY_ZONE, DnsSettings, Resolver, SetUpError};

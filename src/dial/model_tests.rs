@@ -10,9 +10,8 @@ use std::task::{Context, Poll, Waker};
 use smallvec::smallvec;
 
 use super::loops::Loops;
-use super::resolve::ResolveError;
 use super::system::System;
-use crate::facts::DomainName;
+use crate::facts::{DomainName, ResolveError};
 use crate::places::Places;
 use crate::sync::{explore, thread};
 

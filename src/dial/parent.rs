@@ -16,9 +16,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 
-use super::connect::{DialError, Dialled, Peer, connect_any};
+use super::connect::{Dialled, connect_any};
 use super::loops::Loops;
-use crate::facts::{Credentials, Destination};
+use crate::facts::{Credentials, Destination, DialError, NextHop, ParentFault};
 use crate::policy::{ParentPermit, Reached, VettedAddrs};
 use crate::stream::OriginStream;
 
@@ -32,32 +32,6 @@ pub struct ParentProxy {
     address: Destination,
     credentials: Option<Credentials>,
     via: Box<str>,
-}
-
-/// How a parent proxy failed us. Nothing here comes from its answer but a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum ParentFault {
-    /// Its own name has no address.
-    #[error("the parent proxy's own name cannot be resolved")]
-    Unresolvable,
-    /// Nothing listens there, or no way leads there.
-    #[error("the parent proxy cannot be reached")]
-    Unreachable,
-    /// It did not accept the connection, or did not answer, in time.
-    #[error("the parent proxy did not answer in time")]
-    Timeout,
-    /// It answered 407.
-    #[error("the parent proxy wants other credentials")]
-    Credentials,
-    /// It refused the tunnel with this status.
-    #[error("the parent proxy refused the destination with status {0}")]
-    Status(u16),
-    /// It closed the connection instead of answering.
-    #[error("the parent proxy closed the connection before it had answered")]
-    Closed,
-    /// It answered what is no acceptable HTTP.
-    #[error("the parent proxy's answer is not acceptable HTTP")]
-    Nonsense,
 }
 
 impl ParentProxy {
@@ -95,8 +69,8 @@ impl fmt::Debug for ParentProxy {
 /// Connects to the parent within `timeout`, its answer to a `CONNECT` included. `leave` is asked once the connection is there,
 /// before the parent is told anything: the permit may have been taken away meanwhile.
 ///
-/// With [`Peer::Origin`] the parent is asked for a tunnel, and what comes back is as good as a connection to the origin.
-/// With [`Peer::Parent`] it is connected to and not asked for anything yet: it takes requests in absolute-form.
+/// With [`NextHop::Origin`] the parent is asked for a tunnel, and what comes back is as good as a connection to the origin.
+/// With [`NextHop::Parent`] it is connected to and not asked for anything yet: it takes requests in absolute-form.
 ///
 /// # Errors
 /// How the parent failed, that this machine has no socket left, or what `leave` says.
@@ -104,14 +78,14 @@ pub async fn connect_by_parent<E: From<DialError>>(
     parent: &ParentProxy,
     at: &VettedAddrs,
     leave: impl FnOnce() -> Result<ParentPermit, E>,
-    peer: Peer,
+    peer: NextHop,
     loops: &Loops,
     timeout: Duration,
 ) -> Result<Dialled, E> {
     let reach = async {
         let mut dialled = connect_any(at.as_slice(), loops, timeout).await.map_err(of_parent)?;
         let permit = leave()?;
-        if peer == Peer::Origin {
+        if peer == NextHop::Origin {
             let request = parent.connect_request(permit.destination());
             ask(&mut dialled.stream, request.as_bytes()).await.map_err(DialError::Parent)?;
         }

@@ -129,7 +129,8 @@ async fn a_silent_parent_has_the_time_to_connect_and_no_more() {
     let began = Instant::now();
     let client = async {
         let time = Duration::from_millis(50);
-        let late = connect_by_parent(&parent(None), &vetted, leave(permit), Peer::Origin, &Loops::new(&[]), time).await;
+        let late =
+            connect_by_parent(&parent(None), &vetted, leave(permit), NextHop::Origin, &Loops::new(&[]), time).await;
         drop(ended);
         late.unwrap_err()
     };
@@ -143,7 +144,7 @@ async fn a_parent_that_is_not_there_is_its_own_fault() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let (vetted, permit) = crate::policy::permit_by_parent("a.test:443", address);
-    let gone = connect_by_parent(&parent(None), &vetted, leave(permit), Peer::Origin, &Loops::new(&[]), LONG).await;
+    let gone = connect_by_parent(&parent(None), &vetted, leave(permit), NextHop::Origin, &Loops::new(&[]), LONG).await;
     assert_eq!(gone.unwrap_err(), DialError::Parent(ParentFault::Unreachable));
 }
 
@@ -153,10 +154,10 @@ async fn a_plain_connection_asks_for_nothing_yet_and_says_who_reads_it() {
     let address = listener.local_addr().unwrap();
     let (vetted, permit) = crate::policy::permit_by_parent("a.test:80", address);
     let dialled =
-        connect_by_parent(&parent(None), &vetted, leave(permit.clone()), Peer::Parent, &Loops::new(&[]), LONG)
+        connect_by_parent(&parent(None), &vetted, leave(permit.clone()), NextHop::Parent, &Loops::new(&[]), LONG)
             .await
             .unwrap();
-    assert_eq!((dialled.address, dialled.peer), (address, Peer::Parent));
+    assert_eq!((dialled.address, dialled.peer), (address, NextHop::Parent));
     assert_eq!(dialled.reached, Reached::Parent(Box::new(permit)));
     drop(dialled);
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -171,7 +172,7 @@ async fn a_parent_is_told_nothing_once_the_permit_is_taken_away() {
     let address = listener.local_addr().unwrap();
     let (vetted, _) = crate::policy::permit_by_parent("a.test:443", address);
     let taken_away = || Err(DialError::NoSockets);
-    let refused = connect_by_parent(&parent(None), &vetted, taken_away, Peer::Origin, &Loops::new(&[]), LONG).await;
+    let refused = connect_by_parent(&parent(None), &vetted, taken_away, NextHop::Origin, &Loops::new(&[]), LONG).await;
     assert_eq!(refused.unwrap_err(), DialError::NoSockets);
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut heard = Vec::new();

@@ -19,8 +19,8 @@ use tokio::time;
 
 use super::servers::Servers;
 use super::system::System;
-use crate::facts::{DomainName, Host};
-use crate::places::{Full, Places};
+use crate::facts::{DomainName, Host, ResolveError};
+use crate::places::Places;
 
 /// The names that the self-test asks for end in this. No name of the real world does (RFC 6761 §6.4), so that a look-up of
 /// one is a look-up of a name that had to be denied first.
@@ -64,29 +64,6 @@ struct Shared {
 enum Source {
     System(Arc<System>),
     Servers(Box<Servers>),
-}
-
-/// Why a host has no addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ResolveError {
-    /// DNS says that there is no such name.
-    #[error("there is no such name")]
-    NotFound,
-    /// The name exists and has no address.
-    #[error("the name has no address")]
-    NoAddresses,
-    /// The resolver failed, refused, or sent what is no answer to the question.
-    #[error("the name could not be looked up")]
-    Failed,
-    /// No answer in time.
-    #[error("the name server did not answer in time")]
-    Timeout,
-    /// As many lookups are in progress as are permitted at once: `max-lookups`, `max-lookups-per-client`.
-    #[error("{}", match .0 {
-        Full::All => "too many names are being looked up (`max-lookups`)",
-        Full::Client => "this client has its share of the lookups in progress (`max-lookups-per-client`)",
-    })]
-    Busy(Full),
 }
 
 /// Why a resolver cannot be made.

@@ -24,8 +24,8 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-use super::resolve::{Addresses, ResolveError};
-use crate::facts::DomainName;
+use super::resolve::Addresses;
+use crate::facts::{DomainName, ResolveError};
 use crate::places::{Full, Place, Places};
 
 /// Answers that one worker keeps. An agent's working set is some hundred names; at about 1 KiB an answer this is 2 MiB.

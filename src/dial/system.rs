@@ -23,8 +23,8 @@ use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use super::resolve::{Addresses, ResolveError};
-use crate::facts::DomainName;
+use super::resolve::Addresses;
+use crate::facts::{DomainName, ResolveError};
 use crate::places::{Full, Place, Places};
 use crate::sync::{Condvar, Mutex, MutexGuard, bound, thread};
 

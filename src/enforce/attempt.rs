@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::{Enforcer, Parent};
-use crate::dial::{self, DialError, Dialled as Connection, ParentFault, Peer, ResolveError};
-use crate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool, Upgrade};
+use crate::dial::{self, Dialled as Connection};
+use crate::facts::{
+    Client, Destination, DialError, Method, NextHop, Outcome, ParentFault, Protocol, RequestFacts, ResolveError, Tool,
+    Upgrade,
+};
 use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Reached, Route};
-use crate::record::Outcome;
 use crate::session::{Busy, Cleared, Dialled, Pending, Permitted, Refusal, Refused, Session};
 
 /// A request that has begun and has no answer yet. Dropped, it is recorded as `internal`.
@@ -277,9 +279,9 @@ impl Enforcer {
         connected
     }
 
-    fn peer(&self, facts: &RequestFacts) -> Peer {
+    fn peer(&self, facts: &RequestFacts) -> NextHop {
         let peer = |parent: &Parent| parent.peer(facts.protocol, &facts.destination, facts.upgrade);
-        self.shared.parent.as_ref().map_or(Peer::Origin, peer)
+        self.shared.parent.as_ref().map_or(NextHop::Origin, peer)
     }
 }
 

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::dial::{Loops, ParentFault, ParentProxy, Peer, Resolver, SetUpError};
-use crate::facts::{Client, Destination, OwnAddresses, Protocol, Upgrade};
+use crate::dial::{Loops, ParentProxy, Resolver, SetUpError};
+use crate::facts::{Client, ConnectionResult, Destination, NextHop, OwnAddresses, ParentFault, Protocol, Upgrade};
 use crate::places::Places;
 use crate::policy::Snapshot;
-use crate::record::{ConnectionResult, RecordLine, Recorder, WorkerRecorder};
+use crate::record::{RecordLine, Recorder, WorkerRecorder};
 use crate::session::{InForce, ListenerId, Pending, Registry, Roll, Shares};
 use crate::sink::{RecentFilter, Sinks};
 use crate::store::Store;
@@ -138,7 +138,7 @@ impl Enforcer {
     pub fn forwards_to(&self, destination: &Destination, upgrade: Option<Upgrade>) -> Option<&ParentProxy> {
         let parent = self.shared.parent.as_ref()?;
         let peer = parent.peer(Protocol::Http, destination, upgrade);
-        (peer == Peer::Parent).then_some(&parent.proxy)
+        (peer == NextHop::Parent).then_some(&parent.proxy)
     }
 
     /// Tells the log that the parent proxy failed.

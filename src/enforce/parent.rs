@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::dial::{ParentFault, ParentProxy, Peer};
-use crate::facts::{Destination, Protocol, Upgrade};
+use crate::dial::ParentProxy;
+use crate::facts::{Destination, NextHop, ParentFault, Protocol, Upgrade};
 use crate::policy::ParentScope;
 
 /// Between two lines of the log about a parent that fails: every request fails then, and has its own record.
@@ -28,11 +28,11 @@ impl Parent {
     /// Plain HTTP goes to the parent as it came, in absolute-form: parents of this kind (Squid as it is delivered) permit
     /// `CONNECT` to port 443 alone. A WebSocket needs a tunnel even so, because an upgrade does not pass a proxy that
     /// does not know it (RFC 6455 §4.1); everything else is a tunnel anyway.
-    pub(super) fn peer(&self, protocol: Protocol, destination: &Destination, upgrade: Option<Upgrade>) -> Peer {
+    pub(super) fn peer(&self, protocol: Protocol, destination: &Destination, upgrade: Option<Upgrade>) -> NextHop {
         if protocol == Protocol::Http && upgrade.is_none() && self.scope.covers(destination.host()) {
-            Peer::Parent
+            NextHop::Parent
         } else {
-            Peer::Origin
+            NextHop::Origin
         }
     }
 }

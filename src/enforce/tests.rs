@@ -9,10 +9,9 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::facts::{Destination, Method, Tool};
+use crate::facts::{Destination, Method, Outcome, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Policy, Source};
-use crate::record::Outcome;
 use crate::session::{Dialled, FirstBytes, Refusal, Session, Shares};
 use crate::sink::tests::room::{Room, Settings};
 

@@ -28,7 +28,7 @@ pub struct Request<'a> {
     /// The address that was dialled, with its port; empty for none; not to be relied on where [`Wanted::Each`] was
     /// not asked for.
     pub address: &'a str,
-    /// How it ended, as [`Outcome`](crate::record::Outcome) names it. Not to be relied on where [`Wanted::Each`] was not
+    /// How it ended, as [`Outcome`](crate::facts::Outcome) names it. Not to be relied on where [`Wanted::Each`] was not
     /// asked for.
     pub outcome: &'a str,
     /// Whether it was a tunnel that did not begin with a TLS greeting for its host, as far as records show. As

@@ -21,10 +21,9 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::dial::IsLoop;
-use crate::facts::Client;
+use crate::facts::{Client, ConnectionResult};
 use crate::places::{Full, Place, Places};
 use crate::protocol::{Door, serve};
-use crate::record::ConnectionResult;
 use crate::session::Share;
 use crate::stream::ClientStream;
 use crate::tls::TlsAcceptor;

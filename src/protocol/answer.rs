@@ -3,10 +3,10 @@
 use std::fmt::{Display, Write};
 
 use super::door::Next;
-use super::reply::{self, Delivery, Explanation, ProxyError};
-use crate::dial::{DialError, ParentFault, ResolveError};
+use super::reply::{self, Delivery, Explanation};
+use crate::facts::{DialError, OriginFault, ParentFault, ProxyError, ResolveError};
 use crate::policy::DenyReason;
-use crate::session::{OriginFault, Refusal, Refused};
+use crate::session::{Refusal, Refused};
 use crate::stream::{ClientStream, Wire};
 
 /// What a connection gets for which there is no room: whole, fixed, and closed behind.

@@ -18,10 +18,9 @@ use tokio::time::Instant;
 
 use super::door::{Door, GateLimits, REVOKED_WITHIN};
 use super::forward::Plan;
-use super::head::{self, BodyError, BodyReader, BodyWriter, HeadScan, ResponseFraming, Version};
+use super::head::{self, BodyReader, BodyWriter, HeadScan, ResponseFraming, Version};
 use super::timer::Timer;
-use crate::dial::Peer;
-use crate::facts::Upgrade;
+use crate::facts::{BodyError, NextHop, Upgrade};
 use crate::policy::Denial;
 use crate::session::{Cleared, Cut, Listing, OPEN_AFTER, Session, Standing};
 use crate::stream::{ClientStream, OriginStream, Wire, spare, with_scratch};
@@ -303,7 +302,7 @@ enum UploadState {
 }
 
 impl<'a> Upload<'a> {
-    fn new(plan: &'a Plan, peer: Peer) -> Self {
+    fn new(plan: &'a Plan, peer: NextHop) -> Self {
         let reader = BodyReader::from(plan.framing);
         let state = if reader.is_done() { UploadState::Flushing } else { UploadState::Reading };
         Self { pump: Pump::new(Cow::Borrowed(plan.head_for(peer))), reader, writer: plan.framing.into(), state }
@@ -375,7 +374,7 @@ impl<'a> Upload<'a> {
 /// The answer on its way to the client.
 struct Download<'a> {
     plan: &'a Plan,
-    peer: Peer,
+    peer: NextHop,
     door: &'a Door,
     pump: Pump<'a>,
     state: DownloadState,
@@ -416,7 +415,7 @@ enum Done {
 }
 
 impl<'a> Download<'a> {
-    fn new(plan: &'a Plan, peer: Peer, door: &'a Door) -> Self {
+    fn new(plan: &'a Plan, peer: NextHop, door: &'a Door) -> Self {
         let state = DownloadState::Head(HeadScan::response());
         Self {
             plan,
@@ -511,8 +510,8 @@ impl<'a> Download<'a> {
         // the one that we have sent.
         if head.status == 407 {
             return Err(match self.peer {
-                Peer::Parent => Failed::ParentCredentials,
-                Peer::Origin => nonsense,
+                NextHop::Parent => Failed::ParentCredentials,
+                NextHop::Origin => nonsense,
             });
         }
         self.head_began = None;

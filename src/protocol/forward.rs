@@ -17,11 +17,9 @@ use super::head::{self, BodyFraming, OriginHop, RequestHead, Upgrade, Version};
 use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::tunnelled;
-use crate::dial::{ParentFault, Peer};
 use crate::enforce::{Asked, Attempt, Idle, Unreached, WayOut};
-use crate::facts::{self, Credentials, Destination, Method, Protocol};
-use crate::record::Outcome;
-use crate::session::{Cleared, FirstBytes, Malformed, OriginFault, Refusal, Refused, Session};
+use crate::facts::{self, Credentials, Destination, Method, NextHop, OriginFault, Outcome, ParentFault, Protocol};
+use crate::session::{Cleared, FirstBytes, Malformed, Refusal, Refused, Session};
 use crate::stream::{ClientStream, Wire, spare};
 
 /// Room for the head of nearly every request.
@@ -85,10 +83,10 @@ impl Plan {
     }
 
     /// The head to send to whoever reads it. The one with credentials goes to the parent proxy alone.
-    pub(super) fn head_for(&self, peer: Peer) -> &[u8] {
+    pub(super) fn head_for(&self, peer: NextHop) -> &[u8] {
         match (peer, &self.parent_head) {
-            (Peer::Parent, Some(ParentHead(head))) => head,
-            (Peer::Parent, None) | (Peer::Origin, _) => &self.head,
+            (NextHop::Parent, Some(ParentHead(head))) => head,
+            (NextHop::Parent, None) | (NextHop::Origin, _) => &self.head,
         }
     }
 

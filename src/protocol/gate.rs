@@ -18,13 +18,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::door::{Door, Next};
-use super::head::{self, HeadError, HeadScan, RequestHead, Target};
+use super::head::{self, HeadScan, RequestHead, Target};
 use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::{answer, connect, forward, own, socks5};
 use crate::enforce::{Attempt, Idle, WayOut};
-use crate::facts::{Client, Protocol};
-use crate::record::ConnectionResult;
+use crate::facts::{Client, ConnectionResult, HeadError, Protocol};
 use crate::session::{Malformed, Refusal, Refused};
 use crate::stream::{ClientStream, Wire};
 use crate::tunnel::Running;

@@ -20,10 +20,10 @@ mod sentence;
 use std::borrow::Cow;
 use std::io::Write;
 
+use crate::facts::ProxyError;
 use crate::text::visible::{MAX_NAME_CHARS, elided, reduced};
 
 pub use accept::Form;
-pub use error::ProxyError;
 pub use sentence::{MAX_PHRASE, MAX_SENTENCE};
 
 /// Longest value of a header field that repeats a text of ours, in bytes. Ids and tokens are far shorter; a field that
@@ -93,7 +93,7 @@ pub struct Page<'a> {
 impl Explanation<'_> {
     /// Two or three words for it.
     pub fn title(&self) -> &'static str {
-        if self.denied { "Egress denied" } else { self.error.account(self.status).headline }
+        if self.denied { "Egress denied" } else { error::account(self.error, self.status).headline }
     }
 
     /// The one sentence that clients show to people and models, without a line break, in at most [`MAX_SENTENCE`] bytes.

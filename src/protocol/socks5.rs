@@ -14,10 +14,9 @@ use tokio::time::timeout_at;
 
 use super::door::{Door, Next};
 use super::tunnelled;
-use crate::dial::{DialError, ResolveError};
 use crate::enforce::{Asked, Attempt, Unreached};
-use crate::facts::{Destination, Host, HostError, Port, Protocol};
-use crate::session::{Malformed, OriginFault, Refusal};
+use crate::facts::{Destination, DialError, Host, HostError, OriginFault, Port, Protocol, ResolveError, SocksError};
+use crate::session::{Malformed, Refusal};
 use crate::stream::{ClientStream, Wire};
 
 /// The version, and so the first byte of a connection.
@@ -51,29 +50,6 @@ pub struct Greeting {
     pub length: usize,
     /// Whether "no authentication" is among the methods.
     pub offers_none: bool,
-}
-
-/// Why bytes are no SOCKS5 request that could be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SocksError {
-    /// Another version.
-    #[error("the version is not 5")]
-    Version,
-    /// A greeting without methods.
-    #[error("the greeting offers no method")]
-    NoMethods,
-    /// BIND, UDP ASSOCIATE, or no command at all.
-    #[error("the command is not CONNECT")]
-    Command,
-    /// The reserved byte is set.
-    #[error("the reserved byte is not zero")]
-    Reserved,
-    /// Neither IPv4, name nor IPv6.
-    #[error("the address type is unknown")]
-    AddressType,
-    /// The name or the port.
-    #[error(transparent)]
-    Host(#[from] HostError),
 }
 
 /// Reads a method selection from the front of `bytes`; `None` asks for more.

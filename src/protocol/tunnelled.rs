@@ -14,8 +14,7 @@ use std::time::Instant;
 use tokio::time::timeout_at;
 
 use super::door::{Door, Next, REVOKED_WITHIN};
-use crate::facts::Opening;
-use crate::record::Outcome;
+use crate::facts::{Opening, Outcome};
 use crate::session::{Cleared, Cut, Dialled, FirstBytes, Listing, Session};
 use crate::stream::{ClientStream, Wire};
 use crate::tls::{HelloError, HelloReader};

@@ -9,12 +9,12 @@
 use rusqlite::types::ValueRef;
 
 use super::chain::LineHash;
-use super::entry::{Kind, Record, RequestId};
+use super::entry::{Kind, Record};
 use super::redact::{ClientHash, ClientText};
 use super::took::{MICROSECOND, NANOSECOND};
 use super::utc::{Clock, UtcTime};
 use super::value::{Shown, SqlType, Thousandths, Token, Value, number};
-use crate::facts::{Destination, Host};
+use crate::facts::{Destination, Host, RequestId};
 
 /// The version of the columns that this program writes: that of the newest of them.
 pub(crate) const VERSION: u8 = 1;

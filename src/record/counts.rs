@@ -3,11 +3,11 @@
 //! Each worker adds to its own; nothing on the way of an allowed request is written by two threads. The adds are atomic
 //! all the same (about 5 ns where nobody competes), so that two users of one worker's counters would still be exact.
 
-use super::entry::{ConnectionResult, HelloResult, Outcome, Verdict};
+use super::entry::{HelloResult, Verdict};
 use super::histogram::{DECISION, DIAL, Histogram, HistogramSum, REQUEST};
 use super::lock;
 use super::took::Took;
-use crate::facts::Protocol;
+use crate::facts::{ConnectionResult, Outcome, Protocol};
 use crate::policy::DenyReason;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};

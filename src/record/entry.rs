@@ -1,12 +1,11 @@
 //! What is kept of one request.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Took;
-use crate::facts::{Destination, Method, Protocol, Tool};
+use crate::facts::{Destination, Method, Outcome, Protocol, RequestId, Tool};
 use crate::policy::{Cited, DenyReason};
 
 /// The longest path that is kept, in bytes; what was cut is marked by `…`. Longer ones exist (up to the head's limit),
@@ -181,187 +180,6 @@ impl Verdict {
     }
 }
 
-/// How a request ended (CONTRACT §6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As it should: an answer forwarded whole, a tunnel closed by both sides.
-    Completed,
-    /// The policy refused it.
-    Denied,
-    /// It was no request that this proxy takes.
-    Malformed,
-    /// The name has no address.
-    Unresolvable,
-    /// No address answered.
-    Unreachable,
-    /// The client went away.
-    ClientClosed,
-    /// The origin went away before its answer was whole.
-    OriginClosed,
-    /// Somebody was silent for too long.
-    Timeout,
-    /// A later policy, or the end of a rule's period, cut it.
-    Revoked,
-    /// A rule's upload limit cut it.
-    Limit,
-    /// There was no room for it.
-    Busy,
-    /// The proxy stopped.
-    Shutdown,
-    /// A fault of the proxy's own.
-    Internal,
-}
-
-impl Outcome {
-    /// All of them, in this order.
-    pub const ALL: [Self; 13] = [
-        Self::Completed,
-        Self::Denied,
-        Self::Malformed,
-        Self::Unresolvable,
-        Self::Unreachable,
-        Self::ClientClosed,
-        Self::OriginClosed,
-        Self::Timeout,
-        Self::Revoked,
-        Self::Limit,
-        Self::Busy,
-        Self::Shutdown,
-        Self::Internal,
-    ];
-
-    /// Its index in [`Self::ALL`].
-    pub(super) fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The stable token.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Denied => "denied",
-            Self::Malformed => "malformed",
-            Self::Unresolvable => "unresolvable",
-            Self::Unreachable => "unreachable",
-            Self::ClientClosed => "client_closed",
-            Self::OriginClosed => "origin_closed",
-            Self::Timeout => "timeout",
-            Self::Revoked => "revoked",
-            Self::Limit => "limit",
-            Self::Busy => "busy",
-            Self::Shutdown => "shutdown",
-            Self::Internal => "internal",
-        }
-    }
-}
-
-/// A request's name in answers, records and on the terminal: `k3f9-1`. Unique within an instance; the random prefix
-/// keeps two instances, or two runs, apart.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestId {
-    instance: [u8; 4],
-    number: u64,
-}
-
-impl RequestId {
-    /// No request's id; what is asked of something that has none.
-    pub const NONE: Self = Self { instance: *b"0000", number: 0 };
-
-    /// The id with this number; `instance` is four of `0-9a-z`.
-    pub fn new(instance: [u8; 4], number: u64) -> Self {
-        Self { instance, number }
-    }
-
-    pub(super) fn instance(self) -> [u8; 4] {
-        self.instance
-    }
-
-    pub(super) fn number(self) -> u64 {
-        self.number
-    }
-
-    /// The id that is written so; none for what is no id.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (instance, number) = text.split_once('-')?;
-        let instance: [u8; 4] = instance.as_bytes().try_into().ok()?;
-        let id = Self { instance, number: number.parse().ok()? };
-        // One way to write each: no sign, no zeros in front.
-        (id.to_string() == text).then_some(id)
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d] = self.instance.map(char::from);
-        write!(f, "{a}{b}{c}{d}-{}", self.number)
-    }
-}
-
-impl fmt::Debug for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What became of a client's connection, apart from its requests. `Accepted` counts every connection that was taken in;
-/// the others say, beside it, that one never completed a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionResult {
-    /// Taken in.
-    Accepted,
-    /// Turned away at once: no room.
-    Busy,
-    /// Turned away at once: its client has its share.
-    BusyClient,
-    /// Closed at once: this process has dialled it.
-    Loop,
-    /// Closed by the client before a request was whole.
-    ClosedEarly,
-    /// Silent before a request was whole.
-    TimedOut,
-    /// No TLS session came about.
-    TlsFailed,
-    /// It spoke a protocol that this listener does not take.
-    Unsupported,
-    /// The process had no file left for it.
-    AcceptFailed,
-}
-
-impl ConnectionResult {
-    /// Every result, in the order of [`ConnectionResult::index`].
-    pub const ALL: [Self; 9] = [
-        Self::Accepted,
-        Self::Busy,
-        Self::BusyClient,
-        Self::Loop,
-        Self::ClosedEarly,
-        Self::TimedOut,
-        Self::TlsFailed,
-        Self::Unsupported,
-        Self::AcceptFailed,
-    ];
-
-    /// The stable token.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Busy => "busy",
-            Self::BusyClient => "busy_client",
-            Self::Loop => "loop",
-            Self::ClosedEarly => "closed_early",
-            Self::TimedOut => "timed_out",
-            Self::TlsFailed => "tls_failed",
-            Self::Unsupported => "unsupported",
-            Self::AcceptFailed => "accept_failed",
-        }
-    }
-
-    /// Its place in [`ConnectionResult::ALL`], for counters that are arrays.
-    pub fn index(self) -> usize {
-        self as usize
-    }
-}
-
 /// What the gate on a tunnel's first bytes found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelloResult {
@@ -434,18 +252,5 @@ mod tests {
     #[test]
     fn a_record_stays_small_for_it_is_moved_often() {
         assert!(size_of::<Record>() <= 328, "{}", size_of::<Record>());
-    }
-
-    #[test]
-    fn an_id_is_the_instance_and_a_number() {
-        let id = RequestId::new(*b"k3f9", 10);
-        assert_eq!(id.to_string(), "k3f9-10");
-        assert_eq!(RequestId::parse("k3f9-10"), Some(id));
-        for wrong in
-            ["", "k3f9", "k3f9-", "k3f9-010", "k3f9-+10", "k3f9-10 ", "k3f-10", "k3f99-10", "-10", "k3f9-1x", "kü9-10"]
-        {
-            assert_ne!(RequestId::parse(wrong), Some(id), "{wrong}");
-        }
-        assert_eq!(RequestId::parse("k3f9-99999999999999999999"), None);
     }
 }

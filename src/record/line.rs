@@ -128,10 +128,10 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::facts::{Destination, Method, Protocol, Tool};
+    use crate::facts::{Destination, Method, Outcome, Protocol, RequestId, Tool};
     use crate::policy::Cited;
     use crate::policy::DenyReason;
-    use crate::record::{Kind, Outcome, RequestId, Verdict};
+    use crate::record::{Kind, Verdict};
 
     /// A denial of `a.test:443`, at 14:02:11 UTC.
     pub(crate) fn denied(id: u64, to: &str) -> Record {

@@ -57,7 +57,7 @@ mod worker;
 pub use buffer::MAX_BUFFERED;
 pub use chain::Chain;
 pub use destinations::{Denials, DeniedDestination};
-pub use entry::{ConnectionResult, HelloResult, Kind, Outcome, Record, RequestId, Verdict};
+pub use entry::{HelloResult, Kind, Record, Verdict};
 pub use intake::Intake;
 pub use line::RecordLine;
 pub use metrics::Metrics;

@@ -8,9 +8,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::entry::{Kind, Outcome, Record, Verdict};
+use super::entry::{Kind, Record, Verdict};
 use super::lock;
-use crate::facts::Destination;
+use crate::facts::{Destination, Outcome};
 use crate::policy::DenyReason;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};

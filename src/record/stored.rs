@@ -132,8 +132,9 @@ fn write(column: &Column, value: ValueRef<'_>, to: &mut Vec<u8>) -> Option<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::facts::Outcome;
     use crate::record::line::tests::{denied, line};
-    use crate::record::{Outcome, Record, Verdict};
+    use crate::record::{Record, Verdict};
 
     /// Every row of a database, in the order of the sequence.
     pub(crate) fn all(connection: &Connection) -> Vec<StoredLine> {

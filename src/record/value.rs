@@ -12,11 +12,10 @@ use rusqlite::types::ValueRef;
 use serde::Serialize;
 
 use super::chain::LineHash;
-use super::entry::RequestId;
 use super::redact::ClientText;
 use super::took::Took;
 use super::utc::{Clock, UtcTime, digit};
-use crate::facts::Host;
+use crate::facts::{Host, RequestId};
 
 /// Thousandths from which on a decimal is written by the general serializer: 31,000 years of milliseconds.
 const EXACT: u64 = 1_000_000_000_000_000;

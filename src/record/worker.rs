@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::buffer::Pushed;
-use super::entry::{ConnectionResult, HelloResult, Kind, Outcome, Record, RequestId, Verdict};
+use super::entry::{HelloResult, Kind, Record, Verdict};
 use super::health::BUFFER_FULL;
 use super::lock;
 use super::shared::{Shard, Shared};
 use super::took::Took;
-use crate::facts::{Destination, Protocol};
+use crate::facts::{ConnectionResult, Destination, Outcome, Protocol, RequestId};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What one worker thread counts with. Everything here takes well under a microsecond and waits for nobody, except for

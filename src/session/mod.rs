@@ -22,16 +22,15 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::dial;
-use crate::facts::{Destination, Opening, RequestFacts};
+use crate::facts::{Destination, NextHop, Opening, Outcome, RequestFacts};
 use crate::policy::{Denial, Permit, Reached, Tls};
-use crate::record::Outcome;
 use crate::stream::OriginStream;
 
 use in_force::Renewal;
 
 pub use in_force::InForce;
 pub use pending::{ListenerId, Pending};
-pub use refusal::{Busy, Malformed, OriginFault, Refusal, Refused};
+pub use refusal::{Busy, Malformed, Refusal, Refused};
 pub use registry::{Cut, Listing, OPEN_AFTER, Open, Registry};
 pub use roll::{Listed, Roll, RollCall, Unanswered};
 pub use share::{Share, Shares};
@@ -219,7 +218,7 @@ impl Session<Dialled> {
 
 impl Session<Cleared> {
     /// Who is at the other end of that connection.
-    pub fn peer(&self) -> dial::Peer {
+    pub fn peer(&self) -> NextHop {
         self.state.origin.peer
     }
 

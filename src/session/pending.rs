@@ -7,10 +7,12 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::{Refusal, Refused, Stopwatch};
-use crate::facts::{Client, Destination, Method, Opening, Protocol, RequestFacts, ServerName, Tool};
+use crate::facts::{
+    Client, Destination, Method, Opening, Outcome, Protocol, RequestFacts, RequestId, ServerName, Tool,
+};
 use crate::places::Place;
 use crate::policy::{Cited, Denial, DenyReason, Permit};
-use crate::record::{HelloResult, Kind, Outcome, Record, RequestId, Took, Verdict, WorkerRecorder};
+use crate::record::{HelloResult, Kind, Record, Took, Verdict, WorkerRecorder};
 
 /// Which listener a request came in by: its place among the configured ones, and its name.
 #[derive(Clone, Debug)]

@@ -5,10 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::dial::{DialError, ParentFault, ResolveError};
+use crate::facts::{DialError, OriginFault, Outcome, ParentFault, RequestId, ResolveError};
 use crate::places::Full;
 use crate::policy::{Denial, DenyReason};
-use crate::record::{Outcome, RequestId};
 
 /// Why a request got no way out.
 #[derive(Debug)]
@@ -40,20 +39,6 @@ pub struct Malformed {
     pub token: &'static str,
     /// A clause that fits behind the token and a colon.
     pub detail: Cow<'static, str>,
-}
-
-/// How an origin failed that could be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OriginFault {
-    /// It closed the connection before its answer was whole.
-    #[error("the destination closed the connection before it had answered")]
-    Terminated,
-    /// It answered what is no acceptable HTTP.
-    #[error("the destination's answer is not acceptable HTTP")]
-    Nonsense,
-    /// It stopped answering.
-    #[error("the destination stopped answering")]
-    Stalled,
 }
 
 /// Which limit was reached. The newest work is refused; what is open lives.

@@ -22,9 +22,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::in_force::Renewal;
 use super::pending::Account;
 use super::{FirstBytes, InForce, Listed, Pending, Permitted, Share, Standing};
-use crate::facts::RequestFacts;
+use crate::facts::{Outcome, RequestFacts, RequestId};
 use crate::policy::{Permit, Reached};
-use crate::record::{Kind, Outcome, Record, RequestId};
+use crate::record::{Kind, Record};
 
 /// The age at which what is under way is recorded as open, and a request is listed. Most are over before: their `end`
 /// says it all.

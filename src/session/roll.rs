@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::Registry;
-use crate::record::{Record, RequestId};
+use crate::facts::RequestId;
+use crate::record::Record;
 
 /// A turn of a worker's loop takes milliseconds at most; one that takes longer has other worries than being listed.
 const PATIENCE: Duration = Duration::from_secs(2);

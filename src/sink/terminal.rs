@@ -19,7 +19,8 @@ use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::account::Account;
-use crate::record::{Body, Kind, Outcome, Record, RecordLine, RequestId, Verdict};
+use crate::facts::{Outcome, RequestId};
+use crate::record::{Body, Kind, Record, RecordLine, Verdict};
 
 /// Lines a second: as many as somebody can follow.
 const MAX_LINES: u32 = 20;

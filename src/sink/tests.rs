@@ -13,14 +13,12 @@ use prometheus::proto::MetricFamily;
 
 use self::room::{Room, Settings};
 use super::{Followed, Jsonl, RecentFilter, Sqlite};
-use crate::facts::{Client, Destination, Protocol, RequestFacts, Tool};
+use crate::facts::{Client, ConnectionResult, Destination, Outcome, Protocol, RequestFacts, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
 use crate::record::line::tests::denied;
 use crate::record::stored::tests::all;
-use crate::record::{
-    ConnectionResult, Kind, LineHash, MAX_BUFFERED, Outcome, Record, Redact, Took, Verdict, WorkerRecorder, lock,
-};
+use crate::record::{Kind, LineHash, MAX_BUFFERED, Record, Redact, Took, Verdict, WorkerRecorder, lock};
 
 fn settings() -> Settings {
     Settings { listeners: vec!["browser".into(), "shell".into()], workers: 2, ..Settings::default() }

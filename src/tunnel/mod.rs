@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
-use crate::record::Outcome;
+use crate::facts::Outcome;
 use crate::session::Open;
 use crate::stream::{ClientStream, OriginStream, PlainSocket};
 

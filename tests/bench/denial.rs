@@ -1,8 +1,9 @@
 //! The answer to a denied request, in its three forms, from the decision to the bytes.
 
 use criterion::Criterion;
+use outgate::facts::ProxyError;
 use outgate::policy::{Decision, Denial, Snapshot};
-use outgate::protocol::reply::{Delivery, Explanation, Form, ProxyError, write};
+use outgate::protocol::reply::{Delivery, Explanation, Form, write};
 
 use crate::sample;
 

@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use outgate::facts::{Client, Destination, Method, Protocol, RequestFacts, Tool};
+use outgate::facts::{Client, Destination, Method, Outcome, Protocol, RequestFacts, Tool};
 use outgate::policy::text::{Format, read_policy};
 use outgate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
-use outgate::record::{Kind, Outcome, Record, Recorder, Redact, Settings, Verdict};
+use outgate::record::{Kind, Record, Recorder, Redact, Settings, Verdict};
 use outgate::sink::{self, Jsonl, Sinks, Sqlite, Terminal};
 
 /// Handed in at once, and then waited for: as many as wait for a sink that is held up.
@@ -158,7 +158,7 @@ impl Made {
         let allowed = !made_up && dice & 2 == 0;
         let http = allowed && dice & 4 == 0;
         Record {
-            id: outgate::record::RequestId::new(*b"made", self.number),
+            id: outgate::facts::RequestId::new(*b"made", self.number),
             started,
             kind: Kind::End,
             listener: Tool::new("browser"),

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use outgate::facts::Protocol;
+use outgate::facts::{Outcome, Protocol, RequestId};
 use outgate::policy::Cited;
-use outgate::record::{Kind, Outcome, Record, Recorder, Redact, RequestId, Settings, Verdict};
+use outgate::record::{Kind, Record, Recorder, Redact, Settings, Verdict};
 use outgate::sink::{self, Jsonl, Sinks, Terminal};
 
 use crate::sample;

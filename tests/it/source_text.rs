@@ -34,30 +34,36 @@ impl SourceFile {
         first.strip_suffix(".rs").unwrap_or(first)
     }
 
-    /// Every room that its code names by `crate::…` or by enough `super::`.
+    /// Every room that its code names, in `use` declarations and in paths within expressions and types.
     pub fn imports(&self) -> Vec<String> {
-        let mut rooms: Vec<_> =
-            self.code.match_indices("crate::").flat_map(|(at, _)| named(&self.code[at + 7..])).collect();
-        let mut rest = self.code.as_str();
-        while let Some(at) = rest.find("super::") {
-            let mut depth = 0;
-            rest = &rest[at..];
-            while let Some(behind) = rest.strip_prefix("super::") {
-                (depth, rest) = (depth + 1, behind);
-            }
-            if depth >= self.depth() {
-                rooms.extend(named(rest));
-            }
-        }
+        let mut rooms: Vec<_> = self.paths().into_iter().filter_map(|path| path.into_iter().next()).collect();
         rooms.sort();
         rooms.dedup();
         rooms
     }
 
-    /// How many `super::` lead from its module to the crate's root.
-    fn depth(&self) -> usize {
-        let parts = self.path.split('/').count();
-        if self.path.ends_with("/mod.rs") { parts - 1 } else { parts }
+    /// Every path in its code that begins with `crate`, `super` or `self`, from the root of the crate on. A group in braces
+    /// is as many paths as it has leaves.
+    fn paths(&self) -> Vec<Vec<String>> {
+        let own: Vec<_> = self.module().split("::").map(str::to_owned).collect();
+        let mut found = Vec::new();
+        let (mut rest, mut before) = (self.code.as_str(), ' ');
+        while let Some(c) = rest.chars().next() {
+            let name = identifier(rest);
+            let is_start = !before.is_alphanumeric() && !['_', ':'].contains(&before);
+            if is_start
+                && ["crate", "super", "self"].contains(&name)
+                && rest[name.len()..].trim_start().starts_with("::")
+            {
+                rest = leaves(rest, own.clone(), &mut found);
+                before = ' ';
+                continue;
+            }
+            let length = if name.is_empty() { c.len_utf8() } else { name.len() };
+            before = rest[..length].chars().next_back().unwrap_or(' ');
+            rest = &rest[length..];
+        }
+        found
     }
 
     /// Its module: `policy::permit` for `policy/permit.rs`, `policy` for `policy/mod.rs`.
@@ -66,23 +72,13 @@ impl SourceFile {
         path.strip_suffix("/mod").unwrap_or(path).replace('/', "::")
     }
 
-    /// Those of `modules` that its code names by `crate::…` or `super::…`, each as deep as it goes.
+    /// Those of `modules` that its code names, each as deep as its path goes.
     pub fn modules_named(&self, modules: &[String]) -> Vec<String> {
-        let own = self.module();
-        let mut found = Vec::new();
-        for (at, _) in self.code.match_indices("crate::") {
-            reached("", &self.code[at + 7..], modules, &mut found);
-        }
-        let mut rest = self.code.as_str();
-        while let Some(at) = rest.find("super::") {
-            let mut base = own.as_str();
-            rest = &rest[at..];
-            while let Some(after) = rest.strip_prefix("super::") {
-                base = base.rsplit_once("::").map_or("", |(parent, _)| parent);
-                rest = after;
-            }
-            reached(base, rest, modules, &mut found);
-        }
+        let deepest = |path: &Vec<String>| {
+            let prefixes = (1..=path.len()).rev().map(|length| path[..length].join("::"));
+            prefixes.into_iter().find(|prefix| modules.contains(prefix))
+        };
+        let mut found: Vec<_> = self.paths().iter().filter_map(deepest).collect();
         found.sort();
         found.dedup();
         found
@@ -94,40 +90,39 @@ impl SourceFile {
     }
 }
 
-/// Follows a path, or each of a group in braces, from the module `base` on, for as long as it names modules.
-fn reached(base: &str, path: &str, modules: &[String], found: &mut Vec<String>) {
-    for name in named(path) {
-        let module = if base.is_empty() { name.clone() } else { format!("{base}::{name}") };
-        if modules.contains(&module) {
-            match path.strip_prefix(&name).and_then(|rest| rest.strip_prefix("::")) {
-                Some(rest) => reached(&module, rest, modules, found),
-                None => found.push(module),
+/// Reads a path, or each path of a group in braces, relative to the module `base`; what follows it.
+fn leaves<'a>(mut rest: &'a str, mut base: Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
+    loop {
+        rest = rest.trim_start();
+        if let Some(group) = rest.strip_prefix('{') {
+            rest = group.trim_start();
+            while !rest.is_empty() && !rest.starts_with('}') {
+                rest = leaves(rest, base.clone(), found).trim_start();
+                rest = rest.find([',', '}']).map_or("", |end| rest[end..].trim_start_matches(',').trim_start());
             }
-        } else if !base.is_empty() {
-            found.push(base.to_owned());
+            return rest.strip_prefix('}').unwrap_or(rest);
+        }
+        let name = if rest.starts_with('*') { "*" } else { identifier(rest) };
+        rest = &rest[name.len()..];
+        match name {
+            "crate" => base.clear(),
+            "super" => drop(base.pop()),
+            "self" | "" => {}
+            _ => base.push(name.to_owned()),
+        }
+        match rest.trim_start().strip_prefix("::") {
+            Some(inner) if !name.is_empty() => rest = inner,
+            Some(_) | None => {
+                found.push(base);
+                return rest;
+            }
         }
     }
 }
 
-/// The first names behind a `crate::`: one, or those of a group in braces.
-fn named(behind: &str) -> Vec<String> {
-    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let Some(group) = behind.strip_prefix('{') else { return vec![name(behind)] };
-    let mut names = vec![name(group.trim_start())];
-    let mut depth = 1;
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 1 => names.push(name(group[at + 1..].trim_start())),
-            _ => {}
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names
+fn identifier(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
 }
 
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -200,9 +195,17 @@ fn only_code_is_left_of_a_file() {
     let file = |path: &str, code: &str| SourceFile { path: path.to_owned(), code: code.to_owned() };
     let imports = |path: &str, code: &str| file(path, code).imports().join(" ");
     assert_eq!(imports("a/b.rs", "use crate::c::d; use crate::{e, f::{g, h}, i};"), "c e f i");
-    assert_eq!(imports("a/b.rs", "use super::c; use super::super::d::e;"), "d");
-    assert_eq!(imports("a/mod.rs", "use super::c; use self::d;"), "c");
+    assert_eq!(imports("a/b.rs", "use super::c; use super::super::d::e;"), "a d");
+    assert_eq!(imports("a/mod.rs", "use super::c; use self::d;"), "a c");
     assert_eq!(imports("a.rs", "pub(crate) fn x() { super::y::z() }"), "y");
+    assert_eq!(imports("a/b.rs", "use super::{super::{c::{self, D}, e::*}, f};"), "a c e");
+    assert_eq!(imports("a/b.rs", "use crate::{\n    c::{d as e, f},\n    g as h,\n};"), "c g");
+    assert_eq!(
+        imports("a/b.rs", "fn x(y: &crate::c::D) -> Vec<crate::e::F> { $crate::g::h(crate :: i::j()) }"),
+        "c e g i"
+    );
+    assert_eq!(imports("a/b.rs", "use crate::*;"), "*", "a glob of the root hides what is imported");
+    assert_eq!(imports("a/b.rs", "use other::crate_x::y; x.crate_y::<z>(); pub(crate) use self::c;"), "a");
 }
 
 #[test]

@@ -5,9 +5,9 @@
 
 use std::io::Write;
 
-use super::BodyError;
 use super::framing::{BodyFraming, ResponseFraming};
 use super::trailers::Trailers;
+use crate::facts::BodyError;
 
 /// Extension bytes of all chunks of one message. Nobody uses them; without a bound they carry data past every limit
 /// (80 kB of them around some bytes of content, CVE-2023-39326).

@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::HeadError;
 use super::hop::Role;
+use crate::facts::HeadError;
 
 /// No head has more fields than this, whatever a limit says: the tokenizer's room is on the stack.
 pub(super) const MAX_FIELDS: usize = 128;

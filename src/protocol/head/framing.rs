@@ -1,7 +1,8 @@
 //! How long a body is, as its head says (RFC 9112 §6).
 
+use super::Version;
 use super::fields::{is_token, list};
-use super::{HeadError, Version};
+use crate::facts::HeadError;
 
 /// The longest length in digits: that of 2^63 - 1. More, leading zeros or not, is nothing that a client needs to send.
 const MAX_LENGTH_DIGITS: usize = 19;

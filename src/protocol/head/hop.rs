@@ -1,8 +1,9 @@
 //! What a field means to the hop that it crosses (RFC 9110 §7.6), by one table for reading and for writing.
 
+use super::Version;
 use super::fields::{Field, FieldBlock, list};
 use super::framing::FramingFields;
-use super::{HeadError, Version};
+use crate::facts::HeadError;
 
 /// Connection options of one head, in bytes. Real ones are under 50; every option is compared with every field.
 const MAX_CONNECTION_BYTES: usize = 1024;

@@ -3,7 +3,7 @@
 //! Methods are case-sensitive (RFC 9110 §9.1), and not every program knows it: Squid takes `Connect` for `CONNECT`, and
 //! some origins take `post` for `POST`. The next program would then do something other than what was judged here.
 
-use super::HeadError;
+use crate::facts::HeadError;
 
 /// The IANA registry of methods (RFC 9110 §16.1), in its order. All of them are in capitals.
 const REGISTERED: [&str; 40] = [

@@ -21,7 +21,6 @@
 //! answers 502 for what is refused here.
 
 mod body;
-mod error;
 mod fields;
 mod forward;
 mod framing;
@@ -34,8 +33,9 @@ mod scan;
 mod target;
 mod trailers;
 
+use crate::facts::HeadError;
+
 pub use body::{BodyReader, BodyWriter, Step};
-pub use error::{BodyError, HeadError};
 pub use fields::Field;
 pub use forward::{OriginHop, names_instance, write_request, write_request_to_proxy, write_response};
 pub use framing::{BodyFraming, ResponseFraming};

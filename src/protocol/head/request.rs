@@ -3,8 +3,8 @@
 use super::fields::{Field, FieldBlock, split_line};
 use super::framing::BodyFraming;
 use super::hop::{HopFields, Role, Upgrade};
-use super::{HeadError, HeadLimits, HeadScan, Target, Version, method as methods};
-use crate::facts::{Destination, Port};
+use super::{HeadLimits, HeadScan, Target, Version, method as methods};
+use crate::facts::{Destination, HeadError, Port};
 
 /// A request's head that passed every rule of this room.
 #[derive(Clone, Debug)]

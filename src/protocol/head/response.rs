@@ -3,7 +3,8 @@
 use super::fields::{Field, FieldBlock, split_line};
 use super::framing::{BodyFraming, ResponseFraming};
 use super::hop::{HopFields, Role, Upgrade};
-use super::{HeadError, HeadLimits, HeadScan, Version};
+use super::{HeadLimits, HeadScan, Version};
+use crate::facts::HeadError;
 
 /// A response's head that passed every rule of this room.
 ///

@@ -1,7 +1,8 @@
 //! Where a head ends, found as its bytes arrive.
 
+use super::HeadLimits;
 use super::fields::is_token_byte;
-use super::{HeadError, HeadLimits};
+use crate::facts::HeadError;
 
 /// The longest registered method is `UPDATEREDIRECTREF` with 17 bytes; twice that bounds what a record can be made to
 /// hold (RFC 9112 §3 asks for 501 beyond what is implemented).

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::HeadError;
-use crate::facts::{Destination, Port};
+use crate::facts::{Destination, HeadError, Port};
 
 /// What a request is for, in the form in which it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
-use crate::facts::{Destination, Port};
+use crate::facts::{BodyError, Destination, Port};
 
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 300, max_fields: 6 };
 

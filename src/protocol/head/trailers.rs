@@ -1,8 +1,8 @@
 //! The trailer section of a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2).
 
-use super::BodyError;
 use super::fields::{Field, FieldBlock};
 use super::hop::{Role, same_name};
+use crate::facts::{BodyError, HeadError};
 
 /// A trailer section in bytes. gRPC statuses and checksums take some hundred; the section is held until it is whole.
 const MAX_BYTES: usize = 16 * 1024;
@@ -81,7 +81,7 @@ impl Trailers {
     fn sanitise(&mut self) -> Result<(), BodyError> {
         let received = std::mem::take(&mut self.bytes);
         let block = FieldBlock::parse(&received, MAX_FIELDS).map_err(|error| match error {
-            super::HeadError::TooManyFields => BodyError::LargeTrailers,
+            HeadError::TooManyFields => BodyError::LargeTrailers,
             _ => BodyError::Trailer,
         })?;
         for field in block.iter().filter(may_trail) {

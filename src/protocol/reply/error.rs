@@ -1,37 +1,8 @@
-//! What went wrong, in the words that HTTP has for it (RFC 9209 §2.3), and in those that people have.
+//! What a response says in words about each error type.
 
-/// The type of a proxy's error: the `error` of `Proxy-Status`. Closed: whoever adds a refusal picks one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProxyError {
-    /// A limit of this proxy is reached.
-    ConnectionLimitReached,
-    /// The origin is silent for too long after the connection was made.
-    ConnectionReadTimeout,
-    /// The origin refused the connection, or no way leads there.
-    ConnectionRefused,
-    /// The connection ended before an answer was complete.
-    ConnectionTerminated,
-    /// The origin did not accept the connection in time.
-    ConnectionTimeout,
-    /// Denied for the address that it resolves to, or is.
-    DestinationIpProhibited,
-    /// The name has no address.
-    DnsError,
-    /// The name servers did not answer in time.
-    DnsTimeout,
-    /// The origin's answer is not HTTP as it must be.
-    HttpProtocolError,
-    /// Denied by policy.
-    HttpRequestDenied,
-    /// The client's request cannot be accepted.
-    HttpRequestError,
-    /// Something failed inside this proxy.
-    ProxyInternalError,
-    /// Denied because it would lead back into this proxy.
-    ProxyLoopDetected,
-}
+use crate::facts::ProxyError;
 
-/// What people read of an error that is no denial.
+/// The words for an error that is not a denial.
 pub(super) struct Account {
     /// Two or three words: the status line's, a title's.
     pub(super) headline: &'static str,
@@ -43,66 +14,29 @@ pub(super) struct Account {
     pub(super) blame: &'static str,
 }
 
-impl ProxyError {
-    /// Every type.
-    pub const ALL: [Self; 13] = [
-        Self::ConnectionLimitReached,
-        Self::ConnectionReadTimeout,
-        Self::ConnectionRefused,
-        Self::ConnectionTerminated,
-        Self::ConnectionTimeout,
-        Self::DestinationIpProhibited,
-        Self::DnsError,
-        Self::DnsTimeout,
-        Self::HttpProtocolError,
-        Self::HttpRequestDenied,
-        Self::HttpRequestError,
-        Self::ProxyInternalError,
-        Self::ProxyLoopDetected,
-    ];
-
-    /// The registered name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ConnectionLimitReached => "connection_limit_reached",
-            Self::ConnectionReadTimeout => "connection_read_timeout",
-            Self::ConnectionRefused => "connection_refused",
-            Self::ConnectionTerminated => "connection_terminated",
-            Self::ConnectionTimeout => "connection_timeout",
-            Self::DestinationIpProhibited => "destination_ip_prohibited",
-            Self::DnsError => "dns_error",
-            Self::DnsTimeout => "dns_timeout",
-            Self::HttpProtocolError => "http_protocol_error",
-            Self::HttpRequestDenied => "http_request_denied",
-            Self::HttpRequestError => "http_request_error",
-            Self::ProxyInternalError => "proxy_internal_error",
-            Self::ProxyLoopDetected => "proxy_loop_detected",
+/// The words for an error; a malformed request is told apart by its status.
+pub(super) fn account(error: ProxyError, status: u16) -> Account {
+    let (headline, what, to, blame) = match error {
+        ProxyError::ConnectionLimitReached => ("Proxy is busy", "This proxy is too busy", " to serve", BUSY),
+        ProxyError::ConnectionReadTimeout => ("Origin did not answer", "Got no answer in time", " from", ORIGIN),
+        ProxyError::ConnectionRefused => ("Could not connect", "Could not connect", " to", ORIGIN),
+        ProxyError::ConnectionTerminated => ("Connection lost", "Lost the connection", " to", ORIGIN),
+        ProxyError::ConnectionTimeout => ("Connecting timed out", "Could not connect in time", " to", ORIGIN),
+        ProxyError::DnsError => ("Could not resolve name", "Could not resolve the name", " of", NAME),
+        ProxyError::DnsTimeout => ("Name lookup timed out", "Could not resolve in time the name", " of", NAME),
+        ProxyError::HttpProtocolError => {
+            ("Invalid answer from origin", "Got an answer that is not valid HTTP", " from", ORIGIN)
         }
-    }
-
-    pub(super) fn account(self, status: u16) -> Account {
-        let (headline, what, to, blame) = match self {
-            Self::ConnectionLimitReached => ("Proxy is busy", "This proxy is too busy", " to serve", BUSY),
-            Self::ConnectionReadTimeout => ("Origin did not answer", "Got no answer in time", " from", ORIGIN),
-            Self::ConnectionRefused => ("Could not connect", "Could not connect", " to", ORIGIN),
-            Self::ConnectionTerminated => ("Connection lost", "Lost the connection", " to", ORIGIN),
-            Self::ConnectionTimeout => ("Connecting timed out", "Could not connect in time", " to", ORIGIN),
-            Self::DnsError => ("Could not resolve name", "Could not resolve the name", " of", NAME),
-            Self::DnsTimeout => ("Name lookup timed out", "Could not resolve in time the name", " of", NAME),
-            Self::HttpProtocolError => {
-                ("Invalid answer from origin", "Got an answer that is not valid HTTP", " from", ORIGIN)
-            }
-            Self::ProxyInternalError => ("Proxy failed", "Something failed inside this proxy", ", asked for", PROXY),
-            Self::HttpRequestError => {
-                let (headline, what) = request_error(status);
-                return Account { headline, what, to: None, blame: CLIENT };
-            }
-            Self::DestinationIpProhibited | Self::HttpRequestDenied | Self::ProxyLoopDetected => {
-                ("Egress denied", "The egress policy does not allow this request", " to", POLICY)
-            }
-        };
-        Account { headline, what, to: Some(to), blame }
-    }
+        ProxyError::ProxyInternalError => ("Proxy failed", "Something failed inside this proxy", ", asked for", PROXY),
+        ProxyError::HttpRequestError => {
+            let (headline, what) = request_error(status);
+            return Account { headline, what, to: None, blame: CLIENT };
+        }
+        ProxyError::DestinationIpProhibited | ProxyError::HttpRequestDenied | ProxyError::ProxyLoopDetected => {
+            ("Egress denied", "The egress policy does not allow this request", " to", POLICY)
+        }
+    };
+    Account { headline, what, to: Some(to), blame }
 }
 
 const BUSY: &str = "Neither the request nor the policy is at fault: try again later.";
@@ -172,7 +106,7 @@ mod tests {
     fn every_error_is_a_registered_one_and_has_something_to_say() {
         for error in ProxyError::ALL {
             assert!(REGISTERED.contains(&error.as_str()), "{error:?}");
-            let account = error.account(502);
+            let account = account(error, 502);
             assert!(account.blame.ends_with('.'), "{error:?}");
             assert!(account.headline.len() <= 30 && !account.what.ends_with('.'), "{error:?}");
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::Explanation;
+use super::error::account;
 use crate::text::visible::{self, MAX_NAME_CHARS, elided, reduced, shortened};
 
 /// The sentence's limit in bytes: with the body's line break it stays under 500 whatever comes in (CONTRACT §5), because
@@ -56,7 +57,7 @@ pub(super) fn phrase(explanation: &Explanation<'_>) -> String {
     let id = cut_ascii(&explanation.request_id, 24);
     let tail = if id.is_empty() { token } else { Cow::Owned(format!("{token}, request {id}")) };
     if !explanation.denied {
-        return format!("{}: {tail}", explanation.error.account(explanation.status).headline);
+        return format!("{}: {tail}", account(explanation.error, explanation.status).headline);
     }
     let frame = "Blocked by  egress policy: ".len() + tail.len();
     let name = cut_ascii(explanation.policy_name, MAX_PHRASE.saturating_sub(frame));
@@ -78,7 +79,7 @@ fn frame(explanation: &Explanation<'_>, caps: &Caps) -> (String, String) {
     let contact = explanation.contact.map(|contact| clip(contact, caps.contact)).filter(|contact| !contact.is_empty());
     let id = clip(&explanation.request_id, caps.id);
     if !explanation.denied {
-        let account = explanation.error.account(explanation.status);
+        let account = account(explanation.error, explanation.status);
         let to = match (account.to, destination) {
             (Some(to), Some(name)) => format!("{to} {name}"),
             (None, _) | (_, None) => String::new(),

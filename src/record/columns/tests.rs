@@ -8,12 +8,12 @@ use proptest::prelude::*;
 use serde::{Serialize, Serializer};
 
 use super::*;
-use crate::facts::{Method, Protocol, Tool};
+use crate::facts::{Method, Outcome, Protocol, Tool};
 use crate::policy::{Cited, DenyReason};
 use crate::record::chain::tests::keyed;
 use crate::record::line::tests::denied;
 use crate::record::redact::{Redact, Redaction};
-use crate::record::{Body, Gap, GapCause, Outcome, RecordLine, Verdict};
+use crate::record::{Body, Gap, GapCause, RecordLine, Verdict};
 
 fn address() -> impl Strategy<Value = SocketAddr> {
     let ip = prop_oneof![

@@ -2,7 +2,8 @@
 //!
 //! An input is four bytes of choices, then texts, each ended by RS (0x1e).
 
-use outgate::protocol::reply::{Delivery, Explanation, Form, MAX_PHRASE, MAX_SENTENCE, ProxyError, write};
+use outgate::facts::ProxyError;
+use outgate::protocol::reply::{Delivery, Explanation, Form, MAX_PHRASE, MAX_SENTENCE, write};
 
 use super::problems::check_visible;
 use super::wire::LaxHead;

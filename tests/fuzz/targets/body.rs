@@ -1,7 +1,8 @@
 //! Bodies: the same content however they are dealt out, the same as a reader without any state finds, and the same
 //! again behind our own framing.
 
-use outgate::protocol::head::{BodyError, BodyFraming, BodyReader, BodyWriter, ResponseFraming};
+use outgate::facts::BodyError;
+use outgate::protocol::head::{BodyFraming, BodyReader, BodyWriter, ResponseFraming};
 
 use super::pieces::pieces;
 

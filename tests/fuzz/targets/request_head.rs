@@ -1,10 +1,10 @@
 //! Request heads: one verdict however the bytes arrive, and what goes on is one request for the same destination with
 //! one framing, to us and to a laxer reader.
 
-use outgate::facts::{Destination, Port};
+use outgate::facts::{Destination, HeadError, Port};
 use outgate::protocol::head::{
-    BodyFraming, HeadError, HeadLimits, HeadScan, OriginHop, RequestHead, Target, Upgrade, Version, names_instance,
-    read_request, write_request, write_request_to_proxy,
+    BodyFraming, HeadLimits, HeadScan, OriginHop, RequestHead, Target, Upgrade, Version, names_instance, read_request,
+    write_request, write_request_to_proxy,
 };
 
 use super::pieces::ends;

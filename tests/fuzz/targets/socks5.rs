@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use outgate::facts::{Destination, Host, Port};
-use outgate::protocol::socks5::{Greeting, SocksError, read_greeting, read_request};
+use outgate::facts::{Destination, Host, Port, SocksError};
+use outgate::protocol::socks5::{Greeting, read_greeting, read_request};
 
 pub(super) fn check(input: &[u8]) {
     let greeting = by_prefixes(input, read_greeting);

@@ -1,6 +1,6 @@
-//! What can be wrong with a message. Closed; each message is a clause that fits behind "malformed request: ".
+//! Why the head of a message is refused. Each text is a clause that fits after a colon.
 
-use crate::facts::HostError;
+use super::HostError;
 
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -161,33 +161,4 @@ impl HeadError {
             _ => "malformed_request",
         }
     }
-}
-
-/// Why a body is refused. Nothing of it may be completed towards the other side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    /// Not 1 to 16 hexadecimal digits, then CRLF or `;`.
-    #[error("a chunk size is not a plain hexadecimal number")]
-    ChunkSize,
-    /// Beyond 63 bits, or more than 16 digits.
-    #[error("a chunk size is too large")]
-    LargeChunk,
-    /// A control byte in a chunk extension, bare CR and LF among them.
-    #[error("a chunk extension contains a control byte")]
-    Extension,
-    /// More bytes of extensions than a message may have.
-    #[error("the chunk extensions are too long")]
-    LongExtensions,
-    /// Something other than CRLF after a chunk's data.
-    #[error("a chunk does not end where its size says")]
-    ChunkEnd,
-    /// The trailer section has a line that is no field.
-    #[error("a trailer line is no field")]
-    Trailer,
-    /// More bytes or lines of trailers than a message may have.
-    #[error("the trailers are too large")]
-    LargeTrailers,
-    /// The connection ended before the message did.
-    #[error("the body ended early")]
-    Truncated,
 }

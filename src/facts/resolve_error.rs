@@ -1,0 +1,26 @@
+//! Why a host has no addresses.
+
+use crate::places::Full;
+
+/// Why a host has no addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// DNS says that there is no such name.
+    #[error("there is no such name")]
+    NotFound,
+    /// The name exists and has no address.
+    #[error("the name has no address")]
+    NoAddresses,
+    /// The resolver failed, refused, or sent something that does not answer the question.
+    #[error("the name could not be looked up")]
+    Failed,
+    /// No answer in time.
+    #[error("the name server did not answer in time")]
+    Timeout,
+    /// Too many lookups are in progress: `max-lookups`, `max-lookups-per-client`.
+    #[error("{}", match .0 {
+        Full::All => "too many names are being looked up (`max-lookups`)",
+        Full::Client => "this client has its share of the lookups in progress (`max-lookups-per-client`)",
+    })]
+    Busy(Full),
+}
