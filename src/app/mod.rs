@@ -28,6 +28,7 @@ use crate::facts::{Destination, Host, OwnAddresses};
 use crate::history;
 use crate::listen::{self, AcceptLimits};
 use crate::places::Places;
+use crate::policy::text::ProblemReport;
 use crate::protocol::{GateLimits, HeadLimits, Speaks};
 use crate::record::{self, Recorder};
 use crate::session::{Roll, Shares};
@@ -75,9 +76,9 @@ pub struct Listening {
 /// Why the proxy could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The policy has mistakes: one line each.
-    #[error("{}", .0.join("\n"))]
-    Policy(Vec<String>),
+    /// The policy has mistakes.
+    #[error("{0}")]
+    Policy(ProblemReport),
     /// An address cannot be bound.
     #[error("cannot listen on {address} ({name}): {error}; is another program using it?")]
     Bind {
@@ -123,8 +124,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     };
     raise_file_limit();
     let source = PolicySource::new(config.policy.source.first().cloned());
-    let source = if observe { source.observing() } else { source };
-    let (watch, loaded) = source.load();
+    let (watch, loaded) = source.load(observe);
     let compiled = loaded.map_err(StartError::Policy)?;
     for notice in compiled.notices() {
         warn!("{notice}");
@@ -150,8 +150,9 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         history::backfill::start(&recorder, path.to_owned(), sinks.opened_at());
     }
     let sinks = Arc::new(sinks);
-    let store = Arc::new(Store::new(compiled.policy, source.describe()));
-    let reloads = source::start(source, watch, Arc::clone(&store)).map_err(system("cannot watch the policy"))?;
+    let store = Arc::new(Store::new(compiled.policy, source.to_string()));
+    let reloads =
+        source::start(source, observe, watch, Arc::clone(&store)).map_err(system("cannot watch the policy"))?;
     let resolver = Resolver::new(DnsSettings {
         servers: config.dns.servers.clone(),
         hosts: config.dns.hosts.clone(),

@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 
 use self::out::{fail, print, say};
 use crate::config::Config;
-use crate::policy::text::{SourceText, decode};
+use crate::policy::text::{ProblemReport, decode};
 
 /// What ends a command that did not do its work.
 const FAILED: u8 = 2;
@@ -127,12 +127,10 @@ fn configuration(path: Option<&Path>) -> Result<(Config, Vec<String>), String> {
         return Err(format!("the configuration {name} is no regular file of at most {} KiB", MAX_CONFIG / 1024));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("cannot read the configuration {name}: {error}"))?;
-    let source = decode(&name, bytes)?;
+    let source = decode(&name, bytes).map_err(|problem| problem.to_string())?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let lines =
-        |source: &SourceText, problems: &[_]| problems.iter().map(|problem| source.render(problem)).collect::<Vec<_>>();
     match Config::parse(source.text(), folder) {
-        Ok((config, warnings)) => Ok((config, lines(&source, &warnings))),
-        Err(problems) => Err(lines(&source, &problems).join("\n")),
+        Ok((config, warnings)) => Ok((config, ProblemReport::new(&source, warnings).lines())),
+        Err(problems) => Err(ProblemReport::new(&source, problems).to_string()),
     }
 }

@@ -7,11 +7,15 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 
-use super::{fail, print, say};
+use serde_json::json;
+
+use super::out::json_line;
+use super::{FAILED, fail, print, say};
 use crate::facts::{Client, Question, RequestFacts, Tool};
-use crate::policy::text::json_schema;
+use crate::policy::text::{LocatedProblem, ProblemReport, json_schema};
 use crate::policy::{Decision, Effect, Snapshot, TestDocument};
-use crate::source::{Compiled, PolicySource};
+use crate::source::{LoadedPolicy, PolicySource};
+use crate::text::figures::counted;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -20,6 +24,9 @@ pub(super) enum Command {
         /// Policy files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Print one JSON object per file
+        #[arg(long)]
+        json: bool,
     },
     /// Run the `[[test]]` cases of a policy; exits with 1 if one fails
     Test {
@@ -38,7 +45,7 @@ const LATER: [&str; 8] = ["diff", "replay", "lint", "import", "export", "sign", 
 
 pub(super) fn run(command: Command) -> ExitCode {
     match command {
-        Command::Validate { files } => validate(files),
+        Command::Validate { files, json } => validate(files, json),
         Command::Test { file } => test(file),
         Command::Schema => {
             print(&json_schema());
@@ -51,39 +58,80 @@ pub(super) fn run(command: Command) -> ExitCode {
     }
 }
 
-/// Every mistake of every file on stderr; what is doubtful, too, marked as such.
-fn validate(files: Vec<PathBuf>) -> ExitCode {
+/// Every mistake and every warning of every file: on stderr as lines, or on stdout as JSON.
+fn validate(files: Vec<PathBuf>, as_json: bool) -> ExitCode {
     let mut mistakes = 0;
     for file in files {
         let name = file.display().to_string();
-        match PolicySource::new(Some(file)).load().1 {
-            Ok(compiled) => {
-                for warning in &compiled.warnings {
-                    say(&format!("warning: {warning}"));
-                }
-                let rules = compiled.policy.rule_count();
-                print(&format!("{name}: valid, {rules} rules, revision {}", compiled.policy.revision()));
-            }
-            Err(lines) => {
-                mistakes += lines.len();
-                for line in lines {
-                    say(&line);
-                }
-            }
+        let loaded = PolicySource::File(file).load(false).1;
+        mistakes += loaded.as_ref().map_or_else(ProblemReport::total, |_| 0);
+        if as_json {
+            print(&json_line(&validated(&name, &loaded)));
+        } else {
+            tell(&name, &loaded);
         }
     }
-    match mistakes {
-        0 => ExitCode::SUCCESS,
-        1 => fail("1 mistake"),
-        count => fail(&format!("{count} mistakes")),
+    match (mistakes, as_json) {
+        (0, _) => ExitCode::SUCCESS,
+        (_, true) => ExitCode::from(FAILED),
+        (count, false) => fail(&counted(count as u64, "mistake")),
     }
+}
+
+fn tell(name: &str, loaded: &Result<LoadedPolicy, ProblemReport>) {
+    match loaded {
+        Ok(loaded) => {
+            for warning in loaded.warnings.lines() {
+                say(&format!("warning: {warning}"));
+            }
+            let (rules, revision) = (counted(loaded.policy.rule_count() as u64, "rule"), loaded.policy.revision());
+            print(&format!("{name}: valid, {rules}, revision {revision}"));
+        }
+        Err(report) => report.lines().iter().for_each(|line| say(line)),
+    }
+}
+
+/// What `docs/policy.md` describes.
+fn validated(name: &str, loaded: &Result<LoadedPolicy, ProblemReport>) -> serde_json::Value {
+    let problems = |report: &ProblemReport| report.problems().iter().map(problem).collect::<Vec<_>>();
+    match loaded {
+        Ok(LoadedPolicy { policy, warnings, .. }) => json!({
+            "file": name,
+            "valid": true,
+            "name": policy.name(),
+            "revision": policy.revision(),
+            "rules": policy.rule_count(),
+            "errors": 0,
+            "warnings": warnings.total(),
+            "problems": problems(warnings),
+        }),
+        Err(report) => json!({
+            "file": name,
+            "valid": false,
+            "errors": report.total(),
+            "warnings": 0,
+            "problems": problems(report),
+        }),
+    }
+}
+
+fn problem(problem: &LocatedProblem) -> serde_json::Value {
+    json!({
+        "severity": problem.code.severity().as_str(),
+        "code": problem.code.as_str(),
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "what": problem.what,
+        "fix": problem.fix,
+    })
 }
 
 fn test(file: PathBuf) -> ExitCode {
     let name = file.display().to_string();
-    let Compiled { policy, loaded, .. } = match PolicySource::new(Some(file)).load().1 {
-        Ok(compiled) => compiled,
-        Err(lines) => return fail(&lines.join("\n")),
+    let LoadedPolicy { policy, loaded, .. } = match PolicySource::File(file).load(false).1 {
+        Ok(loaded) => loaded,
+        Err(report) => return fail(&report.to_string()),
     };
     let policy = Snapshot::new(Arc::new(policy));
     let cases = &loaded.document.tests;

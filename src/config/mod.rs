@@ -20,7 +20,7 @@ pub use limits::Limits;
 
 use crate::facts::{Credentials, Destination, DomainName, Nat64Prefix};
 use crate::policy::text::{Section, reference};
-use crate::policy::{ParentScope, Problem};
+use crate::policy::{ParentScope, Problems};
 
 /// Where policy files are asked again whether they changed, for file systems that do not tell.
 const POLL: Duration = Duration::from_secs(60);
@@ -175,7 +175,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with it; never an empty list.
-    pub fn parse(text: &str, base: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+    pub fn parse(text: &str, base: &Path) -> Result<(Self, Problems), Problems> {
         read::read(text, base)
     }
 

@@ -5,8 +5,8 @@
 use super::ParentConfig;
 use super::keys;
 use crate::facts::{Credentials, CredentialsError, Destination};
-use crate::policy::ParentScope;
 use crate::policy::text::{Fields, Node, Problems, Value};
+use crate::policy::{ParentScope, Place, ProblemCode};
 
 /// How it must look; every mend says so.
 const FORM: &str = "write it as \"http://proxy.example:3128\" or \"http://user:password@proxy.example:3128\"";
@@ -16,6 +16,7 @@ pub(super) fn read(fields: Fields<'_>, problems: &mut Problems) -> Option<Parent
     if let Node { value: Value::String(_), span } = node {
         problems.at(
             *span,
+            ProblemCode::WrongType,
             "`parent` is a text, but must be a table of keys",
             "write [parent], and the URL as its `url`",
         );
@@ -24,15 +25,15 @@ pub(super) fn read(fields: Fields<'_>, problems: &mut Problems) -> Option<Parent
     let fields = fields.table(&keys::PARENT, problems)?;
     let mut scope = ParentScope::default();
     for text in fields.texts(&keys::EXCEPT, problems) {
-        if let Err((what, mend)) = scope.except(&text.value) {
-            problems.at(text.span, what, mend);
+        if let Err(complaint) = scope.except(&text.value) {
+            problems.push(complaint.at(Place::Document(text.span)));
         }
     }
     let url = fields.text(&keys::URL, problems)?;
     match parse_url(&url.value) {
         Ok((address, credentials)) => Some(ParentConfig { address, credentials, scope }),
         Err((what, mend)) => {
-            problems.at(url.span, format!("`url` {what}"), mend);
+            problems.at(url.span, ProblemCode::InvalidValue, format!("`url` {what}"), mend);
             None
         }
     }

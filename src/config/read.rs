@@ -7,18 +7,18 @@ use std::time::Duration;
 use super::address::{collide, parse_address, parse_server};
 use super::{AdminConfig, Config, DnsConfig, Limits, ListenConfig, PolicyConfig, RecordConfig, TlsFiles, keys, parent};
 use crate::facts::{DomainName, Nat64Prefix};
-use crate::policy::Problem;
+use crate::policy::ProblemCode;
 use crate::policy::text::{Fields, Format, Key, Node, Problems, Spanned, Value, quote};
 
 /// Claude's slower stream watchdog. A tunnel that is cut before it fires looks like a network fault to the client.
 const LONGEST_WATCHDOG: Duration = Duration::from_secs(300);
 
-pub(super) fn read(text: &str, base: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+pub(super) fn read(text: &str, base: &Path) -> Result<(Config, Problems), Problems> {
     let mut reader = Reader { base, problems: Problems::default(), warnings: Problems::default() };
     let config = Format::Toml.parse(text, &mut reader.problems).and_then(|node| reader.config(&node));
     match config {
-        Some(config) if reader.problems.is_empty() => Ok((config, reader.warnings.finish())),
-        _ => Err(reader.problems.finish()),
+        Some(config) if reader.problems.is_empty() => Ok((config, reader.warnings.sorted())),
+        _ => Err(reader.problems.sorted()),
     }
 }
 
@@ -64,7 +64,12 @@ impl Reader<'_> {
         if let Some(Node { value: Value::Array(nodes), span }) = fields.node(&keys::LISTEN)
             && nodes.is_empty()
         {
-            self.problems.at(*span, "there is no listener", "write a [[listen]], or leave it out for 127.0.0.1:3128");
+            self.problems.at(
+                *span,
+                ProblemCode::EmptyValue,
+                "there is no listener",
+                "write a [[listen]], or leave it out for 127.0.0.1:3128",
+            );
         }
         let mut listeners: Vec<ListenConfig> = Vec::new();
         for table in fields.tables(&keys::LISTEN, &mut self.problems) {
@@ -72,12 +77,12 @@ impl Reader<'_> {
             let place = |key| table.node(key).map_or_else(|| table.span(), |node| node.span);
             if listeners.iter().any(|other| other.name == listener.name) {
                 let what = format!("another listener is called {} already", quote(&listener.name));
-                self.problems.at(place(&keys::NAME), what, "give each its own `name`");
+                self.problems.at(place(&keys::NAME), ProblemCode::InvalidValue, what, "give each its own `name`");
             }
             let taken = listeners.iter().map(|other| other.address).chain(admin);
             if let Some(taken) = taken.into_iter().find(|taken| collide(*taken, listener.address)) {
                 let what = format!("{} is taken by {taken} already", listener.address);
-                self.problems.at(place(&keys::ADDRESS), what, "choose another port");
+                self.problems.at(place(&keys::ADDRESS), ProblemCode::InvalidValue, what, "choose another port");
             }
             listeners.push(listener);
         }
@@ -113,7 +118,7 @@ impl Reader<'_> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if !name.value.bytes().all(plain) {
             let what = format!("the name {} has other characters than letters, digits and -_.:", quote(&name.value));
-            self.problems.at(name.span, what, "write a short label such as \"browser\"");
+            self.problems.at(name.span, ProblemCode::InvalidValue, what, "write a short label such as \"browser\"");
         }
         Some(name.value)
     }
@@ -129,13 +134,18 @@ impl Reader<'_> {
         if let Some(first) = named.first() {
             let what = format!("the identity {} is not supported in this version", quote(&first.value));
             let mend = "remove it: a client is known by its address, a tool by its listener";
-            self.problems.at(first.span, what, mend);
+            self.problems.at(first.span, ProblemCode::Unsupported, what, mend);
         }
     }
 
     fn refuse_true(&mut self, fields: Fields<'_>, key: &Key, mend: &str) {
         if let (Some(true), Some(node)) = (fields.flag(key, &mut self.problems), fields.node(key)) {
-            self.problems.at(node.span, format!("`{} = true` is not supported in this version", key.name), mend);
+            self.problems.at(
+                node.span,
+                ProblemCode::Unsupported,
+                format!("`{} = true` is not supported in this version", key.name),
+                mend,
+            );
         }
     }
 
@@ -143,7 +153,7 @@ impl Reader<'_> {
     fn keep_close(&mut self, address: &Spanned<SocketAddr>, open: bool, why: &str) {
         if !open && !address.value.ip().to_canonical().is_loopback() {
             let mend = format!("write \"127.0.0.1:{}\", or add open = true", address.value.port());
-            self.problems.at(address.span, format!("{} {why}", address.value), mend);
+            self.problems.at(address.span, ProblemCode::InvalidValue, format!("{} {why}", address.value), mend);
         }
     }
 
@@ -151,7 +161,7 @@ impl Reader<'_> {
         match parse_address(&text.value) {
             Ok(value) => Some(Spanned { value, span: text.span }),
             Err((what, mend)) => {
-                self.problems.at(text.span, what, mend);
+                self.problems.at(text.span, ProblemCode::InvalidValue, what, mend);
                 None
             }
         }
@@ -180,7 +190,7 @@ impl Reader<'_> {
         let taken = config.admin.address.zip(config.listen.first());
         if let Some((address, listener)) = taken.filter(|(address, listener)| collide(*address, listener.address)) {
             let what = format!("{address} is taken by the listener {} already", quote(&listener.name));
-            self.problems.at(written.span, what, "choose another port");
+            self.problems.at(written.span, ProblemCode::InvalidValue, what, "choose another port");
         }
     }
 
@@ -192,7 +202,7 @@ impl Reader<'_> {
         }
         if let [_, second, ..] = source.as_slice() {
             let what = "more than one policy is not supported in this version";
-            self.problems.at(second.span, what, "name one file");
+            self.problems.at(second.span, ProblemCode::Unsupported, what, "name one file");
         }
         PolicyConfig {
             source: source.iter().map(|path| self.base.join(&path.value)).collect(),
@@ -210,7 +220,7 @@ impl Reader<'_> {
         } else {
             return;
         };
-        self.problems.at(text.span, what, mend);
+        self.problems.at(text.span, ProblemCode::EmptyValue, what, mend);
     }
 
     fn record(&mut self, fields: Fields<'_>, default: &RecordConfig) -> RecordConfig {
@@ -228,12 +238,12 @@ impl Reader<'_> {
         let sqlite = self.path(fields, &keys::SQLITE);
         if let (Some(path), true, Some(node)) = (&sqlite, sqlite == jsonl, fields.node(&keys::SQLITE)) {
             let what = format!("`jsonl` and `sqlite` are both {}", quote(&path.display().to_string()));
-            self.problems.at(node.span, what, "give each its own file");
+            self.problems.at(node.span, ProblemCode::InvalidValue, what, "give each its own file");
         }
         let required = fields.flag(&keys::REQUIRED, &mut self.problems).unwrap_or(default.required);
         if let (true, None, None, Some(node)) = (required, &jsonl, &sqlite, fields.node(&keys::REQUIRED)) {
             let what = "records are required, and are kept nowhere";
-            self.problems.at(node.span, what, "name a file in `jsonl` or `sqlite`");
+            self.problems.at(node.span, ProblemCode::InvalidValue, what, "name a file in `jsonl` or `sqlite`");
         }
         RecordConfig {
             jsonl,
@@ -295,7 +305,7 @@ impl Reader<'_> {
             && idle <= LONGEST_WATCHDOG
         {
             let what = "`idle-timeout` cuts streams that Claude still waits for: its own watchdog fires at 300s";
-            self.warnings.at(node.span, what, "write more than \"5m\"");
+            self.warnings.at(node.span, ProblemCode::InvalidValue, what, "write more than \"5m\"");
         }
     }
 
@@ -306,7 +316,12 @@ impl Reader<'_> {
                 Some(server) => servers.push(server),
                 None => {
                     let what = format!("{} is no name server", quote(&text.value));
-                    self.problems.at(text.span, what, "write an IP address, with a port where it is not 53");
+                    self.problems.at(
+                        text.span,
+                        ProblemCode::InvalidValue,
+                        what,
+                        "write an IP address, with a port where it is not 53",
+                    );
                 }
             }
         }
@@ -316,11 +331,16 @@ impl Reader<'_> {
             match DomainName::parse(name.value.as_bytes()) {
                 Err(error) => {
                     let what = format!("{} is no host name: {error}", quote(&name.value));
-                    self.problems.at(name.span, what, "write a plain name, an international one as xn--…");
+                    self.problems.at(
+                        name.span,
+                        ProblemCode::InvalidValue,
+                        what,
+                        "write a plain name, an international one as xn--…",
+                    );
                 }
                 Ok(known) if hosts.iter().any(|(other, _)| *other == known) => {
                     let what = format!("`{known}` stands twice in `hosts`");
-                    self.problems.at(name.span, what, "keep one, with all its addresses");
+                    self.problems.at(name.span, ProblemCode::InvalidValue, what, "keep one, with all its addresses");
                 }
                 Ok(new) => hosts.push((new, addresses)),
             }
@@ -337,6 +357,7 @@ impl Reader<'_> {
                     let what = format!("{} is no NAT64 prefix: {error}", quote(&text.value));
                     self.problems.at(
                         text.span,
+                        ProblemCode::InvalidValue,
                         what,
                         "write the prefix that the network's DNS64 puts before addresses",
                     );
@@ -348,7 +369,12 @@ impl Reader<'_> {
 
     fn host_addresses(&mut self, name: &Spanned<String>, texts: &[Spanned<String>]) -> Vec<IpAddr> {
         if texts.is_empty() {
-            self.problems.at(name.span, format!("{} has no address", quote(&name.value)), "write one in the list");
+            self.problems.at(
+                name.span,
+                ProblemCode::EmptyValue,
+                format!("{} has no address", quote(&name.value)),
+                "write one in the list",
+            );
         }
         let mut addresses = Vec::with_capacity(texts.len());
         for text in texts {
@@ -356,7 +382,7 @@ impl Reader<'_> {
                 Ok(address) => addresses.push(address),
                 Err(_) => {
                     let what = format!("{} is no IP address", quote(&text.value));
-                    self.problems.at(text.span, what, "write an address without a port");
+                    self.problems.at(text.span, ProblemCode::InvalidValue, what, "write an address without a port");
                 }
             }
         }

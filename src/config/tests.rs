@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::facts::Host;
-use crate::policy::text::SourceText;
+use crate::policy::text::{ProblemReport, SourceText};
 
 fn parse(text: &str) -> Result<(Config, Vec<String>), Vec<String>> {
     let source = SourceText::new("outgate.toml", text);
-    let lines = |problems: Vec<Problem>| problems.iter().map(|problem| source.render(problem)).collect::<Vec<_>>();
+    let lines = |problems| ProblemReport::new(&source, problems).lines();
     match Config::parse(text, Path::new("/etc/outgate")) {
         Ok((config, warnings)) => Ok((config, lines(warnings))),
         Err(problems) => Err(lines(problems)),

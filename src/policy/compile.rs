@@ -1,6 +1,6 @@
 //! From what was written to what is asked.
 //!
-//! Guaranteed: every mistake is found at once, each with its place and its mend; a document with one mistake gives no
+//! Guaranteed: every mistake is found at once, each with its place and its fix; a document with one mistake gives no
 //! policy at all. What is merely doubtful comes as a warning beside the policy.
 //!
 //! Deliberately not done here: reading files, checking a list's `lines` and `sha256` (whoever reads the file does), and
@@ -15,11 +15,11 @@ use super::document::{Covers, Effect, Egress, ListDocument, PolicyDocument};
 use super::draft::{Draft, Entry, default_ports, too_much};
 use super::matcher::{ClauseRef, Matcher, MatcherBuilder};
 use super::pattern::{Scope, Target};
-use super::problem::{Place, Problem, Refusal};
+use super::problem::{Complaint, Place, Problems};
 use super::rule::Rule;
 use super::suffix::{Breadth, breadth};
 use super::table::TableFull;
-use super::{Policy, list};
+use super::{Policy, ProblemCode, list};
 
 /// Deny rules for one target that an allow rule is compared with. A warning is not worth the product of their numbers.
 const MOST_COMPARED: usize = 16;
@@ -36,8 +36,8 @@ pub struct Source<'a> {
 /// One list's file.
 #[derive(Clone, Copy, Debug)]
 pub struct ListSource<'a> {
-    /// Its bytes.
-    pub text: &'a [u8],
+    /// Its bytes, or why they cannot be had.
+    pub text: Result<&'a [u8], &'a Complaint>,
 }
 
 /// A policy, and what looks doubtful in it.
@@ -46,16 +46,17 @@ pub struct Compiled {
     /// The policy.
     pub policy: Policy,
     /// In the order of their places.
-    pub warnings: Vec<Problem>,
+    pub warnings: Problems,
 }
 
 impl Policy {
     /// Compiles a document.
     ///
     /// # Errors
-    /// Every mistake in it and in its lists, in the order of their places; never empty.
-    pub fn compile(document: &PolicyDocument, source: Source<'_>) -> Result<Compiled, Vec<Problem>> {
+    /// Every mistake in it and in its lists, those of its shape among them, in the order of the text; never empty.
+    pub fn compile(document: &PolicyDocument, source: Source<'_>) -> Result<Compiled, Problems> {
         let mut draft = Draft::default();
+        draft.problems.append(document.problems.clone());
         draft.add_entries("allow", Effect::Allow, &document.allow);
         draft.add_entries("deny", Effect::Deny, &document.deny);
         if document.egress == Egress::PackageManagers {
@@ -113,7 +114,7 @@ impl Draft {
             let over = denials.into_iter().find(|deny| deny.ports.cover(&entry.ports));
             if let Some(deny) = over.and_then(|deny| rule(deny)) {
                 let what = format!("`{}` can never match in `{}`: `{}` denies it", entry.target, allow.id, deny.id);
-                warnings.at(entry.span, what, "take one of the two out; deny wins");
+                warnings.at(entry.span, ProblemCode::Overruled, what, "take one of the two out; deny wins");
             }
         }
         self.warnings = warnings;
@@ -121,27 +122,25 @@ impl Draft {
 
     /// Fills the matchers, the last rule first, so that of two equal patterns the first rule is asked first.
     fn build_matchers(&mut self, lists: &[ListDocument], first_list: usize, source: Source<'_>) -> (Matcher, Matcher) {
-        if lists.len() != source.lists.len() {
-            let what = format!("{} lists are named and {} were read", lists.len(), source.lists.len());
-            self.problems.push(Problem { place: Place::Whole, what, mend: "read each list's file".to_owned() });
-        }
+        let texts = self.list_texts(lists, source);
         let entries = std::mem::take(&mut self.entries);
         let room = |effect: Effect| {
-            let listed = lists.iter().zip(source.lists).filter(|(document, _)| document.effect == effect);
-            let listed: usize = listed.map(|(_, list)| list::estimate(list.text)).sum();
+            let listed = lists.iter().zip(&texts).filter(|(document, _)| document.effect == effect);
+            let listed: usize = listed.map(|(_, text)| text.map_or(0, list::estimate)).sum();
             let named = |entry: &&Entry| matches!(entry.target, Target::Name(..)) && self.effect(entry.rule) == effect;
             listed + entries.iter().filter(named).count()
         };
         let mut allows = MatcherBuilder::with_capacity(room(Effect::Allow));
         let mut denies = MatcherBuilder::with_capacity(room(Effect::Deny));
-        for (index, (document, text)) in lists.iter().zip(source.lists).enumerate().rev() {
+        for (index, (document, text)) in lists.iter().zip(&texts).enumerate().rev() {
+            let Some(text) = text else { continue };
             let builder = match document.effect {
                 Effect::Allow => &mut allows,
                 Effect::Deny => &mut denies,
             };
             match u32::try_from(first_list + index) {
-                Ok(rule) => self.add_list(builder, RuleIndex(rule), index, document, text.text),
-                Err(_) => self.problems.push(too_much()),
+                Ok(rule) => self.add_list(builder, RuleIndex(rule), index, document, text),
+                Err(_) => self.problems.push(too_much().at(Place::Whole)),
             }
         }
         for entry in entries.iter().rev() {
@@ -150,7 +149,7 @@ impl Draft {
                 Effect::Deny => add_deny(&mut denies, entry),
             };
             if let Err(TableFull) = added {
-                self.problems.push(too_much());
+                self.problems.push(too_much().at(Place::Whole));
             }
         }
         (allows.build(), denies.build())
@@ -169,7 +168,7 @@ impl Draft {
             Covers::Subdomains => Scope::Both,
         };
         let Ok(clause) = builder.clause(rule, &default_ports(document.effect), scope) else {
-            self.problems.push(too_much());
+            self.problems.push(too_much().at(Place::Whole));
             return;
         };
         // A list may deny a whole registry's names; to allow them takes plainer words.
@@ -181,9 +180,26 @@ impl Draft {
         });
         if names == 0 && problems.is_empty() {
             let what = format!("the list `{}` holds no name", document.file.value);
-            self.warn(document.file.span, what, "fill it, or take the list out");
+            self.warn(document.file.span, ProblemCode::NeverMatches, what, "fill it, or take the list out");
         }
-        problems.into_iter().for_each(|problem| self.problems.push(problem));
+        self.problems.append(problems);
+    }
+
+    /// The bytes of each list; none where they cannot be had, which is a mistake.
+    fn list_texts<'a>(&mut self, lists: &[ListDocument], source: Source<'a>) -> Vec<Option<&'a [u8]>> {
+        let mut texts = Vec::with_capacity(lists.len());
+        for (index, document) in lists.iter().enumerate() {
+            let unread = || Complaint::new(ProblemCode::UnusableFile, "the list's file was not read", "read it first");
+            let read = source.lists.get(index).map_or_else(|| Err(unread()), |list| list.text.map_err(Clone::clone));
+            match read {
+                Ok(text) => texts.push(Some(text)),
+                Err(complaint) => {
+                    self.problems.push(complaint.at(Place::Document(document.file.span)));
+                    texts.push(None);
+                }
+            }
+        }
+        texts
     }
 
     fn denies_addresses_conditionally(&self) -> bool {
@@ -207,17 +223,15 @@ fn add_deny(denies: &mut MatcherBuilder, entry: &Entry) -> Result<(), TableFull>
     denies.add(entry.rule, &entry.target, &entry.ports)
 }
 
-fn add_listed(builder: &mut MatcherBuilder, name: &[u8], clause: ClauseRef) -> Result<(), Refusal> {
-    builder.add_name(name, clause).map_err(|TableFull| {
-        let Problem { what, mend, .. } = too_much();
-        Refusal { what, mend }
-    })
+fn add_listed(builder: &mut MatcherBuilder, name: &[u8], clause: ClauseRef) -> Result<(), Complaint> {
+    builder.add_name(name, clause).map_err(|TableFull| too_much())
 }
 
-fn check_listed(name: &[u8]) -> Result<(), Refusal> {
+fn check_listed(name: &[u8]) -> Result<(), Complaint> {
     let name = String::from_utf8_lossy(name);
     if breadth(&name) == Breadth::Registry {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::PublicSuffixWildcard,
             format!("`{name}` is a public suffix, and the list covers everything below its names"),
             "name the domains that you mean",
         ));

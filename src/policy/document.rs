@@ -6,6 +6,8 @@
 
 use std::time::SystemTime;
 
+use super::Problems;
+
 /// A range of bytes in a document's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -53,6 +55,8 @@ pub struct PolicyDocument {
     pub lists: Vec<ListDocument>,
     /// Cases that the author wants to hold.
     pub tests: Vec<TestDocument>,
+    /// What is wrong with its shape. A document with such problems never becomes a policy.
+    pub problems: Problems,
 }
 
 /// How far the egress goes.

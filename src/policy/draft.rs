@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use ipnet::IpNet;
 
+use super::ProblemCode;
 use super::decision::RuleIndex;
 use super::document::{Effect, ListDocument, PortsDocument, RuleDocument, Span, Spanned, Tls};
 use super::network;
 use super::pattern::{Pattern, Target};
 use super::ports::{Ports, range};
-use super::problem::{Place, Problem, Problems};
+use super::problem::{Complaint, Place, Problems};
 use super::rule::Rule;
 
 /// The longest method that a message repeats, in bytes; the registered ones have up to 17.
@@ -41,7 +42,12 @@ impl Draft {
             let Some(pattern) = self.read_pattern(text) else { continue };
             let id = format!("{key}:{pattern}");
             if !seen.insert(id.clone()) {
-                self.warn(text.span, format!("`{pattern}` stands twice in `{key}`"), "take one out");
+                self.warn(
+                    text.span,
+                    ProblemCode::DuplicateEntry,
+                    format!("`{pattern}` stands twice in `{key}`"),
+                    "take one out",
+                );
                 continue;
             }
             self.claim_id(&id, text.span);
@@ -62,7 +68,12 @@ impl Draft {
         for text in &document.to {
             let Some(pattern) = self.read_pattern(text) else { continue };
             if !seen.insert(pattern.clone()) {
-                self.warn(text.span, format!("`{pattern}` stands twice in this rule"), "take one out");
+                self.warn(
+                    text.span,
+                    ProblemCode::DuplicateEntry,
+                    format!("`{pattern}` stands twice in this rule"),
+                    "take one out",
+                );
                 continue;
             }
             self.warn_of_whole(effect, &pattern.target, text.span);
@@ -71,25 +82,50 @@ impl Draft {
         }
         let id = &document.id.value;
         if document.to.is_empty() {
-            self.warn(document.span, format!("the rule `{id}` can never match: `to` is empty"), "name hosts in `to`");
+            self.warn(
+                document.span,
+                ProblemCode::NeverMatches,
+                format!("the rule `{id}` can never match: `to` is empty"),
+                "name hosts in `to`",
+            );
         }
         if let (Some(from), Some(until)) = (&document.from, &document.until)
             && from.value >= until.value
         {
-            self.complain(until.span, "`until` is not later than `from`", "set it to a later time, or take one out");
+            self.complain(
+                until.span,
+                ProblemCode::EmptyPeriod,
+                "`until` is not later than `from`",
+                "set it to a later time, or take one out",
+            );
         }
         self.check_tools(&document.tools);
         self.check_methods(effect, &document.methods);
         let addresses = self.read_networks(&document.addresses);
         if effect == Effect::Deny {
             if let Some(first) = document.addresses.first() {
-                self.warn(first.span, "`addresses` does nothing in a deny rule", "put blocks to deny into `to`");
+                self.warn(
+                    first.span,
+                    ProblemCode::IgnoredKey,
+                    "`addresses` does nothing in a deny rule",
+                    "put blocks to deny into `to`",
+                );
             }
             if document.tls == Tls::Optional {
-                self.warn(document.span, format!("`tls` does nothing in the deny rule `{id}`"), "take it out");
+                self.warn(
+                    document.span,
+                    ProblemCode::IgnoredKey,
+                    format!("`tls` does nothing in the deny rule `{id}`"),
+                    "take it out",
+                );
             }
             if document.parent {
-                self.warn(document.span, format!("`parent` does nothing in the deny rule `{id}`"), "take it out");
+                self.warn(
+                    document.span,
+                    ProblemCode::IgnoredKey,
+                    format!("`parent` does nothing in the deny rule `{id}`"),
+                    "take it out",
+                );
             }
         }
         self.rules.push(Rule {
@@ -122,13 +158,13 @@ impl Draft {
                 for Spanned { value: (low, high), span } in ranges {
                     match range(*low, *high) {
                         Ok(range) => good.push(range),
-                        Err(refusal) => self.problems.push(refusal.at(Place::Document(*span))),
+                        Err(complaint) => self.problems.push(complaint.at(Place::Document(*span))),
                     }
                 }
                 let ports = Ports::of(good);
                 if ports.is_empty() && ranges.is_empty() {
                     let what = format!("the rule `{}` can never match: `ports` is empty", document.id.value);
-                    self.warn(document.span, what, "name ports, or take `ports` out");
+                    self.warn(document.span, ProblemCode::NeverMatches, what, "name ports, or take `ports` out");
                 }
                 ports
             }
@@ -140,13 +176,13 @@ impl Draft {
             Ok(pattern) => {
                 if let Some(suffix) = pattern.shared_suffix() {
                     let what = format!("`{pattern}` covers every tenant of `{suffix}`, and anyone can become one");
-                    let mend = format!("name the tenants that you mean, such as `tenant.{suffix}`");
-                    self.warn(text.span, what, mend);
+                    let fix = format!("name the tenants that you mean, such as `tenant.{suffix}`");
+                    self.warn(text.span, ProblemCode::SharedSuffixWildcard, what, fix);
                 }
                 Some(pattern)
             }
-            Err(refusal) => {
-                self.problems.push(refusal.at(Place::Document(text.span)));
+            Err(complaint) => {
+                self.problems.push(complaint.at(Place::Document(text.span)));
                 None
             }
         }
@@ -161,11 +197,16 @@ impl Draft {
                         let what = format!(
                             "`{net}` opens nothing here: it means addresses that are not special-purpose, and those are open"
                         );
-                        self.warn(text.span, what, "name the ranges that you mean, such as `10.0.0.0/8`");
+                        self.warn(
+                            text.span,
+                            ProblemCode::WholeAddressSpace,
+                            what,
+                            "name the ranges that you mean, such as `10.0.0.0/8`",
+                        );
                     }
                     networks.push(net);
                 }
-                Err(refusal) => self.problems.push(refusal.at(Place::Document(text.span))),
+                Err(complaint) => self.problems.push(complaint.at(Place::Document(text.span))),
             }
         }
         networks.into_boxed_slice()
@@ -181,6 +222,7 @@ impl Draft {
         match effect {
             Effect::Allow => self.warn(
                 span,
+                ProblemCode::WholeAddressSpace,
                 format!(
                     "`{target}` allows {family} addresses that are asked for as such and are not special-purpose, and \
                      no names"
@@ -189,6 +231,7 @@ impl Draft {
             ),
             Effect::Deny => self.warn(
                 span,
+                ProblemCode::WholeAddressSpace,
                 format!(
                     "`{target}` denies {family} addresses that are asked for as such, and no name that leads to one"
                 ),
@@ -199,7 +242,12 @@ impl Draft {
 
     fn check_tools(&mut self, tools: &[Spanned<String>]) {
         for tool in tools.iter().filter(|tool| tool.value.trim().is_empty()) {
-            self.complain(tool.span, "the tool has no name", "write the name of a listener, or take the entry out");
+            self.complain(
+                tool.span,
+                ProblemCode::EmptyValue,
+                "the tool has no name",
+                "write the name of a listener, or take the entry out",
+            );
         }
     }
 
@@ -210,18 +258,21 @@ impl Draft {
                 let shown = if method.len() > LONGEST_METHOD { "…" } else { method.as_str() };
                 self.complain(
                     *span,
+                    ProblemCode::InvalidMethod,
                     format!("`{}` is no method", shown.escape_debug()),
                     "write a method such as `GET`, or `WEBSOCKET`",
                 );
             } else if upper == "CONNECT" && effect == Effect::Allow {
                 self.warn(
                     *span,
+                    ProblemCode::NeverMatches,
                     "no request has the method `CONNECT` here: a tunnel is asked for without one",
                     "take `methods` out to allow tunnels",
                 );
             } else if *method != upper {
                 self.warn(
                     *span,
+                    ProblemCode::UnusualMethod,
                     format!("methods are case-sensitive, and `{method}` is unusual"),
                     format!("write `{upper}`"),
                 );
@@ -231,21 +282,21 @@ impl Draft {
 
     fn claim_id(&mut self, id: &str, span: Span) {
         if id.trim().is_empty() {
-            self.complain(span, "the id is empty", "write a short name, such as `repo-read`");
+            self.complain(span, ProblemCode::EmptyValue, "the id is empty", "write a short name, such as `repo-read`");
         } else if !self.ids.insert(id.to_owned()) {
-            let mend = match id.split_once(':') {
+            let fix = match id.split_once(':') {
                 Some(("allow" | "deny" | "package-managers", _)) => "the entry of that pattern has it; choose another",
                 Some(("list", _)) => "name each file once",
                 _ => "choose another",
             };
-            self.complain(span, format!("the id `{}` is taken", id.escape_debug()), mend);
+            self.complain(span, ProblemCode::DuplicateId, format!("the id `{}` is taken", id.escape_debug()), fix);
         }
     }
 
     fn next_index(&mut self) -> Option<RuleIndex> {
         let index = u32::try_from(self.rules.len()).ok().map(RuleIndex);
         if index.is_none() {
-            self.problems.push(too_much());
+            self.problems.push(too_much().at(Place::Whole));
         }
         index
     }
@@ -254,16 +305,16 @@ impl Draft {
         self.rules.get(rule.0 as usize).map_or(Effect::Deny, |rule| rule.effect)
     }
 
-    fn complain(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
-        self.problems.at(span, what, mend);
+    fn complain(&mut self, span: Span, code: ProblemCode, what: impl Into<String>, fix: impl Into<String>) {
+        self.problems.at(span, code, what, fix);
     }
 
-    pub(super) fn warn(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
-        self.warnings.at(span, what, mend);
+    pub(super) fn warn(&mut self, span: Span, code: ProblemCode, what: impl Into<String>, fix: impl Into<String>) {
+        self.warnings.at(span, code, what, fix);
     }
 
-    pub(super) fn finish(self) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
-        if self.problems.is_empty() { Ok((self.rules, self.warnings.finish())) } else { Err(self.problems.finish()) }
+    pub(super) fn finish(self) -> Result<(Vec<Rule>, Problems), Problems> {
+        if self.problems.is_empty() { Ok((self.rules, self.warnings.sorted())) } else { Err(self.problems.sorted()) }
     }
 }
 
@@ -296,12 +347,9 @@ fn boxed(texts: &[Spanned<String>]) -> Box<[Box<str>]> {
     texts.iter().map(|text| text.value.as_str().into()).collect()
 }
 
-pub(super) fn too_much() -> Problem {
-    Problem {
-        place: Place::Whole,
-        what: "the policy is larger than 4 GiB or has more than 4,294,967,295 rules".to_owned(),
-        mend: "make it smaller".to_owned(),
-    }
+pub(super) fn too_much() -> Complaint {
+    let what = "the policy is larger than 4 GiB or has more than 4,294,967,295 rules";
+    Complaint::new(ProblemCode::TooLarge, what, "make it smaller")
 }
 
 /// RFC 9110 §5.6.2.

@@ -6,9 +6,10 @@
 
 use std::net::Ipv6Addr;
 
+use super::ProblemCode;
 use super::document::ListFormat;
 use super::pattern::{Pattern, Target, read_name};
-use super::problem::{Place, Problem, Refusal};
+use super::problem::{Complaint, Place, Problems};
 use crate::facts::{DomainName, Host, MAX_NAME};
 
 /// A file of the wrong kind has a million bad lines; twenty show what is wrong with all of them.
@@ -39,16 +40,14 @@ pub(super) fn estimate(text: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', text).count() + 1
 }
 
-/// Hands every name of a list to `take`, in canonical form, and returns what is wrong with the lines.
+/// Passes every name of a list to `take`, in canonical form, and returns what is wrong with the lines.
 pub(super) fn read(
     list: usize,
     text: &[u8],
     format: ListFormat,
-    mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut more = 0_usize;
-    let mut more_at = 0;
+    mut take: impl FnMut(&[u8]) -> Result<(), Complaint>,
+) -> Problems {
+    let mut problems = Problems::default();
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let content = match memchr::memchr(b'#', line) {
@@ -63,25 +62,17 @@ pub(super) fn read(
             ListFormat::Domains => read_domain(content, &mut take),
             ListFormat::Hosts => read_hosts(content, &mut take),
         };
-        let Err(refusal) = outcome else { continue };
-        if problems.len() < MOST_SHOWN {
-            problems.push(refusal.at(Place::List { list, line: index + 1 }));
+        let Err(complaint) = outcome else { continue };
+        if problems.total() < MOST_SHOWN {
+            problems.push(complaint.at(Place::List { list, line: index + 1 }));
         } else {
-            more_at = if more == 0 { index + 1 } else { more_at };
-            more += 1;
+            problems.count_more(1);
         }
-    }
-    if more > 0 {
-        problems.push(Problem {
-            place: Place::List { list, line: more_at },
-            what: format!("and {more} more"),
-            mend: "mend the ones above first".to_owned(),
-        });
     }
     problems
 }
 
-fn read_domain(content: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Refusal> {
+fn read_domain(content: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), Complaint>) -> Result<(), Complaint> {
     let mut buffer = [0; MAX_NAME];
     if let Ok(name) = DomainName::parse_into(content, &mut buffer) {
         return take(name);
@@ -96,7 +87,7 @@ fn read_domain(content: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), Refusa
     Err(explain(&text))
 }
 
-fn read_hosts(content: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Refusal> {
+fn read_hosts(content: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), Complaint>) -> Result<(), Complaint> {
     let mut words = content.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let address = words.next().unwrap_or_default();
     if !is_address(address) {
@@ -104,7 +95,11 @@ fn read_hosts(content: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), Refusal
             true => format!("`{}` does not begin with an address", String::from_utf8_lossy(content).escape_debug()),
             false => "the line does not begin with an address".to_owned(),
         };
-        return Err(Refusal::new(what, "write `0.0.0.0 example.com`, or `format = \"domains\"` for a list of names"));
+        return Err(Complaint::new(
+            ProblemCode::ListFormat,
+            what,
+            "write `0.0.0.0 example.com`, or `format = \"domains\"` for a list of names",
+        ));
     }
     words
         .filter(|word| !HOSTS_OWN_NAMES.contains(word) && !is_address(word))
@@ -119,20 +114,22 @@ fn is_address(word: &[u8]) -> bool {
 }
 
 /// Why a line is no name. People put patterns, addresses and other programs' filters into lists.
-fn explain(line: &str) -> Refusal {
+fn explain(line: &str) -> Complaint {
     if line.len() > LONGEST_SHOWN {
-        return Refusal::new("the line is longer than any name", "write one name a line");
+        return Complaint::new(ProblemCode::TooLarge, "the line is longer than any name", "write one name a line");
     }
     let mut words = line.split_ascii_whitespace();
     if words.next().is_some_and(|word| is_address(word.as_bytes())) && words.next().is_some() {
-        return Refusal::new(
+        return Complaint::new(
+            ProblemCode::ListFormat,
             format!("`{}` reads like a line of a hosts file", line.escape_debug()),
             "write `format = \"hosts\"` in the policy",
         );
     }
     if let Some(filter) = line.strip_prefix("||") {
         let name = filter.split(['^', '/', '$']).next().unwrap_or(filter);
-        return Refusal::new(
+        return Complaint::new(
+            ProblemCode::NotAName,
             format!("`{}` is an ad blocker's filter", line.escape_debug()),
             format!("write `{}`", name.escape_debug()),
         );
@@ -140,25 +137,30 @@ fn explain(line: &str) -> Refusal {
     if let Some(name) = ["**.", "*.", "."].into_iter().find_map(|prefix| line.strip_prefix(prefix))
         && DomainName::parse(name.as_bytes()).is_ok()
     {
-        return Refusal::new(
+        return Complaint::new(
+            ProblemCode::NotAName,
             format!("`{line}` is a pattern, and a list has names"),
             format!("write `{name}`, and `covers = \"subdomains\"` in the policy"),
         );
     }
     match Pattern::parse(line) {
-        Err(refusal) => refusal,
-        Ok(Pattern { target: Target::Network(_), .. }) => Refusal::new(
+        Err(complaint) => complaint,
+        Ok(Pattern { target: Target::Network(_), .. }) => Complaint::new(
+            ProblemCode::NotAName,
             format!("`{line}` is an address, and a list has names"),
             "write addresses into the policy itself",
         ),
-        Ok(Pattern { target, .. }) => {
-            Refusal::new(format!("`{line}` is more than a name"), format!("write `{target}` alone"))
-        }
+        Ok(Pattern { target, .. }) => Complaint::new(
+            ProblemCode::NotAName,
+            format!("`{line}` is more than a name"),
+            format!("write `{target}` alone"),
+        ),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Problem;
     use super::*;
 
     fn names(format: ListFormat, text: &[u8]) -> (Vec<String>, Vec<String>) {
@@ -167,11 +169,11 @@ mod tests {
             names.push(String::from_utf8(name.to_vec()).unwrap());
             Ok(())
         });
-        let show = |problem: Problem| match problem.place {
-            Place::List { list: 0, line } => format!("{line}: {}; {}", problem.what, problem.mend),
+        let show = |problem: &Problem| match problem.place {
+            Place::List { list: 0, line } => format!("{line}: {}; {}", problem.what, problem.fix),
             place => panic!("{place:?}"),
         };
-        (names, problems.into_iter().map(show).collect())
+        (names, problems.kept().iter().map(show).collect())
     }
 
     #[test]
@@ -232,8 +234,7 @@ mod tests {
 
     #[test]
     fn after_twenty_bad_lines_the_rest_are_counted() {
-        let (_, problems) = names(ListFormat::Domains, "a b\n".repeat(57).as_bytes());
-        assert_eq!(problems.len(), 21);
-        assert_eq!(problems.last().unwrap(), "21: and 37 more; mend the ones above first");
+        let problems = read(0, "a b\n".repeat(57).as_bytes(), ListFormat::Domains, |_| Ok(()));
+        assert_eq!((problems.kept().len(), problems.total()), (20, 57));
     }
 }

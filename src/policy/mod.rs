@@ -31,6 +31,7 @@ mod pattern;
 mod permit;
 mod ports;
 mod problem;
+mod problem_code;
 mod reason;
 mod rule;
 mod snapshot;
@@ -60,14 +61,14 @@ pub use document::{
 };
 pub use parent::ParentScope;
 pub use permit::{Basis, NoRoute, ParentPermit, Permit, Reached, Route, RuleRef, VettedAddrs};
-pub use problem::{Place, Problem, Problems};
+pub use problem::{Complaint, Place, Problem, Problems};
+pub use problem_code::{Example, ProblemCode, Severity};
 pub use reason::DenyReason;
 pub use snapshot::Snapshot;
 pub use suffix::{is_registry_suffix, registrable};
 
 use decision::RuleIndex;
 use matcher::Matcher;
-use problem::Refusal;
 use rule::Rule;
 
 /// A compiled policy: immutable, shared by every worker, asked through a [`Snapshot`].

@@ -11,8 +11,9 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::ProblemCode;
 use super::pattern::{LONGEST, too_long};
-use super::problem::Refusal;
+use super::problem::Complaint;
 use crate::facts::{AddressClass, Host, Port};
 
 /// The length of ::ffff:0:0/96, the IPv4 addresses in IPv6 form (RFC 4291 §2.5.5.2).
@@ -46,9 +47,13 @@ fn allows_form(net: &IpNet, ip: IpAddr) -> bool {
 }
 
 /// Reads an address or a block without a port, as `addresses` and `internal-addresses` have them.
-pub(super) fn parse(text: &str) -> Result<IpNet, Refusal> {
+pub(super) fn parse(text: &str) -> Result<IpNet, Complaint> {
     if text.trim().is_empty() {
-        return Err(Refusal::new("the address is empty", "write an address or a CIDR block, such as `10.0.0.0/8`"));
+        return Err(Complaint::new(
+            ProblemCode::EmptyValue,
+            "the address is empty",
+            "write an address or a CIDR block, such as `10.0.0.0/8`",
+        ));
     }
     if text.len() > LONGEST {
         return Err(too_long());
@@ -58,13 +63,15 @@ pub(super) fn parse(text: &str) -> Result<IpNet, Refusal> {
         && is_numeric(before)
         && (!before.contains(':') || port == "*")
     {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::InvalidAddress,
             format!("`{text}` has a port"),
             format!("write `{before}`; ports belong to the rule"),
         ));
     }
     if !is_numeric(bare) {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::InvalidAddress,
             format!("`{text}` is neither an address nor a CIDR block"),
             "write the block that the name resolves into, such as `10.0.0.0/8`",
         ));
@@ -80,7 +87,7 @@ pub(super) fn is_numeric(text: &str) -> bool {
 }
 
 /// Reads an address or a block, of either family, without brackets.
-pub(super) fn parse_numeric(text: &str) -> Result<IpNet, Refusal> {
+pub(super) fn parse_numeric(text: &str) -> Result<IpNet, Complaint> {
     let (host, length) = match text.split_once('/') {
         Some((host, length)) => (host, Some(length)),
         None => (text, None),
@@ -89,7 +96,8 @@ pub(super) fn parse_numeric(text: &str) -> Result<IpNet, Refusal> {
     let Some(length) = length else { return Ok(IpNet::from(ip)) };
     let net = parse_length(ip, length)?;
     if net.addr() != net.network() {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::HostBits,
             format!("`{text}` has bits set behind its length"),
             format!("write `{}` for the block, or `{ip}` for the one address", net.trunc()),
         ));
@@ -97,19 +105,24 @@ pub(super) fn parse_numeric(text: &str) -> Result<IpNet, Refusal> {
     Ok(net)
 }
 
-fn parse_ip(host: &str) -> Result<IpAddr, Refusal> {
+fn parse_ip(host: &str) -> Result<IpAddr, Complaint> {
     let wire = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     if let Ok(Host::Ip(ip)) = Host::parse(wire.as_bytes()) {
         return Ok(ip);
     }
     if !host.contains(':') {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::LegacyIpv4,
             format!("`{host}` is an old spelling of an IPv4 address, which programs read in different ways"),
             "write four decimal numbers from 0 to 255 without leading zeros, such as `192.0.2.1`",
         ));
     }
     if host.contains('%') {
-        return Err(Refusal::new(format!("`{host}` has a zone"), "leave out `%` and what follows"));
+        return Err(Complaint::new(
+            ProblemCode::InvalidAddress,
+            format!("`{host}` has a zone"),
+            "leave out `%` and what follows",
+        ));
     }
     // With its last group taken for a port, is it an address?
     if let Some((before, port)) = host.rsplit_once(':')
@@ -119,18 +132,23 @@ fn parse_ip(host: &str) -> Result<IpAddr, Refusal> {
     {
         return Err(needs_brackets(before, port));
     }
-    Err(Refusal::new(format!("`{host}` is no IPv6 address"), "write it as in `2001:db8::1`"))
+    Err(Complaint::new(
+        ProblemCode::InvalidAddress,
+        format!("`{host}` is no IPv6 address"),
+        "write it as in `2001:db8::1`",
+    ))
 }
 
 /// An IPv6 address and a port run together.
-pub(super) fn needs_brackets(address: &str, port: &str) -> Refusal {
-    Refusal::new(
+pub(super) fn needs_brackets(address: &str, port: &str) -> Complaint {
+    Complaint::new(
+        ProblemCode::AmbiguousIpv6,
         format!("`{address}:{port}` is an IPv6 address without brackets, and its port cannot be told apart"),
         format!("write `[{address}]:{port}`, or `[{address}:{port}]` if that is the whole address"),
     )
 }
 
-fn parse_length(ip: IpAddr, length: &str) -> Result<IpNet, Refusal> {
+fn parse_length(ip: IpAddr, length: &str) -> Result<IpNet, Complaint> {
     let longest = if ip.is_ipv4() { 32 } else { 128 };
     let plain = matches!(length.as_bytes(), [b'0'..=b'9'] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]);
     if plain
@@ -142,12 +160,14 @@ fn parse_length(ip: IpAddr, length: &str) -> Result<IpNet, Refusal> {
     if let (IpAddr::V4(ip), Ok(Host::Ip(IpAddr::V4(mask)))) = (ip, Host::parse(length.as_bytes()))
         && let Ok(net) = Ipv4Net::with_netmask(ip, mask)
     {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::InvalidAddress,
             format!("`/{length}` is a netmask"),
             format!("write the length of the prefix: `{}`", net.trunc()),
         ));
     }
-    Err(Refusal::new(
+    Err(Complaint::new(
+        ProblemCode::InvalidAddress,
         format!("`/{length}` is no length of a prefix"),
         format!("write a number from 0 to {longest} behind the slash"),
     ))
@@ -169,7 +189,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap().to_string(), expected, "{text}");
         }
-        for (text, mend) in [
+        for (text, fix) in [
             ("", "write an address or a CIDR block, such as `10.0.0.0/8`"),
             ("10.0.0.1/8", "write `10.0.0.0/8` for the block, or `10.0.0.1` for the one address"),
             ("fd00::1/8", "write `fd00::/8` for the block, or `fd00::1` for the one address"),
@@ -184,7 +204,7 @@ mod tests {
             ("fe80:::1", "write it as in `2001:db8::1`"),
             ("intranet.test", "write the block that the name resolves into, such as `10.0.0.0/8`"),
         ] {
-            assert_eq!(parse(text).map_err(|refusal| refusal.mend), Err(mend.to_owned()), "{text}");
+            assert_eq!(parse(text).map_err(|complaint| complaint.fix), Err(fix.to_owned()), "{text}");
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! An exception says which way, never whether: what it names is judged like everything else.
 
-use super::Refusal;
 use super::pattern::{Pattern, Scope, Target};
+use super::{Complaint, ProblemCode};
 use crate::facts::Host;
 
 /// The destinations that go by the parent proxy.
@@ -19,16 +19,17 @@ impl ParentScope {
     /// have no part in it.
     ///
     /// # Errors
-    /// What is wrong with it and how to mend it, as two clauses.
-    pub fn except(&mut self, pattern: &str) -> Result<(), (String, String)> {
+    /// What is wrong with it.
+    pub fn except(&mut self, pattern: &str) -> Result<(), Complaint> {
         let read = Pattern::parse(pattern).and_then(|pattern| match pattern.ports {
             None => Ok(pattern.target),
-            Some(_) => Err(Refusal::new(
+            Some(_) => Err(Complaint::new(
+                ProblemCode::InvalidPort,
                 format!("`{pattern}` has a port, and the way to a host is the same for all its ports"),
                 format!("write `{}`", pattern.target),
             )),
         });
-        self.except.push(read.map_err(|refusal| (refusal.what, refusal.mend))?);
+        self.except.push(read?);
         Ok(())
     }
 
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn an_exception_is_a_pattern_without_a_port() {
-        for (pattern, mend) in [
+        for (pattern, fix) in [
             ("one.test:443", "write `one.test`"),
             ("*.one.test:*", "write `*.one.test`"),
             ("[2001:db8::1]:443", "write `2001:db8::1`"),
@@ -102,7 +103,7 @@ mod tests {
             ("*one.test", "write `*.one.test` for what is below `one.test`, or `**.one.test` for both"),
         ] {
             let refused = ParentScope::default().except(pattern).unwrap_err();
-            assert_eq!(refused.1, mend, "{pattern}: {}", refused.0);
+            assert_eq!(refused.fix, fix, "{pattern}: {}", refused.what);
         }
     }
 }

@@ -9,9 +9,10 @@ use std::fmt;
 use idna::AsciiDenyList;
 use ipnet::IpNet;
 
+use super::ProblemCode;
 use super::network;
 use super::ports::Ports;
-use super::problem::Refusal;
+use super::problem::Complaint;
 use super::suffix::{Breadth, breadth};
 use crate::facts::{DomainName, HostError};
 
@@ -45,7 +46,7 @@ pub(super) enum Scope {
 
 impl Pattern {
     /// Reads one pattern.
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
         check_shape(text)?;
         let (host, ports) = split(text)?;
         let ports = ports.map(Ports::parse).transpose()?;
@@ -71,8 +72,8 @@ impl Pattern {
 /// to four times as many; `**.` and ports are short. URLs that people paste are longer at times, and are no patterns.
 pub(super) const LONGEST: usize = 1200;
 
-pub(super) fn too_long() -> Refusal {
-    Refusal::new("the text is longer than any host name", "write a host such as `example.com`")
+pub(super) fn too_long() -> Complaint {
+    Complaint::new(ProblemCode::TooLarge, "the text is longer than any host name", "write a host such as `example.com`")
 }
 
 /// A host part, by how it must be read.
@@ -82,34 +83,43 @@ enum HostText<'a> {
 }
 
 /// What can be seen at once to be something else than a pattern.
-fn check_shape(text: &str) -> Result<(), Refusal> {
+fn check_shape(text: &str) -> Result<(), Complaint> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
-        return Err(Refusal::new("the pattern is empty", "write a host such as `example.com`, or take the entry out"));
+        return Err(Complaint::new(
+            ProblemCode::EmptyValue,
+            "the pattern is empty",
+            "write a host such as `example.com`, or take the entry out",
+        ));
     }
     if text.len() > LONGEST {
         return Err(too_long());
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        let mend = match trimmed.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        let fix = match trimmed.chars().any(|c| c.is_whitespace() || c.is_control()) {
             true => "write one pattern an entry, without blanks".to_owned(),
             false => format!("write `{trimmed}`"),
         };
-        return Err(Refusal::new(format!("`{}` has blanks", text.escape_debug()), mend));
+        return Err(Complaint::new(ProblemCode::BlankInPattern, format!("`{}` has blanks", text.escape_debug()), fix));
     }
     if let Some((_, rest)) = text.split_once("://") {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         let host = authority.rsplit('@').next().unwrap_or(authority);
-        let mend = if host.is_empty() { "write the host alone".to_owned() } else { format!("write `{host}`") };
-        return Err(Refusal::new(format!("`{text}` is a URL"), mend));
+        let fix = if host.is_empty() { "write the host alone".to_owned() } else { format!("write `{host}`") };
+        return Err(Complaint::new(ProblemCode::UrlAsPattern, format!("`{text}` is a URL"), fix));
     }
     if let Some((_, after)) = text.rsplit_once('@') {
-        return Err(Refusal::new(format!("`{text}` has user information"), format!("write `{after}`")));
+        return Err(Complaint::new(
+            ProblemCode::UrlAsPattern,
+            format!("`{text}` has user information"),
+            format!("write `{after}`"),
+        ));
     }
     if let Some((host, _)) = text.split_once(['/', '?', '#'])
         && !network::is_numeric(host.trim_start_matches('['))
     {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::UrlAsPattern,
             format!("`{text}` has a path"),
             if host.is_empty() { "write the host alone".to_owned() } else { format!("write `{host}`") },
         ));
@@ -118,24 +128,29 @@ fn check_shape(text: &str) -> Result<(), Refusal> {
 }
 
 /// Parts the host from its ports.
-fn split(text: &str) -> Result<(HostText<'_>, Option<&str>), Refusal> {
+fn split(text: &str) -> Result<(HostText<'_>, Option<&str>), Complaint> {
     if let Some(inside) = text.strip_prefix('[') {
         let bare = |text: &str| match text.trim_start_matches('[') {
             "" => "write a host such as `example.com`".to_owned(),
             bare => format!("write `{bare}`"),
         };
         let Some((host, rest)) = inside.split_once(']') else {
-            let mend = if inside.contains(':') { format!("write `{text}]`") } else { bare(inside) };
-            return Err(Refusal::new(format!("`{text}` has a bracket that does not close"), mend));
+            let fix = if inside.contains(':') { format!("write `{text}]`") } else { bare(inside) };
+            return Err(Complaint::new(
+                ProblemCode::InvalidBrackets,
+                format!("`{text}` has a bracket that does not close"),
+                fix,
+            ));
         };
         if !host.contains(':') {
             let what = format!("`{text}` has brackets around something else than IPv6");
-            return Err(Refusal::new(what, bare(&format!("{host}{rest}"))));
+            return Err(Complaint::new(ProblemCode::InvalidBrackets, what, bare(&format!("{host}{rest}"))));
         }
         return match rest.strip_prefix(':') {
             Some(ports) => Ok((HostText::Numeric(host), Some(ports))),
             None if rest.is_empty() => Ok((HostText::Numeric(host), None)),
-            None => Err(Refusal::new(
+            None => Err(Complaint::new(
+                ProblemCode::InvalidBrackets,
                 format!("`{rest}` stands behind the brackets"),
                 format!("write `[{host}]`, or `[{host}]:443` for one port"),
             )),
@@ -153,14 +168,15 @@ fn split(text: &str) -> Result<(HostText<'_>, Option<&str>), Refusal> {
 
 /// IPv6 without brackets has no port. A last group that reads as a port of two digits or more, behind what is an address
 /// without it, might be either; guessing wrong would open another host than the one that was meant.
-fn bare_ipv6(text: &str) -> Result<&str, Refusal> {
+fn bare_ipv6(text: &str) -> Result<&str, Complaint> {
     if let Some((before, port)) = text.rsplit_once(':')
         && network::parse_numeric(before).is_ok()
         && (port.len() >= 2 || port == "*")
         && Ports::parse(port).is_ok()
     {
         return Err(match before.contains('/') || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => Refusal::new(
+            true => Complaint::new(
+                ProblemCode::AmbiguousIpv6,
                 format!("`{text}` is IPv6 with a port, without brackets"),
                 format!("write `[{before}]:{port}`"),
             ),
@@ -170,7 +186,7 @@ fn bare_ipv6(text: &str) -> Result<&str, Refusal> {
     Ok(text)
 }
 
-fn parse_name(host: &str, text: &str) -> Result<Target, Refusal> {
+fn parse_name(host: &str, text: &str) -> Result<Target, Complaint> {
     let (scope, name) = match host.strip_prefix("**.") {
         Some(name) => (Scope::Both, name),
         None => match host.strip_prefix("*.") {
@@ -180,25 +196,32 @@ fn parse_name(host: &str, text: &str) -> Result<Target, Refusal> {
     };
     if host.bytes().all(|byte| matches!(byte, b'*' | b'.')) {
         return Err(match host.contains('*') {
-            true => Refusal::new(
+            true => Complaint::new(
+                ProblemCode::MatchesEverything,
                 format!("`{text}` would allow everything"),
                 "write `egress = \"all\"`, in plain words, or name the hosts",
             ),
-            false => Refusal::new(format!("`{text}` has no host"), "write a host such as `example.com`"),
+            false => Complaint::new(
+                ProblemCode::InvalidHostName,
+                format!("`{text}` has no host"),
+                "write a host such as `example.com`",
+            ),
         });
     }
     if name.contains('*') {
         return Err(misplaced_star(host));
     }
     if let Some(below) = name.strip_prefix('.') {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::MisplacedWildcard,
             format!("`{host}` begins with a dot"),
             format!("write `*.{below}` for what is below, or `**.{below}` for both"),
         ));
     }
     let name = read_name(name)?;
     if scope != Scope::Exact && breadth(name.as_str()) == Breadth::Registry {
-        return Err(Refusal::new(
+        return Err(Complaint::new(
+            ProblemCode::PublicSuffixWildcard,
             format!("`{host}` covers every name under the public suffix `{name}`"),
             format!("name the domains that you mean, such as `*.example.{name}`"),
         ));
@@ -206,27 +229,34 @@ fn parse_name(host: &str, text: &str) -> Result<Target, Refusal> {
     Ok(Target::Name(name, scope))
 }
 
-fn misplaced_star(host: &str) -> Refusal {
+fn misplaced_star(host: &str) -> Complaint {
     let what = format!("the `*` in `{host}` does not stand for whole labels at the front");
     let rest = host.trim_start_matches('*');
     if !rest.contains('*') && !rest.starts_with('.') {
-        return Refusal::new(what, format!("write `*.{rest}` for what is below `{rest}`, or `**.{rest}` for both"));
+        return Complaint::new(
+            ProblemCode::MisplacedWildcard,
+            what,
+            format!("write `*.{rest}` for what is below `{rest}`, or `**.{rest}` for both"),
+        );
     }
     match host.rsplit_once('*').and_then(|(_, behind)| behind.strip_prefix('.')) {
-        Some(behind) if behind.contains('.') => {
-            Refusal::new(what, format!("write `*.{behind}`, which covers more, or name the hosts"))
-        }
-        _ => Refusal::new(what, "name the hosts one by one"),
+        Some(behind) if behind.contains('.') => Complaint::new(
+            ProblemCode::MisplacedWildcard,
+            what,
+            format!("write `*.{behind}`, which covers more, or name the hosts"),
+        ),
+        _ => Complaint::new(ProblemCode::MisplacedWildcard, what, "name the hosts one by one"),
     }
 }
 
 /// A name in its A-label form, as it will be asked for.
-pub(super) fn read_name(name: &str) -> Result<DomainName, Refusal> {
+pub(super) fn read_name(name: &str) -> Result<DomainName, Complaint> {
     let ascii = if name.is_ascii() {
         name.into()
     } else {
         idna::domain_to_ascii_cow(name.as_bytes(), AsciiDenyList::EMPTY).map_err(|_| {
-            Refusal::new(
+            Complaint::new(
+                ProblemCode::InvalidHostName,
                 format!("`{}` is no internationalised name", name.escape_debug()),
                 "write its A-label form, which begins with `xn--`",
             )
@@ -235,28 +265,44 @@ pub(super) fn read_name(name: &str) -> Result<DomainName, Refusal> {
     DomainName::parse(ascii.as_bytes()).map_err(|error| explain(&ascii, error))
 }
 
-fn explain(name: &str, error: HostError) -> Refusal {
+fn explain(name: &str, error: HostError) -> Complaint {
     match error {
-        HostError::Empty => Refusal::new("the host is empty", "write a host such as `example.com`"),
-        HostError::ForbiddenByte(byte) => Refusal::new(
+        HostError::Empty => {
+            Complaint::new(ProblemCode::EmptyValue, "the host is empty", "write a host such as `example.com`")
+        }
+        HostError::ForbiddenByte(byte) => Complaint::new(
+            ProblemCode::InvalidHostName,
             format!("`{}` contains `{}`, which no host name has", name.escape_debug(), char::from(byte).escape_debug()),
             "write letters, digits, `-`, `_` and dots alone",
         ),
         HostError::EmptyLabel => {
             let labels: Vec<&str> = name.split('.').filter(|label| !label.is_empty()).collect();
-            Refusal::new(format!("`{name}` has an empty label"), format!("write `{}`", labels.join(".")))
+            Complaint::new(
+                ProblemCode::InvalidHostName,
+                format!("`{name}` has an empty label"),
+                format!("write `{}`", labels.join(".")),
+            )
         }
-        HostError::LongLabel => {
-            Refusal::new("a label of the name is longer than 63 bytes, which DNS cannot carry", "shorten it")
-        }
-        HostError::LongName => Refusal::new("the name is longer than 253 bytes, which DNS cannot carry", "shorten it"),
-        HostError::LegacyIpv4 => Refusal::new(
+        HostError::LongLabel => Complaint::new(
+            ProblemCode::InvalidHostName,
+            "a label of the name is longer than 63 bytes, which DNS cannot carry",
+            "shorten it",
+        ),
+        HostError::LongName => Complaint::new(
+            ProblemCode::InvalidHostName,
+            "the name is longer than 253 bytes, which DNS cannot carry",
+            "shorten it",
+        ),
+        HostError::LegacyIpv4 => Complaint::new(
+            ProblemCode::LegacyIpv4,
             format!("`{name}` ends in a number, so that some programs read it as an IPv4 address"),
             "write four decimal numbers from 0 to 255 without leading zeros, such as `192.0.2.1`",
         ),
-        HostError::Ipv6 | HostError::MissingPort | HostError::Port => {
-            Refusal::new(format!("`{name}` is no host"), "write a host such as `example.com`")
-        }
+        HostError::Ipv6 | HostError::MissingPort | HostError::Port => Complaint::new(
+            ProblemCode::InvalidHostName,
+            format!("`{name}` is no host"),
+            "write a host such as `example.com`",
+        ),
     }
 }
 
@@ -292,7 +338,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> String {
-        Pattern::parse(text).map_or_else(|refusal| format!("{}; {}", refusal.what, refusal.mend), |p| p.to_string())
+        Pattern::parse(text)
+            .map_or_else(|complaint| format!("{}; {}", complaint.what, complaint.fix), |p| p.to_string())
     }
 
     #[test]

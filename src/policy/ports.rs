@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::problem::Refusal;
+use super::ProblemCode;
+use super::problem::Complaint;
 use crate::facts::Port;
 
 /// A set of ports.
@@ -34,13 +35,17 @@ impl Ports {
     }
 
     /// Reads what stands behind a pattern's colon: `443`, `8000-8999` or `*`.
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
         if text == "*" {
             return Ok(Self::Any);
         }
         let number = |text: &str| {
             Port::parse(text.as_bytes()).map(Port::get).map_err(|_| {
-                Refusal::new(format!("`{text}` is no port"), "write a number from 1 to 65535, a range `lo-hi`, or `*`")
+                Complaint::new(
+                    ProblemCode::InvalidPort,
+                    format!("`{text}` is no port"),
+                    "write a number from 1 to 65535, a range `lo-hi`, or `*`",
+                )
             })
         };
         let (low, high) = match text.split_once('-') {
@@ -79,12 +84,16 @@ impl Ports {
 }
 
 /// A range in order, without port 0.
-pub(super) fn range(low: u16, high: u16) -> Result<(u16, u16), Refusal> {
+pub(super) fn range(low: u16, high: u16) -> Result<(u16, u16), Complaint> {
     if low == 0 {
-        return Err(Refusal::new("port 0 is no port", "write a number from 1 to 65535"));
+        return Err(Complaint::new(ProblemCode::InvalidPort, "port 0 is no port", "write a number from 1 to 65535"));
     }
     if low > high {
-        return Err(Refusal::new(format!("the range {low}-{high} runs backwards"), format!("write `{high}-{low}`")));
+        return Err(Complaint::new(
+            ProblemCode::InvalidPort,
+            format!("the range {low}-{high} runs backwards"),
+            format!("write `{high}-{low}`"),
+        ));
     }
     Ok((low, high))
 }
@@ -108,7 +117,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<String, String> {
-        Ports::parse(text).map(|ports| ports.to_string()).map_err(|refusal| refusal.what)
+        Ports::parse(text).map(|ports| ports.to_string()).map_err(|complaint| complaint.what)
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! What is wrong with a policy, or looks wrong, and what to write instead.
 
-use super::Span;
+use super::{ProblemCode, Span};
 use crate::text::visible::is_visible;
 
-/// One mistake or one doubt. Whoever knows the files renders it as `file:line:column: what; mend`.
+/// One problem: an error or a warning, as its code says. [`SourceText`](super::text::SourceText) finds its file, line and
+/// column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
     pub place: Place,
+    /// What kind of problem it is.
+    pub code: ProblemCode,
     /// What is wrong: a clause in lower case, without a full stop.
     pub what: String,
     /// What to do about it, likewise.
-    pub mend: String,
+    pub fix: String,
 }
 
 /// Where a problem is.
@@ -31,66 +34,87 @@ pub enum Place {
 }
 
 /// How many problems of one document are kept. Nobody fixes more at once, and a generated file of a million wrong entries
-/// must not make a million messages: they are logged, shown and answered, and take the time of the policy after it.
+/// must not make a million messages: they are logged, shown and answered.
 const MOST_KEPT: usize = 100;
 
-/// What is wrong with a document, or doubtful, as it is found.
-#[derive(Debug, Default)]
+/// The problems of one document. The first [`MOST_KEPT`] are kept, all are counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    found: Vec<Problem>,
-    more: usize,
+    kept: Vec<Problem>,
+    total: usize,
 }
 
 impl Problems {
-    /// Adds one at a place in the document. `what` and `mend` are clauses, see [`Problem`].
-    pub fn at(&mut self, span: Span, what: impl Into<String>, mend: impl Into<String>) {
-        self.push(Refusal::new(what, mend).at(Place::Document(span)));
+    /// Adds one at a place in the document. `what` and `fix` are clauses, see [`Problem`].
+    pub fn at(&mut self, span: Span, code: ProblemCode, what: impl Into<String>, fix: impl Into<String>) {
+        self.push(Complaint::new(code, what, fix).at(Place::Document(span)));
     }
 
     /// Adds one.
-    pub(super) fn push(&mut self, problem: Problem) {
-        if self.found.len() < MOST_KEPT {
-            self.found.push(problem);
-        } else {
-            self.more += 1;
+    pub fn push(&mut self, problem: Problem) {
+        if self.kept.len() < MOST_KEPT {
+            self.kept.push(problem);
         }
+        self.total += 1;
     }
 
-    /// Whether none was found.
+    /// Counts that many more, which are not kept.
+    pub(super) fn count_more(&mut self, more: usize) {
+        self.total += more;
+    }
+
+    /// Adds all of another document's part.
+    pub fn append(&mut self, other: Self) {
+        let unkept = other.total - other.kept.len();
+        other.kept.into_iter().for_each(|problem| self.push(problem));
+        self.total += unkept;
+    }
+
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
+        self.total == 0
     }
 
-    /// All that were kept, in the order of their places, and how many were not.
-    pub fn finish(mut self) -> Vec<Problem> {
-        self.found.sort_by_key(|problem| problem.place);
-        if self.more > 0 {
-            let what = format!("there are {} more problems", self.more);
-            self.found.push(Problem { place: Place::Whole, what, mend: "fix these first".into() });
-        }
-        self.found
+    /// How many there are, kept or not.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Those that were kept; in the order of the text after [`Problems::sorted`].
+    pub fn kept(&self) -> &[Problem] {
+        &self.kept
+    }
+
+    /// The same problems in the order of the text.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        self.kept.sort_by_key(|problem| problem.place);
+        self
     }
 }
 
-/// Why a value cannot be read, before anybody knows where it stands.
+/// Why a value cannot be read, before its place is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub struct Complaint {
+    pub(super) code: ProblemCode,
     pub(super) what: String,
-    pub(super) mend: String,
+    pub(super) fix: String,
 }
 
-impl Refusal {
-    pub(super) fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what: shown(what.into()), mend: shown(mend.into()) }
+impl Complaint {
+    /// `what` and `fix` are clauses, see [`Problem`].
+    pub fn new(code: ProblemCode, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { code, what: shown(what.into()), fix: shown(fix.into()) }
     }
 
-    pub(super) fn at(self, place: Place) -> Problem {
-        Problem { place, what: self.what, mend: self.mend }
+    /// The problem at this place.
+    pub fn at(self, place: Place) -> Problem {
+        Problem { place, code: self.code, what: self.what, fix: self.fix }
     }
 }
 
-/// Most messages repeat what was written, and they end up on terminals: what would not be seen there, or would turn the
-/// direction of writing, is spelled out.
+/// Most messages repeat what was written, and they are shown on terminals: characters that would not be visible there, or
+/// that change the direction of writing, are escaped.
 fn shown(text: String) -> String {
     if text.chars().all(is_visible) {
         return text;
@@ -110,13 +134,31 @@ fn shown(text: String) -> String {
 mod tests {
     use super::*;
 
+    fn complaint(what: &str) -> Complaint {
+        Complaint::new(ProblemCode::InvalidValue, what, "write `\u{feff}b`")
+    }
+
     #[test]
-    fn what_a_message_repeats_is_seen() {
-        let refusal = Refusal::new("`a\u{202e}b.test` is a\tURL", "write `\u{feff}b`");
-        assert_eq!(
-            (refusal.what.as_str(), refusal.mend.as_str()),
-            (r"`a\u{202e}b.test` is a\tURL", r"write `\u{feff}b`")
-        );
-        assert_eq!(Refusal::new("`b\u{fc}cher`", "…").what, "`b\u{fc}cher`");
+    fn a_message_escapes_what_would_not_be_visible() {
+        let shown = complaint("`a\u{202e}b.test` is a\tURL");
+        assert_eq!((shown.what.as_str(), shown.fix.as_str()), (r"`a\u{202e}b.test` is a\tURL", r"write `\u{feff}b`"));
+        assert_eq!(complaint("`b\u{fc}cher`").what, "`b\u{fc}cher`");
+    }
+
+    #[test]
+    fn all_problems_are_counted_and_the_first_hundred_are_kept() {
+        let many = |count: usize| {
+            let mut problems = Problems::default();
+            (0..count).for_each(|start| problems.at(Span { start, end: start }, ProblemCode::Syntax, "a", "b"));
+            problems
+        };
+        assert_eq!((many(100).kept().len(), many(100).total()), (100, 100));
+        let mut both = many(101);
+        both.count_more(5);
+        both.append(many(250));
+        assert_eq!((both.kept().len(), both.total()), (100, 356));
+        let mut few = many(1);
+        few.append(many(250));
+        assert_eq!((few.kept().len(), few.total()), (100, 251));
     }
 }

@@ -1,6 +1,6 @@
 //! The policy inside the program: what holds until somebody writes one.
 
-use super::load::{LoadError, Loaded, load_text};
+use super::load::{LoadError, LoadedDocument, load_text};
 
 /// Allows what Claude itself needs and denies the rest.
 const STARTER: &str = include_str!("../../policies/starter.toml");
@@ -12,7 +12,7 @@ const NAME: &str = "policies/starter.toml (built in)";
 ///
 /// # Errors
 /// None in a program whose tests have passed.
-pub fn built_in() -> Result<Loaded, LoadError> {
+pub fn built_in() -> Result<LoadedDocument, LoadError> {
     load_text(NAME, STARTER)
 }
 

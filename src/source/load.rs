@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::Watched;
 use super::steady::{self, FileError};
-use crate::policy::text::{Format, SourceText, decode, read_policy};
-use crate::policy::{ListDocument, ListFormat, Place, PolicyDocument, Problem};
+use crate::policy::text::{Format, ProblemReport, SourceText, decode, read_policy};
+use crate::policy::{Complaint, ListDocument, ListFormat, Place, PolicyDocument, ProblemCode, Problems};
 
 /// The largest policy. A rule takes some 200 bytes, so that this holds 300,000; larger sets belong into lists.
 const MAX_POLICY: u64 = 64 * 1024 * 1024;
@@ -27,15 +27,15 @@ const MAX_LIST: u64 = 256 * 1024 * 1024;
 /// second: the next look at a watched file comes soon enough.
 const ATTEMPTS: usize = 5;
 
-/// A policy as it was read.
+/// A policy as it was read: its document carries what is wrong with its shape.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedDocument {
     /// What it says.
     pub document: PolicyDocument,
     /// Its text, to show places in.
     pub source: SourceText,
-    /// The bytes of its lists, in the document's order.
-    pub lists: Vec<Vec<u8>>,
+    /// The bytes of its lists, in the document's order, or why they cannot be had.
+    pub lists: Vec<Result<Vec<u8>, Complaint>>,
     /// What tells this content from any other, as 64 hexadecimal digits: the file's SHA-256 where there is no list,
     /// else the SHA-256 of the SHA-256s of all files in order.
     pub content_hash: String,
@@ -43,18 +43,18 @@ pub struct Loaded {
     pub files: Vec<Watched>,
 }
 
-/// Why a policy could not be read.
+/// Why a policy could not be read at all.
 #[derive(Debug)]
 pub struct LoadError {
-    /// Each mistake as a line to show: `file:line:column: what; mend`, or `file: what; mend`. Never empty.
-    pub lines: Vec<String>,
-    /// The files whose change may mend it.
+    /// Every mistake. Never empty.
+    pub report: ProblemReport,
+    /// The files whose change may correct it.
     pub files: Vec<Watched>,
 }
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.lines.join("\n"))
+        self.report.fmt(f)
     }
 }
 
@@ -63,8 +63,9 @@ impl std::error::Error for LoadError {}
 /// Reads a policy and its lists. Blocks, for a large list or a busy writer about a second.
 ///
 /// # Errors
-/// Everything that is wrong with the files, the text and the keys. Patterns and the lines of lists are judged later.
-pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+/// Everything that is wrong with the policy's file or its syntax. What is wrong with its keys is in the document; patterns and
+/// the lines of lists are judged later.
+pub fn load(path: &Path) -> Result<LoadedDocument, LoadError> {
     let mut changing = path.to_owned();
     for _ in 0..ATTEMPTS {
         match attempt(path) {
@@ -74,21 +75,18 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         }
     }
     Err(LoadError {
-        lines: vec![format!("{}: {}", changing.display(), FileError::Changing)],
+        report: whole_file(&changing, unusable(&FileError::Changing)),
         files: vec![awaited(path.to_owned(), &FileError::Changing)],
     })
 }
 
-/// A policy that is no file of its own: without lists, since there is no folder to find them in.
-pub(super) fn load_text(name: &str, text: &str) -> Result<Loaded, LoadError> {
+/// A policy that is not in a file: without lists, since there is no folder to find them in.
+pub(super) fn load_text(name: &str, text: &str) -> Result<LoadedDocument, LoadError> {
     let source = SourceText::new(name, text);
-    let wrong = |lines| LoadError { lines, files: Vec::new() };
-    let document = read_policy(text, Format::Toml).map_err(|problems| wrong(render(&source, &problems)))?;
-    if let Some(list) = document.lists.first() {
-        return Err(wrong(render(&source, &[unusable(list, &FileError::Missing)])));
-    }
-    let content_hash = hex(&Sha256::digest(text));
-    Ok(Loaded { document, source, lists: Vec::new(), content_hash, files: Vec::new() })
+    let document = read_policy(text, Format::Toml)
+        .map_err(|problems| LoadError { report: ProblemReport::new(&source, problems), files: Vec::new() })?;
+    let lists = document.lists.iter().map(|_| Err(unusable_list(&FileError::Missing))).collect();
+    Ok(LoadedDocument { document, source, lists, content_hash: hex(&Sha256::digest(text)), files: Vec::new() })
 }
 
 enum Failure {
@@ -98,57 +96,57 @@ enum Failure {
     Wrong(LoadError),
 }
 
-fn attempt(path: &Path) -> Result<Loaded, Failure> {
+fn attempt(path: &Path) -> Result<LoadedDocument, Failure> {
     let name = path.display().to_string();
     // Before anything is looked at, so that a change from here on is noticed.
     let watched = Watched::now(path.to_owned());
-    let wrong = |lines| Failure::Wrong(LoadError { lines, files: vec![watched.clone()] });
-    let format = format_of(path).map_err(|clause| wrong(vec![format!("{name}: {clause}")]))?;
+    let wrong = |report| Failure::Wrong(LoadError { report, files: vec![watched.clone()] });
+    let format = format_of(path).map_err(|complaint| wrong(whole_file(path, complaint)))?;
     let (bytes, stamp) = match steady::read(path, MAX_POLICY) {
         Ok(read) => read,
         Err(FileError::Changing) => return Err(Failure::Changed(path.to_owned())),
         Err(error) => {
             let files = vec![awaited(path.to_owned(), &error)];
-            return Err(Failure::Wrong(LoadError { lines: vec![format!("{name}: {error}")], files }));
+            return Err(Failure::Wrong(LoadError { report: whole_file(path, unusable(&error)), files }));
         }
     };
     let mut hashes = vec![Sha256::digest(&bytes)];
-    let source = decode(&name, bytes).map_err(|line| wrong(vec![line]))?;
-    let document = read_policy(source.text(), format).map_err(|problems| wrong(render(&source, &problems)))?;
+    let source = decode(&name, bytes).map_err(|problem| wrong(problem.into()))?;
+    let mut document =
+        read_policy(source.text(), format).map_err(|problems| wrong(ProblemReport::new(&source, problems)))?;
 
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let mut files = vec![Watched { path: path.to_owned(), stamp: Some(stamp) }];
+    let mut read = vec![Watched { path: path.to_owned(), stamp: Some(stamp) }];
+    let mut unread = Vec::new();
+    let mut names = Vec::with_capacity(document.lists.len());
     let mut lists = Vec::with_capacity(document.lists.len());
-    let mut problems = Vec::new();
     for list in &document.lists {
         let file = folder.join(&list.file.value);
+        names.push(file.display().to_string());
         match steady::read(&file, MAX_LIST) {
             Ok((bytes, stamp)) => {
                 let hash = Sha256::digest(&bytes);
-                check(list, &bytes, &hex(&hash), &mut problems);
+                check(list, &bytes, &hex(&hash), &mut document.problems);
                 hashes.push(hash);
-                lists.push(bytes);
-                files.push(Watched { path: file, stamp: Some(stamp) });
+                lists.push(Ok(bytes));
+                read.push(Watched { path: file, stamp: Some(stamp) });
             }
             Err(FileError::Changing) => return Err(Failure::Changed(file)),
             Err(error) => {
-                problems.push(unusable(list, &error));
-                files.push(awaited(file, &error));
+                lists.push(Err(unusable_list(&error)));
+                unread.push(awaited(file, &error));
             }
         }
     }
-    let source = source.with_lists(files.iter().skip(1).map(|file| file.path.display().to_string()).collect());
-    if !problems.is_empty() {
-        return Err(Failure::Wrong(LoadError { lines: render(&source, &problems), files }));
-    }
-    if let Some(changed) = files.iter().find(|file| file.has_changed()) {
+    if let Some(changed) = read.iter().find(|file| file.has_changed()) {
         return Err(Failure::Changed(changed.path.clone()));
     }
     let content_hash = match hashes.as_slice() {
         [policy] => hex(policy),
         all => hex(&Sha256::digest(all.concat())),
     };
-    Ok(Loaded { document, source, lists, content_hash, files })
+    let files = read.into_iter().chain(unread).collect();
+    Ok(LoadedDocument { document, source: source.with_lists(names), lists, content_hash, files })
 }
 
 /// A file that could not be read, as it has to look for another attempt to be worth while. After an error that passes by
@@ -165,44 +163,44 @@ fn awaited(path: PathBuf, error: &FileError) -> Watched {
     }
 }
 
-fn render(source: &SourceText, problems: &[Problem]) -> Vec<String> {
-    problems.iter().map(|problem| source.render(problem)).collect()
+fn format_of(path: &Path) -> Result<Format, Complaint> {
+    let (what, fix) = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => return Ok(Format::Toml),
+        Some("json") => return Ok(Format::Json),
+        Some("yaml" | "yml") => ("YAML is not supported in this version", "write the policy as .toml or .json"),
+        _ => ("its name does not say how it is written", "let it end in .toml or .json"),
+    };
+    Err(Complaint::new(ProblemCode::UnknownFormat, what, fix))
 }
 
-fn format_of(path: &Path) -> Result<Format, &'static str> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("toml") => Ok(Format::Toml),
-        Some("json") => Ok(Format::Json),
-        Some("yaml" | "yml") => Err("YAML is not supported in this version; write the policy as .toml or .json"),
-        _ => Err("its name does not say how it is written; let it end in .toml or .json"),
-    }
+/// The problem with a file as a whole.
+fn whole_file(path: &Path, complaint: Complaint) -> ProblemReport {
+    SourceText::new(path.display().to_string(), "").located(&complaint.at(Place::Whole)).into()
 }
 
-fn unusable(list: &ListDocument, error: &FileError) -> Problem {
-    let clause = error.to_string();
-    let (what, mend) = clause.rsplit_once("; ").unwrap_or((&clause, "check it"));
-    Problem {
-        place: Place::Document(list.file.span),
-        what: format!("the list's file cannot be used: {what}"),
-        mend: mend.to_owned(),
-    }
+fn unusable(error: &FileError) -> Complaint {
+    Complaint::new(ProblemCode::UnusableFile, error.to_string(), error.fix())
+}
+
+fn unusable_list(error: &FileError) -> Complaint {
+    Complaint::new(ProblemCode::UnusableFile, format!("the list's file cannot be used: {error}"), error.fix())
 }
 
 /// What the policy says that the file must be.
-fn check(list: &ListDocument, bytes: &[u8], hash: &str, problems: &mut Vec<Problem>) {
-    const MEND: &str = "get the right file, or correct this";
+fn check(list: &ListDocument, bytes: &[u8], hash: &str, problems: &mut Problems) {
+    const FIX: &str = "get the right file, or correct this";
     if let Some(expected) = &list.lines {
         let names = count_names(bytes, list.format);
         if names != expected.value {
             let what = format!("the number of names in the list's file is {names}, not {}", expected.value);
-            problems.push(Problem { place: Place::Document(expected.span), what, mend: MEND.into() });
+            problems.at(expected.span, ProblemCode::ListMismatch, what, FIX);
         }
     }
     if let Some(expected) = &list.sha256
         && expected.value != hash
     {
         let what = format!("the list's file is another one, its SHA-256 is {hash}");
-        problems.push(Problem { place: Place::Document(expected.span), what, mend: MEND.into() });
+        problems.at(expected.span, ProblemCode::ListMismatch, what, FIX);
     }
 }
 

@@ -7,8 +7,11 @@ mod reload;
 mod stamp;
 mod steady;
 
+#[cfg(test)]
+mod problem_tests;
+
 pub use built_in::built_in;
-pub use load::{LoadError, Loaded, load};
-pub use policy_source::{Compiled, PolicySource, Watch};
+pub use load::{LoadError, LoadedDocument, load};
+pub use policy_source::{LoadedPolicy, PolicySource, Watch};
 pub use reload::start;
 pub use stamp::{Stamp, Watched};

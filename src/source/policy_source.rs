@@ -1,28 +1,30 @@
 //! Where the policy comes from, and what it was made of last time.
 
+use std::fmt;
 use std::path::PathBuf;
 
-use super::{LoadError, Loaded, Watched, built_in, load};
-use crate::policy::{ListSource, Mode, Policy, Problem, Source};
+use super::{LoadError, LoadedDocument, Watched, built_in, load};
+use crate::policy::text::ProblemReport;
+use crate::policy::{ListSource, Mode, Policy, Source};
 
-/// Where the policy comes from.
+/// Where a policy comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicySource {
-    /// The policy's file; none: the starter policy, inside the program.
-    file: Option<PathBuf>,
-    /// Whether it observes, whatever it says itself.
-    observe: bool,
+pub enum PolicySource {
+    /// The starter policy, inside the program.
+    BuiltIn,
+    /// A file, and the lists that it names.
+    File(PathBuf),
 }
 
 /// A policy that has compiled.
 #[derive(Debug)]
-pub struct Compiled {
+pub struct LoadedPolicy {
     /// The policy.
     pub policy: Policy,
-    /// What is doubtful in it: one line each, with its place.
-    pub warnings: Vec<String>,
+    /// Warnings.
+    pub warnings: ProblemReport,
     /// What it was compiled from.
-    pub loaded: Loaded,
+    pub loaded: LoadedDocument,
 }
 
 /// The files that a policy was made of, and their state then.
@@ -30,51 +32,52 @@ pub struct Compiled {
 pub struct Watch(Vec<Watched>);
 
 impl PolicySource {
-    /// A file, and the lists that it names; without one, the starter policy.
+    /// A file; without one, the starter policy.
     pub fn new(file: Option<PathBuf>) -> Self {
-        Self { file, observe: false }
+        file.map_or(Self::BuiltIn, Self::File)
     }
 
-    /// The same policy in observe mode, whatever it says itself.
-    pub fn observing(self) -> Self {
-        Self { observe: true, ..self }
-    }
-
-    /// How to name it to people.
-    pub fn describe(&self) -> String {
-        self.file.as_ref().map_or_else(|| "built in".to_owned(), |path| path.display().to_string())
-    }
-
-    /// Reads and compiles it. The files to watch are told also where that fails.
+    /// Reads and compiles it; with `observe` in observe mode, whatever it says itself. The files to watch are told also
+    /// where that fails.
     ///
     /// Blocks: a million names take about half a second.
-    pub fn load(&self) -> (Watch, Result<Compiled, Vec<String>>) {
-        let loaded = match &self.file {
-            None => built_in(),
-            Some(path) => load(path),
+    pub fn load(&self, observe: bool) -> (Watch, Result<LoadedPolicy, ProblemReport>) {
+        let loaded = match self {
+            Self::BuiltIn => built_in(),
+            Self::File(path) => load(path),
         };
         match loaded {
             Ok(mut loaded) => {
-                if self.observe {
+                if observe {
                     loaded.document.mode = Mode::Observe;
                 }
                 let watch = Watch(loaded.files.clone());
                 let mut compiled = compile(loaded);
-                if let (None, Ok(compiled)) = (&self.file, &mut compiled) {
-                    // Doubts about the program's own policy are its authors' to weigh, and they did.
-                    compiled.warnings.clear();
+                if let (Self::BuiltIn, Ok(compiled)) = (self, &mut compiled) {
+                    // Warnings about the program's own policy are for its authors, and they have read them.
+                    compiled.warnings = ProblemReport::default();
                 }
                 (watch, compiled)
             }
-            Err(LoadError { lines, files }) => (Watch(files), Err(lines)),
+            Err(LoadError { report, files }) => (Watch(files), Err(report)),
         }
     }
 }
 
-impl Compiled {
-    /// What whoever runs it has to know of it, beside its warnings: one line each.
+impl fmt::Display for PolicySource {
+    /// How people read of it: `built in`, or the path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("built in"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl LoadedPolicy {
+    /// What its operator has to know: its warnings, and that it only observes. One line each.
     pub fn notices(&self) -> Vec<String> {
-        let mut notices = self.warnings.clone();
+        let mut notices = self.warnings.lines();
         if self.policy.mode() == Mode::Observe {
             notices.push(
                 "observe mode: what no rule allows passes and is recorded, and names that no rule lists are resolved, so \
@@ -98,16 +101,14 @@ impl Watch {
     }
 }
 
-fn compile(loaded: Loaded) -> Result<Compiled, Vec<String>> {
-    let lists: Vec<_> = loaded.lists.iter().map(|text| ListSource { text }).collect();
+fn compile(loaded: LoadedDocument) -> Result<LoadedPolicy, ProblemReport> {
+    let lists: Vec<_> = loaded.lists.iter().map(|text| ListSource { text: text.as_deref() }).collect();
     let source = Source { lists: &lists, content_hash: &loaded.content_hash };
-    let lines =
-        |problems: Vec<Problem>| problems.iter().map(|problem| loaded.source.render(problem)).collect::<Vec<_>>();
     match Policy::compile(&loaded.document, source) {
         Ok(compiled) => {
-            let warnings = lines(compiled.warnings);
-            Ok(Compiled { policy: compiled.policy, warnings, loaded })
+            let warnings = ProblemReport::new(&loaded.source, compiled.warnings);
+            Ok(LoadedPolicy { policy: compiled.policy, warnings, loaded })
         }
-        Err(problems) => Err(lines(problems)),
+        Err(problems) => Err(ProblemReport::new(&loaded.source, problems)),
     }
 }

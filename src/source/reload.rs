@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use super::{Compiled, PolicySource, Watch};
+use super::{LoadedPolicy, PolicySource, Watch};
+use crate::policy::text::ProblemReport;
 use crate::store::{Reload, ReloadOutcome, Reloads, Store};
 use crate::sync::{self, Mutex, MutexGuard};
 
@@ -39,14 +40,14 @@ const MOST_AT_ONCE: usize = 4;
 const MOST_LOGGED: usize = 20;
 
 /// One attempt to read and compile the policy; blocks.
-type Load = dyn Fn() -> (Watch, Result<Compiled, Vec<String>>) + Send + Sync;
+type Load = dyn Fn() -> (Watch, Result<LoadedPolicy, ProblemReport>) + Send + Sync;
 
 /// Starts the loader's thread for a policy that is already in force.
 ///
 /// # Errors
 /// What the system says when it has no thread to give.
-pub fn start(source: PolicySource, watch: Watch, store: Arc<Store>) -> std::io::Result<Reloads> {
-    start_with(Box::new(move || source.load()), watch, store)
+pub fn start(source: PolicySource, observe: bool, watch: Watch, store: Arc<Store>) -> std::io::Result<Reloads> {
+    start_with(Box::new(move || source.load(observe)), watch, store)
 }
 
 fn start_with(load: Box<Load>, watch: Watch, store: Arc<Store>) -> std::io::Result<Reloads> {
@@ -189,20 +190,22 @@ impl Shared {
     }
 
     /// Puts a policy in force, or says why not; in the log not again what `said` says already.
-    fn conclude(&self, loaded: Result<Compiled, Vec<String>>, said: Option<&ReloadOutcome>) -> ReloadOutcome {
+    fn conclude(&self, loaded: Result<LoadedPolicy, ProblemReport>, said: Option<&ReloadOutcome>) -> ReloadOutcome {
         match loaded {
             Ok(compiled) => {
                 let revision = compiled.policy.revision().to_owned();
                 info!(revision, rules = compiled.policy.rule_count(), "policy in force");
-                log(&compiled.notices(), "");
+                let notices = compiled.notices();
+                log(&notices, notices.len(), "");
                 self.store.swap(compiled.policy);
                 Ok(revision)
             }
-            Err(mistakes) => {
-                let outcome = Err(mistakes.clone());
+            Err(report) => {
+                let outcome = Err(report.lines());
                 if said != Some(&outcome) {
-                    log(&mistakes, "policy not loaded, the one before stays in force: ");
-                    self.store.failed(mistakes.join("\n"));
+                    let lines: Vec<_> = report.problems().iter().map(ToString::to_string).collect();
+                    log(&lines, report.total(), "policy not loaded, the one before stays in force: ");
+                    self.store.failed(report.to_string());
                 }
                 outcome
             }
@@ -215,11 +218,13 @@ impl Shared {
     }
 }
 
-fn log(lines: &[String], before: &str) {
-    for line in lines.iter().take(MOST_LOGGED) {
+/// Logs the first of these lines, and how many more there are of `total`.
+fn log(lines: &[String], total: usize, before: &str) {
+    let logged = lines.len().min(MOST_LOGGED);
+    for line in lines.iter().take(logged) {
         warn!("{before}{line}");
     }
-    if let Some(more) = lines.len().checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
+    if let Some(more) = total.checked_sub(logged).filter(|more| *more > 0) {
         warn!("{before}and {more} more; `outgate policy validate` shows them");
     }
 }
@@ -234,9 +239,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_replaced_is_freed_although_reloads_come_without_a_pause() {
         let source = PolicySource::new(None);
-        let (watch, compiled) = source.load();
-        let store = Arc::new(Store::new(compiled.unwrap().policy, source.describe()));
-        let reloads = start(source, watch, Arc::clone(&store)).unwrap();
+        let (watch, compiled) = source.load(false);
+        let store = Arc::new(Store::new(compiled.unwrap().policy, source.to_string()));
+        let reloads = start(source, false, watch, Arc::clone(&store)).unwrap();
         let mut replaced = Vec::new();
         for _ in 0..5 {
             replaced.push(Arc::downgrade(&store.current()));
@@ -265,11 +270,11 @@ mod tests {
             let path: PathBuf = folder.path().join("policy.toml");
             std::fs::write(&path, text("r0", "")).unwrap();
             let source = PolicySource::new(Some(path));
-            let (watch, compiled) = source.load();
-            let store = Arc::new(Store::new(compiled.unwrap().policy, source.describe()));
+            let (watch, compiled) = source.load(false);
+            let store = Arc::new(Store::new(compiled.unwrap().policy, source.to_string()));
             let (tell, begun) = mpsc::channel();
             let load = move || {
-                let loaded = source.load();
+                let loaded = source.load(false);
                 let name = loaded.1.as_ref().map_or("", |compiled| compiled.policy.name());
                 if name == "slow" {
                     let (go, wait) = mpsc::channel();

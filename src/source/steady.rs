@@ -18,24 +18,24 @@ const SETTLE: Duration = Duration::from_millis(50);
 const MAY_PASS: [i32; 7] =
     [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EINTR, libc::EIO, libc::ESTALE, libc::ETIMEDOUT];
 
-/// Why a file cannot be used. Each is a clause with its mend.
+/// Why a file cannot be used, as a clause.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
-    #[error("there is no such file; check the path")]
+    #[error("there is no such file")]
     Missing,
-    #[error("it is a folder; name a file in it")]
+    #[error("it is a folder")]
     Folder,
-    #[error("it is no regular file but a pipe, socket or device; name a regular file")]
+    #[error("it is no regular file but a pipe, socket or device")]
     Special,
-    #[error("it cannot be read ({0}); let the user that this process runs as read it")]
+    #[error("it cannot be read ({0})")]
     Unreadable(io::Error),
-    #[error("it cannot be read now ({0}); this is tried again until it passes")]
+    #[error("it cannot be read now ({0})")]
     Busy(io::Error),
-    #[error("it is larger than {} MiB; check that it is the right file", .0 / (1024 * 1024))]
+    #[error("it is larger than {} MiB", .0 / (1024 * 1024))]
     TooLarge(u64),
-    #[error("it is still being written; write another file and rename it to this one")]
+    #[error("it is still being written")]
     Changing,
-    #[error("it is empty; check that it was written")]
+    #[error("it is empty")]
     Empty,
 }
 
@@ -94,6 +94,20 @@ fn read_bounded(file: &mut File, size: u64, limit: u64) -> Result<Vec<u8>, FileE
 }
 
 impl FileError {
+    /// What to do about it.
+    pub(super) fn fix(&self) -> &'static str {
+        match self {
+            Self::Missing => "check the path",
+            Self::Folder => "name a file in it",
+            Self::Special => "name a regular file",
+            Self::Unreadable(_) => "let the user that this process runs as read it",
+            Self::Busy(_) => "this is tried again until it passes",
+            Self::TooLarge(_) => "check that it is the right file",
+            Self::Changing => "write another file and rename it to this one",
+            Self::Empty => "check that it was written",
+        }
+    }
+
     fn from_io(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing,
@@ -115,7 +129,7 @@ mod tests {
     fn outcome(result: Result<(Vec<u8>, Stamp), FileError>) -> String {
         match result {
             Ok((bytes, _)) => String::from_utf8(bytes).unwrap(),
-            Err(error) => error.to_string(),
+            Err(error) => format!("{error}; {}", error.fix()),
         }
     }
 

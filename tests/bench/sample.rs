@@ -21,7 +21,7 @@ pub(crate) fn policy(names: usize) -> Policy {
     let document = read_policy(text, Format::Toml).expect("no mistakes");
     let list = |of: fn(usize) -> bool| (0..names).filter(|n| of(*n)).map(|n| name(n) + "\n").collect::<String>();
     let (exact, trees) = (list(|n| !is_tree(n)), list(is_tree));
-    let lists = [ListSource { text: exact.as_bytes() }, ListSource { text: trees.as_bytes() }];
+    let lists = [ListSource { text: Ok(exact.as_bytes()) }, ListSource { text: Ok(trees.as_bytes()) }];
     Policy::compile(&document, Source { lists: &lists, content_hash: "0123456789abcdef" }).expect("no mistakes").policy
 }
 

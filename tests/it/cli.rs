@@ -146,7 +146,7 @@ fn check_and_the_proxy_decide_alike() {
 }
 
 #[test]
-fn validate_reports_every_mistake_with_its_place_and_its_mend() {
+fn validate_reports_every_mistake_with_its_place_and_its_fix() {
     let outgate = outgate().file(
         "bad.toml",
         "version = 1\nalow = [\"a.test\"]\nallow = [\"ok.test\", \"*\", \"*.com\", \"https://a.test/\"]\n\
@@ -156,9 +156,17 @@ fn validate_reports_every_mistake_with_its_place_and_its_mend() {
     let finished = outgate.run(&["policy", "validate", "policy.toml", "bad.toml"]);
     assert_code(&finished, 2);
     let said = format!("{}{}", finished.stdout, finished.stderr);
-    for (place, mend) in [("bad.toml:2:1:", "`allow`"), ("bad.toml:5:10:", "\"allow\"")] {
-        assert!(said.lines().any(|line| line.contains(place) && line.contains(mend)), "no {place} {mend} in {said}");
+    for (place, fix) in [
+        ("bad.toml:2:1:", "`allow`"),
+        ("bad.toml:3:21:", "`egress = \"all\"`"),
+        ("bad.toml:3:26:", "`*.example.com`"),
+        ("bad.toml:3:35:", "`a.test`"),
+        ("bad.toml:5:10:", "\"allow\""),
+    ] {
+        assert!(said.lines().any(|line| line.contains(place) && line.contains(fix)), "no {place} {fix} in {said}");
     }
+    assert!(finished.stdout.contains("policy.toml: valid, 3 rules, revision r1\n"), "{said}");
+    assert!(said.ends_with("outgate: 5 mistakes\n"), "{said}");
     let patterns = outgate.file(
         "patterns.toml",
         "version = 1\nallow = [\"ok.test\", \"*\", \"*.com\", \"https://a.test/\", \"10.0.0.1/8\", \"0177.0.0.1\"]\n",
@@ -170,6 +178,73 @@ fn validate_reports_every_mistake_with_its_place_and_its_mend() {
         assert!(said.contains(&format!("patterns.toml:2:{column}:")), "no column {column} in {said}");
     }
     assert!(said.contains("10.0.0.0/8"), "the corrected spelling: {said}");
+}
+
+#[test]
+fn validate_prints_one_json_object_for_each_file() {
+    let outgate = outgate()
+        .file("bad.toml", "version = 1\nalow = []\nallow = [\"*.com\"]\n[[list]]\neffect = \"deny\"\ncovers = \"exact\"\nfile = \"l.txt\"\n")
+        .file("l.txt", "a.test\n*.b.test\n")
+        .file("warned.toml", "version = 1\nname = \"w\"\nrevision = \"r2\"\nallow = [\"*.github.io\"]\n");
+    let files = ["policy.toml", "bad.toml", "warned.toml", "missing.toml"];
+    let finished = outgate.run(&[&["policy", "validate", "--json"][..], &files].concat());
+    assert_code(&finished, 2);
+    assert_eq!(finished.stderr, "");
+    let reports: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |report: &Value, fields: &[&str]| {
+        fields.iter().map(|field| report[*field].to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let heads: Vec<_> = reports
+        .iter()
+        .map(|report| said(report, &["file", "valid", "name", "revision", "rules", "errors", "warnings"]))
+        .collect();
+    assert_eq!(
+        heads,
+        [
+            r#""policy.toml" true "test" "r1" 3 0 0"#,
+            r#""bad.toml" false null null null 3 0"#,
+            r#""warned.toml" true "w" "r2" 1 0 1"#,
+            r#""missing.toml" false null null null 1 0"#,
+        ]
+    );
+    let problems: Vec<_> = reports
+        .iter()
+        .flat_map(|report| report["problems"].as_array().unwrap())
+        .map(|problem| said(problem, &["severity", "code", "file", "line", "column"]))
+        .collect();
+    assert_eq!(
+        problems,
+        [
+            r#""error" "unknown-key" "bad.toml" 2 1"#,
+            r#""error" "public-suffix-wildcard" "bad.toml" 3 10"#,
+            r#""error" "not-a-name" "l.txt" 2 null"#,
+            r#""warning" "shared-suffix-wildcard" "warned.toml" 4 10"#,
+            r#""error" "unusable-file" "missing.toml" null null"#,
+        ]
+    );
+    let first = &reports[1]["problems"][0];
+    assert_eq!(
+        (&first["what"], &first["fix"]),
+        (&Value::from("the policy has no key \"alow\""), &Value::from("did you mean `allow`?"))
+    );
+    assert_code(&outgate.run(&["policy", "validate", "--json", "policy.toml", "warned.toml"]), 0);
+}
+
+#[test]
+fn validate_counts_every_mistake_although_it_shows_a_hundred() {
+    let patterns: String = (0..250).map(|number| format!("\"*h{number}.test\", ")).collect();
+    let one = "version = 1\nallow = [\"a.test\"]\n";
+    let outgate = Outgate::new()
+        .file("many.toml", format!("version = 1\nallow = [{patterns}]\n"))
+        .file("one.toml", one)
+        .file("mistake.toml", "version = 1\nallow = [\"*\"]\n");
+    let finished = outgate.run(&["policy", "validate", "many.toml"]);
+    assert_code(&finished, 2);
+    let end = "many.toml: there are 150 more problems; fix these first\noutgate: 250 mistakes\n";
+    assert!(finished.stderr.ends_with(end), "{}", finished.stderr);
+    assert_eq!(finished.stderr.lines().count(), 102);
+    assert!(outgate.run(&["policy", "validate", "one.toml"]).stdout.contains("one.toml: valid, 1 rule, revision "));
+    assert!(outgate.run(&["policy", "validate", "mistake.toml"]).stderr.ends_with("outgate: 1 mistake\n"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn every_mistake_of_a_policy_is_said_at_once() {
     let text = policy("r1", "alow = []\ndeny = [\"*\"]\nenabled = \"no\"\n");
     let outgate = Outgate::new().file("policy.toml", text).file("outgate.toml", config(&port, ""));
     let finished = outgate.run(&["run", "--config", "outgate.toml"]);
-    assert_refused(&finished, &["policy.toml:6:1", "policy.toml:8:11"]);
+    assert_refused(&finished, &["policy.toml:6:1", "policy.toml:7:9", "policy.toml:8:11"]);
 }
 
 #[test]

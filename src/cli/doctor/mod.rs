@@ -90,22 +90,19 @@ fn read_configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Optio
 
 fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Policy> {
     let source = PolicySource::new(config.policy.source.first().cloned());
-    let compiled = match source.load().1 {
+    let compiled = match source.load(false).1 {
         Ok(compiled) => compiled,
-        Err(lines) => {
+        Err(report) => {
             let mend = "`outgate policy validate` shows the same; a proxy that runs keeps the policy before";
-            findings.push(fail("policy", lines.join("\n"), mend));
+            findings.push(fail("policy", report.to_string(), mend));
             return None;
         }
     };
     let policy = compiled.policy;
     let rules = plural(policy.rule_count(), "rule");
-    findings.push(ok(
-        "policy",
-        format!("\"{}\" ({}), {rules}, revision {}", policy.name(), source.describe(), policy.revision()),
-    ));
+    findings.push(ok("policy", format!("\"{}\" ({}), {rules}, revision {}", policy.name(), source, policy.revision())));
     let mend = "see the line that it names; the policy works as it stands";
-    findings.extend(compiled.warnings.into_iter().map(|warning| warn("policy", warning, mend)));
+    findings.extend(compiled.warnings.lines().into_iter().map(|warning| warn("policy", warning, mend)));
     if let Some(why) = lets_unlisted_pass(&policy) {
         let what = format!("what no rule lists passes: {why}");
         findings.push(warn(

@@ -7,6 +7,7 @@ mod commands;
 mod keys;
 mod markdown;
 mod metrics;
+mod problems;
 mod reasons;
 mod records;
 
@@ -27,11 +28,12 @@ pub(super) struct Args {
 /// A page: its file, and what writes it.
 type Page = (&'static str, fn() -> String);
 
-const PAGES: [Page; 6] = [
+const PAGES: [Page; 7] = [
     ("commands.md", commands::page),
     ("configuration.md", keys::configuration),
     ("metrics.md", metrics::page),
     ("policy.md", keys::policy),
+    ("problems.md", problems::page),
     ("reasons.md", reasons::page),
     ("records.md", records::page),
 ];

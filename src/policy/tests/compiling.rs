@@ -4,13 +4,17 @@ fn at_byte(start: usize, text: &str) -> Spanned<String> {
     Spanned { value: text.to_owned(), span: Span { start, end: start + 1 } }
 }
 
-fn show(problems: &[Problem]) -> Vec<String> {
+fn show(problems: &Problems) -> Vec<String> {
     let place = |place: Place| match place {
         Place::Whole => "whole".to_owned(),
         Place::Document(span) => format!("{}", span.start),
         Place::List { list, line } => format!("list {list} line {line}"),
     };
-    problems.iter().map(|problem| format!("{}: {}; {}", place(problem.place), problem.what, problem.mend)).collect()
+    problems
+        .kept()
+        .iter()
+        .map(|problem| format!("{}: {}; {}", place(problem.place), problem.what, problem.fix))
+        .collect()
 }
 
 #[test]
@@ -133,7 +137,7 @@ fn a_list_may_deny_a_registry_but_not_allow_one() {
 fn a_list_that_nobody_read_is_no_empty_list() {
     let document = PolicyDocument { lists: vec![list("l", Effect::Deny, Covers::Exact)], ..document() };
     let problems = compile_with(&document, &[]).unwrap_err();
-    assert_eq!(show(&problems), ["whole: 1 lists are named and 0 were read; read each list's file"]);
+    assert_eq!(show(&problems), ["0: the list's file was not read; read it first"]);
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn document() -> PolicyDocument {
         rules: Vec::new(),
         lists: Vec::new(),
         tests: Vec::new(),
+        problems: Problems::default(),
     }
 }
 
@@ -77,8 +78,8 @@ fn list(file: &str, effect: Effect, covers: Covers) -> ListDocument {
     }
 }
 
-fn compile_with(document: &PolicyDocument, lists: &[&str]) -> Result<Compiled, Vec<Problem>> {
-    let lists: Vec<ListSource<'_>> = lists.iter().map(|text| ListSource { text: text.as_bytes() }).collect();
+fn compile_with(document: &PolicyDocument, lists: &[&str]) -> Result<Compiled, Problems> {
+    let lists: Vec<ListSource<'_>> = lists.iter().map(|text| ListSource { text: Ok(text.as_bytes()) }).collect();
     Policy::compile(document, Source { lists: &lists, content_hash: "0123456789abcdef" })
 }
 

@@ -8,6 +8,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, ast, parse_to_ast};
 
 use super::place::quote;
 use super::{Entry, Node, Problems, Span, Spanned, Value};
+use crate::policy::ProblemCode;
 
 /// The parser reads a superset; policies are signed and exchanged, so that every reader must see the same document.
 const STRICT: ParseOptions = ParseOptions {
@@ -34,14 +35,19 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
                 Some(tree.convert(value))
             }
             None => {
-                tree.problems.at(tree.span(Range::new(0, 0)), "there is no JSON value here", "write an object: { … }");
+                tree.problems.at(
+                    tree.span(Range::new(0, 0)),
+                    ProblemCode::Syntax,
+                    "there is no JSON value here",
+                    "write an object: { … }",
+                );
                 None
             }
         },
         Err(error) => {
-            let (what, mend) = explain(&error);
+            let (what, fix) = explain(&error);
             let at = tree.span(error.range());
-            tree.problems.at(at, what, mend);
+            tree.problems.at(at, ProblemCode::Syntax, what, fix);
             None
         }
     }
@@ -83,7 +89,7 @@ impl Tree<'_> {
         }
         text.parse().map_or_else(
             |_| {
-                self.problems.at(span, "this number is too large", "write a smaller one");
+                self.problems.at(span, ProblemCode::InvalidValue, "this number is too large", "write a smaller one");
                 Value::Integer(0)
             },
             Value::Integer,
@@ -101,7 +107,12 @@ impl Tree<'_> {
             if seen.insert(name.clone()) {
                 entries.push(Entry { name: Spanned { value: name, span }, value: self.convert(property.value) });
             } else {
-                self.problems.at(span, format!("{} stands twice in one object", quote(&name)), "keep one of them");
+                self.problems.at(
+                    span,
+                    ProblemCode::DuplicateKey,
+                    format!("{} stands twice in one object", quote(&name)),
+                    "keep one of them",
+                );
             }
         }
         Value::Table(entries)
@@ -119,7 +130,7 @@ impl Tree<'_> {
                 _ if !in_string && (letter.is_whitespace() || letter.is_control() || !letter.is_ascii()) => {
                     let at = self.span(Range::new(start, start + letter.len_utf8()));
                     let what = format!("JSON knows no {} between values", letter.escape_unicode());
-                    return self.problems.at(at, what, "use spaces, tabs and line breaks");
+                    return self.problems.at(at, ProblemCode::Syntax, what, "use spaces, tabs and line breaks");
                 }
                 _ => {}
             }
@@ -132,13 +143,18 @@ impl Tree<'_> {
         if let Some(offset) = raw.iter().position(|byte| *byte < 0x20) {
             let start = range.start + offset;
             let at = self.span(Range::new(start, start + 1));
-            self.problems.at(at, "a JSON text may not hold a line break or tab as such", "write \\n or \\t");
+            self.problems.at(
+                at,
+                ProblemCode::Syntax,
+                "a JSON text may not hold a line break or tab as such",
+                "write \\n or \\t",
+            );
         }
     }
 }
 
 fn explain(error: &ParseError) -> (String, &'static str) {
-    let mend = match error.kind() {
+    let fix = match error.kind() {
         ParseErrorKind::CommentsNotAllowed => "remove the comment, or write the file as .toml",
         ParseErrorKind::TrailingCommasNotAllowed => "remove the comma",
         ParseErrorKind::ExpectedComma => "put a comma between the two",
@@ -149,10 +165,10 @@ fn explain(error: &ParseError) -> (String, &'static str) {
             "put it in double quotation marks"
         }
         ParseErrorKind::UnexpectedWord => "put the text in double quotation marks",
-        _ => "mend the syntax here",
+        _ => "correct the syntax here",
     };
     let kind = error.kind().to_string();
     let mut letters = kind.chars();
     let lower = letters.next().map(|first| first.to_lowercase().chain(letters).collect::<String>());
-    (format!("this is no JSON: {}", lower.unwrap_or_default()), mend)
+    (format!("this is no JSON: {}", lower.unwrap_or_default()), fix)
 }

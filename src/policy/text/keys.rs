@@ -96,8 +96,8 @@ impl Key {
     }
 
     /// A key that this version refuses, with what to do meanwhile.
-    pub const fn later(name: &'static str, mend: &'static str) -> Self {
-        Self { support: Support::Later(mend), ..Self::new(name, Shape::Map, "Not supported in this version.") }
+    pub const fn later(name: &'static str, fix: &'static str) -> Self {
+        Self { support: Support::Later(fix), ..Self::new(name, Shape::Map, "Not supported in this version.") }
     }
 
     /// The same key, which must be there.

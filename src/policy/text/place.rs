@@ -1,7 +1,8 @@
 //! A document's text, and where in it something stands, as people and editors count.
 
+use super::LocatedProblem;
 use super::Span;
-use crate::policy::{Place, Problem};
+use crate::policy::{Place, Problem, ProblemCode};
 use crate::text::visible::is_visible;
 
 /// The longest piece of a document that a message repeats. What was written wrongly is recognised by its beginning.
@@ -68,20 +69,9 @@ impl SourceText {
         self.characters.get(block).copied().unwrap_or_default() + count_characters(rest)
     }
 
-    /// The problem as one line: `file:line:column: what; mend`.
-    pub fn render(&self, problem: &Problem) -> String {
-        let Problem { place, what, mend } = problem;
-        match place {
-            Place::Document(span) => {
-                let (line, column) = self.locate(*span);
-                format!("{}:{line}:{column}: {what}; {mend}", self.name)
-            }
-            Place::List { list, line } => match self.lists.get(*list) {
-                Some(file) => format!("{file}:{line}: {what}; {mend}"),
-                None => format!("{}: list {}, line {line}: {what}; {mend}", self.name, list + 1),
-            },
-            Place::Whole => format!("{}: {what}; {mend}", self.name),
-        }
+    /// The name of the file of one of its lists.
+    pub(super) fn list_name(&self, list: usize) -> String {
+        self.lists.get(list).cloned().unwrap_or_else(|| format!("{}, list {}", self.name, list + 1))
     }
 }
 
@@ -93,18 +83,19 @@ fn count_characters(bytes: &[u8]) -> usize {
 /// A document's bytes as text.
 ///
 /// # Errors
-/// The first byte that is no UTF-8, as a line to show: `file:line:column: what; mend`.
-pub fn decode(name: &str, bytes: Vec<u8>) -> Result<SourceText, String> {
+/// The first byte that is not UTF-8.
+pub fn decode(name: &str, bytes: Vec<u8>) -> Result<SourceText, LocatedProblem> {
     String::from_utf8(bytes).map(|text| SourceText::new(name, text)).map_err(|error| {
         let start = error.utf8_error().valid_up_to();
         let byte = error.as_bytes().get(start).copied().unwrap_or_default();
         let problem = Problem {
             place: Place::Document(Span { start, end: start + 1 }),
+            code: ProblemCode::NotUtf8,
             what: format!("the byte 0x{byte:02x} at offset {start} is no UTF-8"),
-            mend: "save the file in UTF-8".into(),
+            fix: "save the file in UTF-8".into(),
         };
-        // Up to the byte in question the two texts are the same, and nothing behind it is located.
-        SourceText::new(name, String::from_utf8_lossy(error.as_bytes())).render(&problem)
+        // Up to that byte the two texts are the same, and nothing after it is located.
+        SourceText::new(name, String::from_utf8_lossy(error.as_bytes())).located(&problem)
     })
 }
 
@@ -160,22 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_one_line_wherever_it_is() {
-        let source = SourceText::new("policy.toml", "a\nb = 1\n").with_lists(vec!["lists/bad.txt".into()]);
-        for (place, line) in [
-            (Place::Document(Span { start: 6, end: 7 }), "policy.toml:2:5: it is wrong; mend it"),
-            (Place::List { list: 0, line: 7 }, "lists/bad.txt:7: it is wrong; mend it"),
-            (Place::List { list: 1, line: 7 }, "policy.toml: list 2, line 7: it is wrong; mend it"),
-            (Place::Whole, "policy.toml: it is wrong; mend it"),
-        ] {
-            assert_eq!(source.render(&Problem { place, what: "it is wrong".into(), mend: "mend it".into() }), line);
-        }
-    }
-
-    #[test]
     fn what_is_no_utf_8_is_shown_where_it_begins() {
         assert_eq!(
-            decode("p.toml", b"a = 1\nb = \"\xc3\xbc\xff\"\n".to_vec()).unwrap_err(),
+            decode("p.toml", b"a = 1\nb = \"\xc3\xbc\xff\"\n".to_vec()).unwrap_err().to_string(),
             "p.toml:2:7: the byte 0xff at offset 13 is no UTF-8; save the file in UTF-8"
         );
         assert_eq!(decode("p.toml", "ü".into()).unwrap().text(), "ü");

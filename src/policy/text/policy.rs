@@ -9,19 +9,20 @@ use super::policy_keys::{
 use super::reader::wrong;
 use super::{Entry, Fields, Format, Node, Problems, Spanned, Value};
 use crate::policy::{
-    Covers, Effect, Egress, ListDocument, ListFormat, Mode, PolicyDocument, PortsDocument, Problem, RuleDocument,
+    Covers, Effect, Egress, ListDocument, ListFormat, Mode, PolicyDocument, PortsDocument, ProblemCode, RuleDocument,
     TestDocument, Tls,
 };
 
 /// Stands in for a policy's name in sentences such as "blocked by the egress policy of …".
 const UNNAMED: &str = "this organisation";
 
-/// Reads a policy.
+/// Reads a policy. The document carries everything that is wrong with its keys and their values; compiling it adds what is
+/// wrong with their meaning.
 ///
 /// # Errors
-/// Everything that is wrong with the syntax, or else everything that is wrong with the keys and their values; never an
-/// empty list.
-pub fn read_policy(text: &str, format: Format) -> Result<PolicyDocument, Vec<Problem>> {
+/// Everything that is wrong with the syntax, or the one thing that says that nothing else can be read: another version, or
+/// no table at all; never an empty list.
+pub fn read_policy(text: &str, format: Format) -> Result<PolicyDocument, Problems> {
     let mut problems = Problems::default();
     let document = format.parse(text, &mut problems).and_then(|node| {
         refuse_other_version(&node, &mut problems)?;
@@ -29,8 +30,8 @@ pub fn read_policy(text: &str, format: Format) -> Result<PolicyDocument, Vec<Pro
         Some(read(fields, &mut problems))
     });
     match document {
-        Some(document) if problems.is_empty() => Ok(document),
-        _ => Err(problems.finish()),
+        Some(document) => Ok(PolicyDocument { problems, ..document }),
+        None => Err(problems.sorted()),
     }
 }
 
@@ -41,7 +42,12 @@ fn refuse_other_version(node: &Node, problems: &mut Problems) -> Option<()> {
     match version {
         Some(Entry { value: Node { value: Value::Integer(number), span }, .. }) if *number != 1 => {
             let what = format!("this policy is of version {number} of the schema, and this program reads version 1");
-            problems.at(*span, what, "write version = 1, or use a program that reads the other");
+            problems.at(
+                *span,
+                ProblemCode::UnsupportedVersion,
+                what,
+                "write version = 1, or use a program that reads the other",
+            );
             None
         }
         _ => Some(()),
@@ -67,13 +73,14 @@ fn read(policy: Fields<'_>, problems: &mut Problems) -> PolicyDocument {
             .enumerate()
             .map(|(index, rule)| read_rule(rule, index + 1, problems))
             .collect(),
-        lists: policy.tables(&LISTS, problems).into_iter().map(|list| read_list(list, problems)).collect(),
+        lists: policy.tables(&LISTS, problems).into_iter().filter_map(|list| read_list(list, problems)).collect(),
         tests: policy.tables(&TESTS, problems).into_iter().map(|test| read_test(test, problems)).collect(),
+        problems: Problems::default(),
     }
 }
 
-// Where a value that must be there is missing or wrong, the problem is noted, the document is never handed out, and
-// what stands in here does not matter.
+// Where a required value is missing or wrong, the problem is noted and something harmless takes its place: the document
+// never becomes a policy, and what is put here must not look like a second mistake.
 
 fn read_rule(rule: Fields<'_>, position: usize, problems: &mut Problems) -> RuleDocument {
     RuleDocument {
@@ -101,8 +108,8 @@ fn read_ports(rule: Fields<'_>, problems: &mut Problems) -> Option<PortsDocument
     match &node.value {
         Value::String(text) if text == "any" => Some(PortsDocument::Any),
         Value::Array(nodes) if nodes.is_empty() => {
-            let mend = "name a port, write \"any\", or leave the key out for 80 and 443";
-            problems.at(node.span, "`ports` is an empty list", mend);
+            let fix = "name a port, write \"any\", or leave the key out for 80 and 443";
+            problems.at(node.span, ProblemCode::EmptyValue, "`ports` is an empty list", fix);
             None
         }
         Value::Array(_) => Some(PortsDocument::These(rule.list(&PORTS, MUST, read_port, problems))),
@@ -129,7 +136,7 @@ fn read_port(node: &Node, problems: &mut Problems) -> Option<Spanned<(u16, u16)>
             None => {
                 if port(text).is_some() {
                     let what = format!("an entry of `ports` is {}", node.value.describe());
-                    problems.at(node.span, what, "write the number without quotation marks");
+                    problems.at(node.span, ProblemCode::WrongType, what, "write the number without quotation marks");
                     return None;
                 }
                 None
@@ -141,34 +148,37 @@ fn read_port(node: &Node, problems: &mut Problems) -> Option<Spanned<(u16, u16)>
         Some((low, high)) if low <= high => Some(Spanned { value: (low, high), span: node.span }),
         Some((low, high)) => {
             let what = format!("the range {low}-{high} of `ports` runs backwards");
-            problems.at(node.span, what, format!("write \"{high}-{low}\""));
+            problems.at(node.span, ProblemCode::InvalidPort, what, format!("write \"{high}-{low}\""));
             None
         }
         None => {
             let what = format!("an entry of `ports` is {}, but must be a port or a range", node.value.describe());
-            problems.at(node.span, what, "write a number from 1 to 65535, or \"lo-hi\"");
+            problems.at(node.span, ProblemCode::InvalidPort, what, "write a number from 1 to 65535, or \"lo-hi\"");
             None
         }
     }
 }
 
-fn read_list(list: Fields<'_>, problems: &mut Problems) -> ListDocument {
-    let nowhere = || Spanned { value: String::new(), span: list.span() };
+/// None without a file: there is nothing to read, and the problem is noted.
+fn read_list(list: Fields<'_>, problems: &mut Problems) -> Option<ListDocument> {
     let sha256 = list.text(&SHA256, problems);
     if let Some(hash) = &sha256
         && (hash.value.len() != 64 || !hash.value.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
-        problems.at(hash.span, "`sha256` is no SHA-256", "write its 64 hexadecimal digits, as `sha256sum` prints them");
+        problems.at(
+            hash.span,
+            ProblemCode::InvalidValue,
+            "`sha256` is no SHA-256",
+            "write its 64 hexadecimal digits, as `sha256sum` prints them",
+        );
     }
-    ListDocument {
-        span: list.span(),
-        effect: list.choice(&LIST_EFFECT, &EFFECTS, problems).unwrap_or(Effect::Deny),
-        file: list.text(&FILE, problems).unwrap_or_else(nowhere),
-        format: list.choice(&FORMAT, &FORMATS, problems).unwrap_or(ListFormat::Domains),
-        covers: list.choice(&COVERS_KEY, &COVERS, problems).unwrap_or(Covers::Exact),
-        lines: list.count(&LINES, problems),
-        sha256: sha256.map(|hash| Spanned { value: hash.value.to_ascii_lowercase(), span: hash.span }),
-    }
+    let file = list.text(&FILE, problems);
+    let effect = list.choice(&LIST_EFFECT, &EFFECTS, problems).unwrap_or(Effect::Deny);
+    let format = list.choice(&FORMAT, &FORMATS, problems).unwrap_or(ListFormat::Domains);
+    let covers = list.choice(&COVERS_KEY, &COVERS, problems).unwrap_or(Covers::Exact);
+    let lines = list.count(&LINES, problems);
+    let sha256 = sha256.map(|hash| Spanned { value: hash.value.to_ascii_lowercase(), span: hash.span });
+    Some(ListDocument { span: list.span(), effect, file: file?, format, covers, lines, sha256 })
 }
 
 fn read_test(test: Fields<'_>, problems: &mut Problems) -> TestDocument {

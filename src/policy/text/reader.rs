@@ -8,7 +8,7 @@ use super::place::quote;
 use super::quantity::{Written, parse_duration, parse_size};
 use super::suggest::{nearest, unknown_key};
 use super::{Entry, Node, Span, Spanned, Value};
-use crate::policy::Problems;
+use crate::policy::{ProblemCode, Problems};
 use crate::text::visible::is_visible;
 
 /// One table, read by its section.
@@ -37,17 +37,22 @@ impl<'a> Fields<'a> {
     ) -> Option<Self> {
         let Value::Table(entries) = &node.value else {
             let what = format!("{} is {}, but must be a table of keys and values", section.what, node.value.describe());
-            problems.at(node.span, what, "write its keys, or remove it");
+            problems.at(node.span, ProblemCode::WrongType, what, "write its keys, or remove it");
             return None;
         };
         for Entry { name, .. } in entries {
             match section.key(&name.value) {
                 None => {
-                    let (what, mend) = unknown_key(section, outer, &name.value);
-                    problems.at(name.span, what, mend);
+                    let (what, fix) = unknown_key(section, outer, &name.value);
+                    problems.at(name.span, ProblemCode::UnknownKey, what, fix);
                 }
-                Some(Key { support: Support::Later(mend), .. }) => {
-                    problems.at(name.span, format!("`{}` is not supported in this version", name.value), *mend);
+                Some(Key { support: Support::Later(fix), .. }) => {
+                    problems.at(
+                        name.span,
+                        ProblemCode::Unsupported,
+                        format!("`{}` is not supported in this version", name.value),
+                        *fix,
+                    );
                 }
                 Some(Key { support: Support::Now, .. }) => {}
             }
@@ -55,7 +60,7 @@ impl<'a> Fields<'a> {
         let fields = Self { section, span: node.span, entries };
         for key in section.keys.iter().filter(|key| key.needed && fields.node(key).is_none()) {
             let what = format!("{} has no `{}`", section.what, key.name);
-            problems.at(node.span, what, format!("add {}", example(key)));
+            problems.at(node.span, ProblemCode::MissingKey, what, format!("add {}", example(key)));
         }
         Some(fields)
     }
@@ -81,13 +86,23 @@ impl<'a> Fields<'a> {
         let most = if let Shape::Text(most) = key.shape { most } else { usize::MAX };
         let name = key.name;
         if text.trim().is_empty() {
-            problems.at(node.span, format!("`{name}` is empty"), "write something, or leave the key out");
+            problems.at(
+                node.span,
+                ProblemCode::EmptyValue,
+                format!("`{name}` is empty"),
+                "write something, or leave the key out",
+            );
         } else if text.len() > most {
             let what = format!("`{name}` has {} bytes, the most is {most}", text.len());
-            problems.at(node.span, what, "shorten it");
+            problems.at(node.span, ProblemCode::TooLarge, what, "shorten it");
         } else if let Some(hidden) = text.chars().find(|letter| !is_fit_to_show(*letter)) {
             let what = format!("`{name}` holds the invisible character U+{:04X}", u32::from(hidden));
-            problems.at(node.span, what, "remove it: it would not be seen where the text is shown");
+            problems.at(
+                node.span,
+                ProblemCode::InvisibleCharacter,
+                what,
+                "remove it: it would not be seen where the text is shown",
+            );
         } else {
             return Some(Spanned { value: text.clone(), span: node.span });
         }
@@ -100,7 +115,7 @@ impl<'a> Fields<'a> {
             Value::String(text) => Some(Spanned { value: text.clone(), span: node.span }),
             other => {
                 let what = format!("an entry of `{}` is {}, but must be a text", key.name, other.describe());
-                problems.at(node.span, what, "put it in quotation marks");
+                problems.at(node.span, ProblemCode::WrongType, what, "put it in quotation marks");
                 None
             }
         };
@@ -108,11 +123,11 @@ impl<'a> Fields<'a> {
     }
 
     /// As [`Fields::texts`], but an empty list is an error: people would take it for "none", while absent means "any".
-    pub fn some_texts(&self, key: &Key, mend: &str, problems: &mut Problems) -> Vec<Spanned<String>> {
+    pub fn some_texts(&self, key: &Key, fix: &str, problems: &mut Problems) -> Vec<Spanned<String>> {
         if let Some(Node { value: Value::Array(nodes), span }) = self.node(key)
             && nodes.is_empty()
         {
-            problems.at(*span, format!("`{}` is an empty list", key.name), mend);
+            problems.at(*span, ProblemCode::EmptyValue, format!("`{}` is an empty list", key.name), fix);
         }
         self.texts(key, problems)
     }
@@ -154,7 +169,12 @@ impl<'a> Fields<'a> {
     pub fn choices<T: Copy>(&self, key: &Key, words: &[(&'static str, T)], problems: &mut Problems) -> Option<Vec<T>> {
         let node = self.node(key)?;
         if matches!(&node.value, Value::Array(nodes) if nodes.is_empty()) {
-            problems.at(node.span, format!("`{}` is an empty list", key.name), "name one, or leave the key out");
+            problems.at(
+                node.span,
+                ProblemCode::EmptyValue,
+                format!("`{}` is an empty list", key.name),
+                "name one, or leave the key out",
+            );
             return None;
         }
         Some(self.list(key, "a list of words", |node, problems| choose(key, node, words, problems), problems))
@@ -171,15 +191,15 @@ impl<'a> Fields<'a> {
             Ok(value) => return Some(Spanned { value, span: node.span }),
             Err(MomentError::NoOffset) => {
                 let what = format!("`{}` has no offset from UTC, so nobody can tell which moment it is", key.name);
-                problems.at(node.span, what, "add Z for UTC, or an offset such as +01:00");
+                problems.at(node.span, ProblemCode::InvalidTime, what, "add Z for UTC, or an offset such as +01:00");
             }
             Err(MomentError::NoTime) => {
                 let what = format!("`{}` is no moment: it needs a date, a time and an offset", key.name);
-                problems.at(node.span, what, "write it as 2026-11-01T00:00:00Z");
+                problems.at(node.span, ProblemCode::InvalidTime, what, "write it as 2026-11-01T00:00:00Z");
             }
             Err(MomentError::Impossible) => {
                 let what = format!("`{}` is a moment that does not exist", key.name);
-                problems.at(node.span, what, "write a day and a time that do");
+                problems.at(node.span, ProblemCode::InvalidTime, what, "write a day and a time that do");
             }
         }
         None
@@ -237,7 +257,12 @@ impl<'a> Fields<'a> {
         let Shape::Tables(section) = key.shape else { return Vec::new() };
         if let Some(node @ Node { value: Value::Table(_), span }) = self.node(key) {
             let what = format!("`{}` is one table, but must be a list of tables", key.name);
-            problems.at(*span, what, format!("in TOML write [[{}]] with two brackets each time", key.name));
+            problems.at(
+                *span,
+                ProblemCode::WrongType,
+                what,
+                format!("in TOML write [[{}]] with two brackets each time", key.name),
+            );
             return Fields::open_within(node, section, Some(self.section), problems).into_iter().collect();
         }
         self.list(
@@ -259,7 +284,7 @@ impl<'a> Fields<'a> {
         for Entry { name, value } in entries {
             let Value::Array(nodes) = &value.value else {
                 let what = format!("{} is {}, but must be a list of texts", quote(&name.value), value.value.describe());
-                problems.at(value.span, what, "put it in brackets");
+                problems.at(value.span, ProblemCode::WrongType, what, "put it in brackets");
                 continue;
             };
             let mut texts = Vec::with_capacity(nodes.len());
@@ -268,7 +293,7 @@ impl<'a> Fields<'a> {
                     Value::String(text) => texts.push(Spanned { value: text.clone(), span: node.span }),
                     other => {
                         let what = format!("an entry of {} is {}", quote(&name.value), other.describe());
-                        problems.at(node.span, what, "put it in quotation marks");
+                        problems.at(node.span, ProblemCode::WrongType, what, "put it in quotation marks");
                     }
                 }
             }
@@ -305,9 +330,25 @@ fn is_fit_to_show(letter: char) -> bool {
     is_visible(letter) || letter.is_whitespace() && !ends_a_line
 }
 
-/// Notes that a key's value is of the wrong kind.
-pub(super) fn wrong(key: &Key, node: &Node, must: &str, mend: &str, problems: &mut Problems) {
-    problems.at(node.span, format!("`{}` is {}, but must be {must}", key.name, node.value.describe()), mend);
+/// Notes that a key's value is of the wrong type, or not one of those that the key takes.
+pub(super) fn wrong(key: &Key, node: &Node, must: &str, fix: &str, problems: &mut Problems) {
+    let is_of_type = match key.shape {
+        Shape::Text(_)
+        | Shape::Choice(_)
+        | Shape::Choices(_)
+        | Shape::Duration(..)
+        | Shape::Size(..)
+        | Shape::Ports => {
+            matches!(node.value, Value::String(_))
+        }
+        Shape::Time => matches!(node.value, Value::String(_) | Value::Datetime(_)),
+        Shape::Count(..) => matches!(node.value, Value::Integer(_)),
+        Shape::Flag => matches!(node.value, Value::Boolean(_)),
+        Shape::Texts => matches!(node.value, Value::Array(_)),
+        Shape::Table(_) | Shape::Tables(_) | Shape::Map => matches!(node.value, Value::Table(_)),
+    };
+    let code = if is_of_type { ProblemCode::InvalidValue } else { ProblemCode::WrongType };
+    problems.at(node.span, code, format!("`{}` is {}, but must be {must}", key.name, node.value.describe()), fix);
 }
 
 fn choose<T: Copy>(key: &Key, node: &Node, words: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
@@ -317,8 +358,8 @@ fn choose<T: Copy>(key: &Key, node: &Node, words: &[(&'static str, T)], problems
     }
     let must: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
     let meant = written.and_then(|written| nearest(written, words.iter().map(|(word, _)| *word)));
-    let mend = meant.map_or_else(|| "write one of these".into(), |meant| format!("did you mean \"{meant}\"?"));
-    wrong(key, node, &must.join(" or "), &mend, problems);
+    let fix = meant.map_or_else(|| "write one of these".into(), |meant| format!("did you mean \"{meant}\"?"));
+    wrong(key, node, &must.join(" or "), &fix, problems);
     None
 }
 

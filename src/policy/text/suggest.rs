@@ -30,18 +30,18 @@ pub(super) fn unknown_key(section: &Section, outer: Option<&Section>, name: &str
     }
     let elsewhere = |home: &Section| format!("`{name}` is a key of {}, not of {}", home.what, section.what);
     if let Some(outer) = outer.filter(|outer| outer.key(name).is_some()) {
-        let mend = "move it above the first [table] or [[table]], since what follows one belongs to it";
-        return (elsewhere(outer), mend.into());
+        let fix = "move it above the first [table] or [[table]], since what follows one belongs to it";
+        return (elsewhere(outer), fix.into());
     }
     if let Some((key, inner)) = section.inner_with(name) {
         let header = if matches!(key.shape, Shape::Tables(_)) { ("[[", "]]") } else { ("[", "]") };
         return (elsewhere(inner), format!("write it below {}{}{}", header.0, key.name, header.1));
     }
-    let mend = match nearest(name, section.keys.iter().map(|key| key.name)) {
+    let fix = match nearest(name, section.keys.iter().map(|key| key.name)) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("its keys are {}", list_keys(section)),
     };
-    (none(), mend)
+    (none(), fix)
 }
 
 fn list_keys(section: &Section) -> String {

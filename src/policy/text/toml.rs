@@ -5,6 +5,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::{Entry, Node, Problems, Span, Spanned, Value};
+use crate::policy::ProblemCode;
 
 /// Up to this size every syntax error is shown, above it the first alone: each costs memory, and a large file of
 /// something else than TOML has one at every byte. No policy written by hand is larger.
@@ -41,20 +42,20 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
 fn report(error: &toml::de::Error, whole: Span, problems: &mut Problems) {
     let span = error.span().map_or(Span { start: whole.end, end: whole.end }, span);
     if error.message() == DUPLICATE {
-        problems.at(span, "this key stands twice in one table", "keep one of them");
+        problems.at(span, ProblemCode::DuplicateKey, "this key stands twice in one table", "keep one of them");
     } else {
-        problems.at(span, format!("this is no TOML: {}", error.message()), mend(error.message()));
+        problems.at(span, ProblemCode::Syntax, format!("this is no TOML: {}", error.message()), fix(error.message()));
     }
 }
 
-/// The mend for the slips that people make most.
-fn mend(message: &str) -> &'static str {
+/// The fix for the slips that people make most.
+fn fix(message: &str) -> &'static str {
     if message.starts_with("invalid basic string") || message.contains("closing `\"`") {
         "close the text with a quotation mark, and write a backslash as \\\\"
     } else if message.starts_with("string values must be quoted") || message.starts_with("invalid float") {
         "put the text in quotation marks"
     } else {
-        "mend the syntax here"
+        "correct the syntax here"
     }
 }
 
@@ -77,7 +78,7 @@ fn convert(value: &DeValue<'_>, at: Span, problems: &mut Problems) -> Value {
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Integer(number),
             Err(_) => {
-                problems.at(at, "this number is too large", "write a smaller one");
+                problems.at(at, ProblemCode::InvalidValue, "this number is too large", "write a smaller one");
                 Value::Integer(0)
             }
         },

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use super::super::PolicySource;
 use super::*;
 
 const POLICY: &str = "version = 1\nname = \"test\"\n";
@@ -21,14 +22,15 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    fn load(&self, name: &str) -> Loaded {
+    fn load(&self, name: &str) -> LoadedDocument {
         load(&self.at(name)).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The lines that a user sees, without the folder.
     fn errors(&self, name: &str) -> Vec<String> {
         let prefix = format!("{}/", self.0.path().display());
-        load(&self.at(name)).unwrap_err().lines.iter().map(|line| line.replace(&prefix, "")).collect()
+        let source = PolicySource::File(self.at(name));
+        source.load(false).1.unwrap_err().lines().iter().map(|line| line.replace(&prefix, "")).collect()
     }
 }
 
@@ -44,14 +46,17 @@ fn a_policy_is_read_with_its_lists() {
     let loaded = folder.load("policy.toml");
     assert_eq!(loaded.document.name, "test");
     assert_eq!(loaded.source.text(), policy);
-    assert_eq!(loaded.lists, [b"a.test\n# b.test\n\nc.test # c"]);
+    assert_eq!(loaded.lists, [Ok(b"a.test\n# b.test\n\nc.test # c".to_vec())]);
     let paths: Vec<_> = loaded.files.iter().map(|file| file.path.clone()).collect();
     assert_eq!(paths, [folder.at("policy.toml"), folder.at("lists/bad.txt")]);
     assert!(loaded.files.iter().all(|file| !file.has_changed()));
     fs::write(folder.at("lists/bad.txt"), "d.test").unwrap();
     assert!(loaded.files[1].has_changed());
-    let problem = Problem { place: Place::List { list: 0, line: 3 }, what: "no".into(), mend: "yes".into() };
-    assert_eq!(loaded.source.render(&problem), format!("{}:3: no; yes", folder.at("lists/bad.txt").display()));
+    let problem = Complaint::new(ProblemCode::Syntax, "no", "yes").at(Place::List { list: 0, line: 3 });
+    assert_eq!(
+        loaded.source.located(&problem).to_string(),
+        format!("{}:3: no; yes", folder.at("lists/bad.txt").display())
+    );
 }
 
 #[test]
@@ -127,9 +132,9 @@ fn all_that_is_wrong_with_lists_is_said_at_once() {
             "policy.toml:15:8: the list's file cannot be used: it is empty; check that it was written",
         ]
     );
-    let error = load(&folder.at("policy.toml")).unwrap_err();
+    let loaded = folder.load("policy.toml");
     fs::write(folder.at("missing.txt"), "b.test").unwrap();
-    let changed: Vec<_> = error.files.iter().filter(|file| file.has_changed()).map(|file| file.path.clone()).collect();
+    let changed: Vec<_> = loaded.files.iter().filter(|file| file.has_changed()).map(|file| file.path.clone()).collect();
     assert_eq!(changed, [folder.at("missing.txt")], "the missing list is waited for");
 }
 
@@ -172,9 +177,9 @@ fn a_swapped_folder_is_read_as_one() {
     ]);
     symlink("one", folder.at("now")).unwrap();
     let first = folder.load("now/policy.toml");
-    assert_eq!(first.lists, [b"one.test"]);
+    assert_eq!(first.lists, [Ok(b"one.test".to_vec())]);
     symlink("two", folder.at("next")).unwrap();
     fs::rename(folder.at("next"), folder.at("now")).unwrap();
     assert!(first.files.iter().all(Watched::has_changed));
-    assert_eq!(folder.load("now/policy.toml").lists, [b"two.test"]);
+    assert_eq!(folder.load("now/policy.toml").lists, [Ok(b"two.test".to_vec())]);
 }

@@ -1,5 +1,5 @@
 //! Patterns: what is accepted covers what a plain reading of it says, as an allow entry and as a deny entry; what is
-//! refused comes with a mend that leads somewhere.
+//! refused comes with a fix that leads somewhere.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -7,24 +7,24 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use outgate::facts::{AddressClass, Port};
-use outgate::policy::{Egress, Policy, Problem, Snapshot, Source};
+use outgate::policy::{Egress, Policy, Problems, Snapshot, Source};
 
 use super::policy::{allows, empty, spanned};
 use super::problems;
 
 const SOURCE: Source<'_> = Source { lists: &[], content_hash: "0123456789abcdef" };
-/// How many mends it takes at most until a pattern is good, or there is no more to say.
-const MOST_MENDS: usize = 12;
+/// How many fixes it takes at most until a pattern is good, or there is no more to say.
+const MOST_FIXES: usize = 12;
 
 pub(super) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     match compile(text, false) {
         Ok(policy) => check_cover(text, &policy),
-        Err(found) => check_mends(text, &found),
+        Err(found) => check_fixes(text, &found),
     }
 }
 
-fn compile(text: &str, deny: bool) -> Result<Snapshot, Vec<Problem>> {
+fn compile(text: &str, deny: bool) -> Result<Snapshot, Problems> {
     let mut document = empty();
     if deny {
         document.egress = Egress::All;
@@ -37,29 +37,29 @@ fn compile(text: &str, deny: bool) -> Result<Snapshot, Vec<Problem>> {
     Ok(Snapshot::new(Arc::new(compiled.policy)))
 }
 
-/// Whoever writes what each message says ends at a good pattern or at a message that says it in words.
-fn check_mends(text: &str, found: &[Problem]) {
+/// Following each message leads to a good pattern, or to a message that says it in words.
+fn check_fixes(text: &str, found: &Problems) {
     assert!(!found.is_empty(), "refused without a word");
     problems::check("", &[], found);
-    let mut next = mend(found);
-    for _ in 0..MOST_MENDS {
-        let Some(mended) = next else { return };
-        next = match compile(&mended, false) {
+    let mut next = fix(found);
+    for _ in 0..MOST_FIXES {
+        let Some(fixed) = next else { return };
+        next = match compile(&fixed, false) {
             Ok(_) => None,
             Err(found) => {
                 problems::check("", &[], &found);
-                mend(&found)
+                fix(&found)
             }
         };
     }
-    assert_eq!(next, None, "the mends of {text:?} lead nowhere");
+    assert_eq!(next, None, "the fixes of {text:?} lead nowhere");
 }
 
 /// What to write instead, where that is said literally.
-fn mend(found: &[Problem]) -> Option<String> {
-    let [only] = found else { return None };
-    let literal = only.mend.strip_prefix("write `")?.strip_suffix('`')?;
-    (!literal.contains('`') && !only.mend.contains('\\')).then(|| literal.to_owned())
+fn fix(found: &Problems) -> Option<String> {
+    let [only] = found.kept() else { return None };
+    let literal = only.fix.strip_prefix("write `")?.strip_suffix('`')?;
+    (!literal.contains('`') && !only.fix.contains('\\')).then(|| literal.to_owned())
 }
 
 fn check_cover(text: &str, policy: &Snapshot) {

@@ -9,8 +9,7 @@ use std::time::{Duration, SystemTime};
 use outgate::facts::{Client, Destination, OwnAddresses, Port, Protocol, RequestFacts, Tool};
 use outgate::policy::text::{Format, Node, Problems, Value, read_policy};
 use outgate::policy::{
-    Decision, DenyReason, Egress, ListSource, Mode, Permit, Policy, PolicyDocument, Problem, Snapshot, Source, Span,
-    Spanned,
+    Decision, DenyReason, Egress, ListSource, Mode, Permit, Policy, PolicyDocument, Snapshot, Source, Span, Spanned,
 };
 
 use super::problems;
@@ -32,7 +31,9 @@ pub(super) fn check(input: &[u8]) {
             problems::check(text, &[], &found);
         }
         Ok(document) => {
-            check_other_format(&tree.expect("a document has a tree"), &document);
+            if document.problems.is_empty() {
+                check_other_format(&tree.expect("a document has a tree"), &document);
+            }
             check_document(text, &document);
         }
     }
@@ -42,11 +43,13 @@ fn check_document(text: &str, document: &PolicyDocument) {
     let lists = vec![1; document.lists.len()];
     match compile(document) {
         Ok((policy, warnings)) => {
+            assert!(document.problems.is_empty(), "in force although its shape is wrong");
             problems::check(text, &lists, &warnings);
             check_decisions(document, &policy);
         }
         Err(found) => {
             assert!(!found.is_empty(), "refused without a word");
+            assert!(found.total() >= document.problems.total(), "a mistake of shape was forgotten");
             problems::check(text, &lists, &found);
         }
     }
@@ -68,6 +71,7 @@ pub(super) fn empty() -> PolicyDocument {
         rules: Vec::new(),
         lists: Vec::new(),
         tests: Vec::new(),
+        problems: Problems::default(),
     }
 }
 
@@ -96,8 +100,8 @@ fn tunnel(destination: Destination) -> RequestFacts {
     }
 }
 
-fn compile(document: &PolicyDocument) -> Result<(Snapshot, Vec<Problem>), Vec<Problem>> {
-    let lists: Vec<_> = document.lists.iter().map(|_| ListSource { text: b"" }).collect();
+fn compile(document: &PolicyDocument) -> Result<(Snapshot, Problems), Problems> {
+    let lists: Vec<_> = document.lists.iter().map(|_| ListSource { text: Ok(b"") }).collect();
     let compiled = Policy::compile(document, Source { lists: &lists, content_hash: "0123456789abcdef" })?;
     Ok((Snapshot::new(Arc::new(compiled.policy)), compiled.warnings))
 }

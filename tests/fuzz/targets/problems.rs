@@ -1,13 +1,14 @@
 //! What is said about a document that is wrong: one visible line each, at a place that is there.
 
-use outgate::policy::text::SourceText;
-use outgate::policy::{Place, Problem};
+use outgate::policy::text::{ProblemReport, SourceText};
+use outgate::policy::{Place, Problems};
 
 /// Checks what was said about this text. `lists` says how many lines each list has.
 #[track_caller]
-pub(super) fn check(text: &str, lists: &[usize], problems: &[Problem]) {
+pub(super) fn check(text: &str, lists: &[usize], problems: &Problems) {
     let source = SourceText::new("file", text);
-    for problem in problems {
+    assert!(problems.total() >= problems.kept().len());
+    for problem in problems.kept() {
         match problem.place {
             Place::Document(span) => {
                 assert!(span.start <= span.end && span.end <= text.len(), "{problem:?}");
@@ -17,9 +18,9 @@ pub(super) fn check(text: &str, lists: &[usize], problems: &[Problem]) {
             Place::List { list, line } => assert!(line >= 1 && lists.get(list).is_some_and(|lines| line <= *lines)),
             Place::Whole => {}
         }
-        assert!(!problem.what.is_empty() && !problem.mend.is_empty(), "{problem:?}");
-        check_visible(&source.render(problem));
+        assert!(!problem.what.is_empty() && !problem.fix.is_empty(), "{problem:?}");
     }
+    ProblemReport::new(&source, problems.clone()).lines().iter().for_each(|line| check_visible(line));
 }
 
 /// A line that can be shown on a terminal: nothing ends it, drives the terminal or turns the direction of writing.
