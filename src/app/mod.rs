@@ -40,6 +40,17 @@ use crate::tls::{Reload, TlsAcceptor};
 pub(crate) use selftest::lets_unlisted_pass;
 use worker::{Listener, Plan};
 
+/// Ends a drain at once: what is still open is cut and recorded as if the drain time were over.
+#[derive(Clone, Debug)]
+pub struct DrainOver(watch::Sender<bool>);
+
+impl DrainOver {
+    /// Ends it.
+    pub fn end(&self) {
+        self.0.send_replace(true);
+    }
+}
+
 /// A proxy that is up.
 #[derive(Debug)]
 pub struct RunningProxy {
@@ -54,6 +65,7 @@ pub struct RunningProxy {
     sinks: Arc<Sinks>,
     reloads: Reloads,
     shutdown: watch::Sender<bool>,
+    drain_over: DrainOver,
     threads: Vec<JoinHandle<io::Result<()>>>,
     keep: Arc<AtomicBool>,
     /// Ends the self-test by being dropped.
@@ -181,6 +193,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         via,
     });
     let (shutdown, down) = watch::channel(false);
+    let (drain_over, over) = watch::channel(false);
     let accept = AcceptLimits {
         connections: Places::new(config.limits.max_connections, config.limits.max_connections_per_client),
         handshakes: Places::new(config.limits.max_handshakes, config.limits.max_handshakes_per_client),
@@ -199,6 +212,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
             roll_call,
             drain_timeout: config.limits.drain_timeout,
             shutdown: down.clone(),
+            drain_over: over.clone(),
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker::run(plan));
         threads.push(thread.map_err(system("cannot start a worker"))?);
@@ -220,13 +234,30 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     renew_certificates(&listeners, &keep).map_err(system("cannot watch the certificates"))?;
     let listeners = names(&listeners);
     let parent = config.parent.as_ref().map(|parent| parent.address.clone());
-    Ok(RunningProxy { listeners, admin, parent, store, sinks, reloads, shutdown, threads, keep, testing })
+    Ok(RunningProxy {
+        listeners,
+        admin,
+        parent,
+        store,
+        sinks,
+        reloads,
+        shutdown,
+        drain_over: DrainOver(drain_over),
+        threads,
+        keep,
+        testing,
+    })
 }
 
 impl RunningProxy {
     /// A way to ask for a reload of the policy.
     pub fn reloads(&self) -> &Reloads {
         &self.reloads
+    }
+
+    /// A way to end the drain while [`Self::shutdown`] waits for it.
+    pub fn drain_over(&self) -> DrainOver {
+        self.drain_over.clone()
     }
 
     /// Stops accepting, lets what is under way finish within the drain time, and writes every record.

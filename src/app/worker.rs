@@ -48,6 +48,8 @@ pub(super) struct Plan {
     pub(super) drain_timeout: Duration,
     /// Turns true when the proxy shuts down.
     pub(super) shutdown: watch::Receiver<bool>,
+    /// Ends the drain before its time is over.
+    pub(super) drain_over: watch::Receiver<bool>,
 }
 
 /// Runs a worker on the calling thread until the shutdown is done.
@@ -59,7 +61,19 @@ pub(super) fn run(plan: Plan) -> std::io::Result<()> {
 }
 
 async fn work(plan: Plan) -> std::io::Result<()> {
-    let Plan { index, shared, inbox, crew, listeners, limits, accept, roll_call, drain_timeout, mut shutdown } = plan;
+    let Plan {
+        index,
+        shared,
+        inbox,
+        crew,
+        listeners,
+        limits,
+        accept,
+        roll_call,
+        drain_timeout,
+        mut shutdown,
+        mut drain_over,
+    } = plan;
     let share = shared.shares.worker(index);
     let enforcer = Rc::new(Enforcer::new(shared, index).map_err(std::io::Error::other)?);
     let drain = Rc::new(Drain::default());
@@ -101,11 +115,12 @@ async fn work(plan: Plan) -> std::io::Result<()> {
             tokio::task::yield_now().await;
         }
     });
-    let finished = tokio::select! {
-        () = &mut sweeping => Ok(()),
-        finished = finished => finished,
+    let is_finished = tokio::select! {
+        () = &mut sweeping => true,
+        finished = finished => finished.is_ok(),
+        Ok(_) = drain_over.wait_for(|over| *over) => false,
     };
-    if finished.is_err() {
+    if !is_finished {
         enforcer.registry().cut_all(Cut::Shutdown);
         // One turn of the loop, so that what was cut writes its record.
         let _late = timeout(TICK, enforcer.registry().gone()).await;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::{banner, configuration, fail};
-use crate::app::{self, RunningProxy};
+use crate::app::{self, DrainOver, RunningProxy};
 use crate::config::{Config, parse_address};
 use crate::sink::Terminal;
 
@@ -71,8 +71,9 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
     } else {
         announce(&running);
     }
-    signals.until_told(&running);
+    let signals = signals.until_told(&running);
     info!("shutting down");
+    signals.then_end(running.drain_over());
     running.shutdown();
     ExitCode::SUCCESS
 }
@@ -130,18 +131,40 @@ impl Signals {
         Ok(Self { runtime, reload, terminate, interrupt })
     }
 
-    /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
-    fn until_told(self, running: &RunningProxy) {
-        let Self { runtime, mut reload, mut terminate, mut interrupt } = self;
+    /// Waits for SIGTERM, SIGINT, or the end of the terminal that this runs in; SIGHUP reloads meanwhile.
+    fn until_told(mut self, running: &RunningProxy) -> Self {
+        let has_terminal = std::io::stderr().is_terminal();
+        let Self { runtime, reload, terminate, interrupt } = &mut self;
         runtime.block_on(async {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return,
                     _ = interrupt.recv() => return,
-                    _ = reload.recv() => running.reloads().request(),
+                    // A terminal that is closed sends the same signal as somebody who wants a reload, and is none after it.
+                    _ = reload.recv() => match has_terminal && !std::io::stderr().is_terminal() {
+                        true => return,
+                        false => running.reloads().request(),
+                    },
                 }
             }
         });
+        self
+    }
+
+    /// From now on another SIGTERM or SIGINT ends the drain.
+    fn then_end(self, drain: DrainOver) {
+        let Self { runtime, mut terminate, mut interrupt, .. } = self;
+        let wait = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            });
+            drain.end();
+        };
+        // Without this thread the drain lasts as long as is configured.
+        let _thread = std::thread::Builder::new().name("signals".into()).spawn(wait);
     }
 }
 

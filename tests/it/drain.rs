@@ -76,6 +76,45 @@ fn what_does_not_finish_in_time_is_cut_and_recorded() {
 }
 
 #[test]
+fn a_second_signal_ends_the_drain_at_once() {
+    for second in [Signal::TERM, Signal::INT] {
+        let echo = Origin::echo();
+        let mut proxy = Settings::with(allow(&["ok.test:*"])).limit("drain-timeout = \"10m\"").start();
+        let mut tunnel = proxy.tunnel(&format!("ok.test:{}", echo.port()));
+        proxy.signal(Signal::TERM);
+        wait_until_draining(&proxy);
+        proxy.signal(Signal::HUP);
+        tunnel.send(b"x");
+        assert_eq!(tunnel.read(1), b"x", "a reload ends nothing");
+        proxy.signal(second);
+        assert_eq!(proxy.wait(), Some(0));
+        tunnel.rest();
+        let records: Vec<_> = proxy.records_now().iter().map(summary).collect();
+        assert_eq!(records, [format!("connect ok.test:{} allow - shutdown 200", echo.port())]);
+    }
+}
+
+/// Linux: script(1) of other systems is another program.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_proxy_in_a_terminal_ends_with_it_and_the_signal_alone_is_a_reload() {
+    let echo = Origin::echo();
+    let settings = Settings::with(allow(&["ok.test:*"])).limit("drain-timeout = \"300ms\"");
+    let mut proxy = settings.in_a_terminal().start();
+    let children = format!("/proc/{0}/task/{0}/children", proxy.pid());
+    let child = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    let mut tunnel = proxy.tunnel(&format!("ok.test:{}", echo.port()));
+    rustix::process::kill_process(rustix::process::Pid::from_raw(child).unwrap(), Signal::HUP).unwrap();
+    tunnel.send(b"x");
+    assert_eq!(tunnel.read(1), b"x");
+    proxy.kill();
+    tunnel.rest();
+    until("the process has ended", || (!std::path::Path::new(&format!("/proc/{child}")).exists()).then_some(()));
+    let records: Vec<_> = proxy.records_now().iter().map(summary).collect();
+    assert_eq!(records, [format!("connect ok.test:{} allow - shutdown 200", echo.port())]);
+}
+
+#[test]
 fn a_request_that_does_not_finish_in_time_is_cut_and_recorded_whatever_it_waits_for() {
     let waiting = Origin::script(Conn::rest);
     let half = Origin::script(|conn| {

@@ -317,6 +317,13 @@ fn spawn(dir: &Path, settings: &Settings, output: &Arc<Mutex<Vec<String>>>) -> C
         fs::create_dir_all(dir.join(settings.folder())).unwrap();
         command.envs(system::environment(dir, &dir.join(settings.folder())));
     }
+    if settings.terminal {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let line: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        command = std::process::Command::new("script");
+        command.args(["-qfec", &format!("exec {}", line.join(" ")), "/dev/null"]);
+        command = clean(command, dir);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     keep(child.stdout.take().unwrap(), Arc::clone(output));

@@ -19,6 +19,7 @@ pub struct Settings {
     pub(super) disk: Option<String>,
     pub(super) umask: Option<String>,
     pub(super) obedient: bool,
+    pub(super) terminal: bool,
     pub(super) files: Vec<(String, String)>,
 }
 
@@ -118,6 +119,12 @@ impl Settings {
     /// [`Proxy::fail_disk`], [`Proxy::step_clock`]. See [`systems_can_be_made`](super::systems_can_be_made).
     pub fn obedient_system(mut self) -> Self {
         self.obedient = true;
+        self
+    }
+
+    /// In a terminal of its own, which ends when the process that the harness started is killed (script(1) of Linux).
+    pub fn in_a_terminal(mut self) -> Self {
+        self.terminal = true;
         self
     }
 
