@@ -5,7 +5,10 @@
 
 mod addresses;
 pub mod canary;
+mod listeners;
 mod selftest;
+mod settings;
+mod start_error;
 mod via;
 mod worker;
 
@@ -14,31 +17,33 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::admin;
-use crate::config::{Config, ListenProtocol, ParentConfig, Redacted};
-use crate::dial::{self, DnsSettings, Loops, ParentProxy, Resolver};
+use crate::config::Config;
+use crate::dial::{self, DnsSettings, Loops, Resolver};
 use crate::enforce;
-use crate::facts::{Destination, Host, OwnAddresses};
+use crate::facts::{Destination, OwnAddresses};
 use crate::history;
 use crate::listen::{self, AcceptLimits};
 use crate::places::Places;
-use crate::policy::text::ProblemReport;
-use crate::protocol::{GateLimits, HeadLimits, Speaks};
-use crate::record::{self, Recorder};
+use crate::record::Recorder;
 use crate::session::{Roll, Shares};
-use crate::sink::{self, SinkKind, Sinks, Terminal};
+use crate::sink::{SinkKind, Sinks, Terminal};
 use crate::source::{self, PolicySource};
 use crate::store::{Reloads, Store};
-use crate::tls::{Reload, TlsAcceptor};
 
+use self::listeners::{BoundListener, bind_all, names, renew_certificates, share};
+use self::settings::{gate_limits, record_settings, refuse_own_parent, sink_settings};
+use self::worker::Plan;
+
+pub use listeners::Listening;
 pub(crate) use selftest::lets_unlisted_pass;
-use worker::{Listener, Plan};
+pub use settings::parent;
+pub use start_error::StartError;
 
 /// Ends a drain at once: what is still open is cut and recorded as if the drain time were over.
 #[derive(Clone, Debug)]
@@ -70,59 +75,6 @@ pub struct RunningProxy {
     keep: Arc<AtomicBool>,
     /// Ends the self-test by being dropped.
     testing: std::sync::mpsc::Sender<()>,
-}
-
-/// A listener that is up.
-#[derive(Clone, Debug)]
-pub struct Listening {
-    /// Its name, which is the tool's label.
-    pub name: String,
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Whether clients connect by TLS.
-    pub tls: bool,
-    /// What is spoken there.
-    pub speaks: Speaks,
-}
-
-/// Why the proxy could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The policy has mistakes.
-    #[error("{0}")]
-    Policy(ProblemReport),
-    /// An address cannot be bound.
-    #[error("cannot listen on {address} ({name}): {error}; is another program using it?")]
-    Bind {
-        /// The listener's name.
-        name: String,
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The parent proxy is this very process.
-    #[error("[parent] url leads to {0}, where this proxy listens itself; name another proxy, or remove [parent]")]
-    OwnParent(SocketAddr),
-    /// A certificate or key does not serve.
-    #[error("listener {name}: {what}")]
-    Tls {
-        /// The listener's name.
-        name: String,
-        /// What is wrong, with the mend.
-        what: String,
-    },
-    /// The admin token's file does not serve.
-    #[error("{0}")]
-    Token(String),
-    /// A file cannot be opened, a thread cannot be had.
-    #[error("{what}: {error}")]
-    System {
-        /// What was tried.
-        what: String,
-        /// What the system said.
-        error: io::Error,
-    },
 }
 
 /// Starts everything that the configuration names.
@@ -218,7 +170,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         threads.push(thread.map_err(system("cannot start a worker"))?);
     }
     let selftest = Arc::new(admin::SelfTest::default());
-    // Before the admin listener answers: who finds the proxy ready finds it tested, too.
+    // Before the admin listener starts, so that the self-test has run before `/readyz` says ready.
     let testing = selftest::start(selftest::Subject::new(&shared, &listeners, &selftest))
         .map_err(system("cannot start the self-test"))?;
     let admin = match admin_socket {
@@ -277,41 +229,13 @@ impl RunningProxy {
     }
 }
 
-/// Binds every listener, or none: sockets that were bound before one fails are closed by dropping them.
-fn bind_all(config: &Config) -> Result<Vec<Listener>, StartError> {
-    config
-        .listen
-        .iter()
-        .map(|listen| {
-            let name = listen.name.clone();
-            let bind = |error| StartError::Bind { name: listen.name.clone(), address: listen.address, error };
-            let socket = listen::bind(listen.address).map_err(bind)?;
-            let address = socket.local_addr().map_err(bind)?;
-            let tls = match &listen.tls {
-                Some(files) => {
-                    let tls = TlsAcceptor::new(&files.cert, &files.key);
-                    Some(Arc::new(
-                        tls.map_err(|error| StartError::Tls { name: name.clone(), what: error.to_string() })?,
-                    ))
-                }
-                None => None,
-            };
-            let speaks = Speaks {
-                http: listen.protocols.contains(&ListenProtocol::Http),
-                socks5: listen.protocols.contains(&ListenProtocol::Socks5),
-            };
-            Ok(Listener { name, address, socket, tls, denials: listen.denials, speaks })
-        })
-        .collect()
-}
-
 fn start_admin(
     config: &Config,
     socket: TcpListener,
     shared: &Arc<enforce::Shared>,
     reloads: &Reloads,
     selftest: Arc<admin::SelfTest>,
-    listeners: &[Listener],
+    listeners: &[BoundListener],
     down: &watch::Receiver<bool>,
 ) -> Result<(admin::Link, JoinHandle<io::Result<()>>), StartError> {
     let system = |error| StartError::System { what: "cannot start the admin listener".into(), error };
@@ -321,7 +245,7 @@ fn start_admin(
         None => admin::Token::random().map_err(system)?,
     };
     let url = match &config.admin.token_file {
-        // Whoever may read the file has the token; printing it would put it into a log.
+        // The token is in the file; printing it would put it into a log.
         Some(_) => format!("http://{address}/"),
         None => format!("http://{address}/?token={}", token.reveal()),
     };
@@ -344,123 +268,6 @@ fn start_admin(
     let run = move || admin::run(socket, admin, down);
     let thread = std::thread::Builder::new().name("admin".into()).spawn(run).map_err(system)?;
     Ok((admin::Link { address, url }, thread))
-}
-
-fn names(listeners: &[Listener]) -> Vec<Listening> {
-    let listening = |listener: &Listener| Listening {
-        name: listener.name.clone(),
-        address: listener.address,
-        tls: listener.tls.is_some(),
-        speaks: listener.speaks,
-    };
-    listeners.iter().map(listening).collect()
-}
-
-/// The same sockets for another worker.
-fn share(listeners: &[Listener]) -> io::Result<Vec<Listener>> {
-    listeners
-        .iter()
-        .map(|listener| {
-            Ok(Listener {
-                name: listener.name.clone(),
-                address: listener.address,
-                socket: listener.socket.try_clone()?,
-                tls: listener.tls.clone(),
-                denials: listener.denials,
-                speaks: listener.speaks,
-            })
-        })
-        .collect()
-}
-
-/// The parent proxy of a configuration; `via` is our name towards it.
-pub fn parent(config: &Config, via: &str) -> Option<enforce::Parent> {
-    config.parent.clone().map(|ParentConfig { address, credentials, scope }| enforce::Parent {
-        scope,
-        proxy: ParentProxy::new(address, credentials, via),
-    })
-}
-
-/// A parent that is this process would be a loop. What only a name server knows is asked when it is dialled.
-fn refuse_own_parent(config: &Config, own: &OwnAddresses) -> Result<(), StartError> {
-    let Some(ParentConfig { address, .. }) = &config.parent else { return Ok(()) };
-    let fixed = |name| config.dns.hosts.iter().find(|(host, _)| host == name).map(|(_, ips)| ips.clone());
-    let ips = match address.host() {
-        Host::Ip(ip) => vec![*ip],
-        Host::Name(name) => fixed(name).unwrap_or_default(),
-    };
-    let mut addrs = ips.into_iter().map(|ip| SocketAddr::new(ip, address.port().get()));
-    addrs.find(|addr| own.contains(*addr)).map_or(Ok(()), |addr| Err(StartError::OwnParent(addr)))
-}
-
-fn gate_limits(config: &Config) -> GateLimits {
-    let limits = &config.limits;
-    GateLimits {
-        head_timeout: limits.head_timeout,
-        hello_timeout: limits.hello_timeout,
-        max_hello: limits.max_hello,
-        keep_alive: limits.keep_alive_timeout,
-        body_timeout: limits.body_timeout,
-        head: HeadLimits { max_bytes: limits.max_head, max_fields: limits.max_fields },
-    }
-}
-
-fn record_settings(config: &Config, listeners: &[Listener], workers: usize) -> record::Settings {
-    record::Settings {
-        listeners: listeners.iter().map(|listener| listener.name.clone()).collect(),
-        workers,
-        required: config.record.required,
-        redact: record::Redact {
-            client: config.record.redact.contains(&Redacted::Client),
-            path: config.record.redact.contains(&Redacted::Path),
-            key: config.record.redact_key.clone(),
-        },
-        max_destinations: config.record.max_destinations,
-    }
-}
-
-fn sink_settings(config: &Config, terminal: Terminal) -> sink::Settings {
-    let jsonl = config.record.jsonl.clone().map(|path| sink::Jsonl {
-        path,
-        max_size: config.record.max_size,
-        files: config.record.files,
-        keep: config.record.keep,
-    });
-    let sqlite = config.record.sqlite.clone().map(|path| sink::Sqlite {
-        path,
-        keep: config.record.keep,
-        max_size: config.record.sqlite_max_size,
-    });
-    sink::Settings { jsonl, sqlite, chain_key: config.record.chain_key.clone(), terminal, ring: RING }
-}
-
-/// How many records are kept in memory: the last minutes of a busy machine, in a few megabytes.
-const RING: usize = 10_000;
-
-/// Between two looks at certificate files. Renewal happens days before expiry.
-const CERTIFICATE_LOOK: Duration = Duration::from_secs(1);
-
-/// Takes up renewed certificates. A pair that does not serve is logged and the one before stays.
-fn renew_certificates(listeners: &[Listener], keep: &Arc<AtomicBool>) -> io::Result<()> {
-    let acceptors: Vec<_> =
-        listeners.iter().filter_map(|listener| Some((listener.name.clone(), listener.tls.clone()?))).collect();
-    if acceptors.is_empty() {
-        return Ok(());
-    }
-    let keep = Arc::clone(keep);
-    std::thread::Builder::new().name("certificates".into()).spawn(move || {
-        while keep.load(Ordering::Relaxed) {
-            std::thread::sleep(CERTIFICATE_LOOK);
-            for (name, acceptor) in &acceptors {
-                match acceptor.reload_if_changed() {
-                    Ok(Reload::Unchanged) => {}
-                    Ok(Reload::Replaced) => info!(listener = name, "certificate renewed"),
-                    Err(error) => warn!(listener = name, "certificate not renewed, the one before stays: {error}"),
-                }
-            }
-        }
-    })?;
-    Ok(())
 }
 
 /// Two files for each tunnel: the usual soft limit of 1,024 (256 on a Mac) is a few hundred tunnels.

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use tracing::{error, info};
 
 use super::canary::{self, Answer, Ends, TestedListener};
-use super::worker::Listener;
+use super::listeners::BoundListener;
 use crate::admin::{SelfTest, Tested};
 use crate::enforce::Shared;
 use crate::facts::Destination;
@@ -61,8 +61,8 @@ pub(super) fn start(subject: Subject) -> io::Result<Sender<()>> {
 }
 
 impl Subject {
-    pub(super) fn new(shared: &Arc<Shared>, listeners: &[Listener], results: &Arc<SelfTest>) -> Self {
-        let tested_as = |listener: &Listener| {
+    pub(super) fn new(shared: &Arc<Shared>, listeners: &[BoundListener], results: &Arc<SelfTest>) -> Self {
+        let tested_as = |listener: &BoundListener| {
             let target = TestedListener { address: listener.address, tls: listener.tls.is_some() };
             (listener.name.clone(), listener.speaks.http.then_some(target))
         };

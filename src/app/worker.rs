@@ -1,6 +1,5 @@
 //! One worker: a thread with a runtime of its own, where a connection lives from its first byte to its last.
 
-use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,26 +10,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::info;
 
+use super::listeners::BoundListener;
 use crate::enforce::{Enforcer, Shared};
 use crate::facts::Tool;
 use crate::listen::{AcceptLimits, Acceptor, Connections, Crew, Inbox};
-use crate::protocol::{Door, Drain, GateLimits, OwnPaths, Speaks};
+use crate::protocol::{Door, Drain, GateLimits, OwnPaths};
 use crate::session::{Cut, ListenerId, RollCall};
-use crate::tls::TlsAcceptor;
 
 /// Between two sweeps when nothing has changed: silence is measured in seconds.
 const TICK: Duration = Duration::from_secs(1);
-
-/// A bound listener, as every worker gets it.
-#[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) name: String,
-    pub(super) address: SocketAddr,
-    pub(super) socket: TcpListener,
-    pub(super) tls: Option<Arc<TlsAcceptor>>,
-    pub(super) denials: bool,
-    pub(super) speaks: Speaks,
-}
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -41,7 +29,7 @@ pub(super) struct Plan {
     pub(super) inbox: Inbox,
     /// The way to other workers' inboxes.
     pub(super) crew: Crew,
-    pub(super) listeners: Vec<Listener>,
+    pub(super) listeners: Vec<BoundListener>,
     pub(super) limits: GateLimits,
     pub(super) accept: AcceptLimits,
     pub(super) roll_call: RollCall,
