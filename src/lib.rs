@@ -17,7 +17,7 @@
 //!
 //! let facts = |to: &str| {
 //!     let Question { destination, protocol, method, upgrade, path } = Question::parse(to).expect("a URL");
-//!     let client = Client { addr: ([127, 0, 0, 1], 40000).into() };
+//!     let client = Client::hypothetical();
 //!     let (tool, at) = (Tool::new("browser"), SystemTime::now());
 //!     RequestFacts { client, tool, protocol, destination, method, upgrade, path, passed_through_us: false, at }
 //! };

@@ -26,7 +26,7 @@ pub(super) async fn list(call: Call) -> Answer {
             "protocol": tunnel.protocol.map(|protocol| protocol.as_str()).unwrap_or_default(),
             "method": tunnel.method.as_ref().map(Method::as_str),
             "tool": tunnel.listener.as_str(),
-            "client": shared.recorder.client(tunnel.client).to_string(),
+            "client": shared.recorder.client(tunnel.client.peer).to_string(),
             "rule": tunnel.rule(),
             "started": UtcTime(tunnel.started).to_string(),
             "bytes_up": tunnel.bytes_up,

@@ -112,7 +112,7 @@ fn open_tunnels(listed: &Listed, recorder: &Recorder, now: SystemTime) -> Tunnel
         destination: tunnel.destination.as_ref().map(inert).unwrap_or_default(),
         address: tunnel.address.map(inert).unwrap_or_default(),
         tool: tunnel.listener.as_str().into(),
-        client: inert(recorder.client(tunnel.client)),
+        client: inert(recorder.client(tunnel.client.peer)),
         rule: tunnel.rule().map(Inert::new),
         started: inert(UtcTime(tunnel.started)),
         age: now.duration_since(tunnel.started).unwrap_or_default(),

@@ -151,7 +151,7 @@ fn test(file: PathBuf) -> ExitCode {
 fn holds(policy: &Snapshot, case: &TestDocument) -> Result<(), String> {
     let question = Question::parse(&case.to.value).map_err(|error| error.to_string())?;
     let facts = RequestFacts {
-        client: Client { addr: ([127, 0, 0, 1], 0).into() },
+        client: Client::hypothetical(),
         tool: Tool::new(case.tool.as_deref().unwrap_or_default()),
         protocol: question.protocol,
         destination: question.destination,

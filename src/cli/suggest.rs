@@ -310,7 +310,7 @@ mod tests {
             ("front.test:443", false),
         ] {
             let facts = RequestFacts {
-                client: Client { addr: ([127, 0, 0, 1], 0).into() },
+                client: Client::hypothetical(),
                 tool: Tool::new("browser"),
                 protocol: Protocol::Connect,
                 destination: Destination::parse(to.as_bytes(), None).unwrap(),

@@ -39,7 +39,7 @@ pub struct Dialled {
     /// What it rests on, to be judged again.
     pub reached: Reached,
     /// Who reads what is written to it.
-    pub peer: NextHop,
+    pub next_hop: NextHop,
 }
 
 impl Dialled {
@@ -136,7 +136,7 @@ async fn attempt(address: SocketAddr, loops: &Loops) -> Result<Dialled, DialErro
         Ok((_, Err(IsLoop))) => Err(DialError::Loop),
         Ok((stream, Ok(()))) => {
             let (stream, reached) = (OriginStream::Tcp(stream), Reached::Direct(address.ip()));
-            Ok(Dialled { stream, address, reached, peer: NextHop::Origin })
+            Ok(Dialled { stream, address, reached, next_hop: NextHop::Origin })
         }
         Err(error) => Err(dial_error(&error, address)),
     }

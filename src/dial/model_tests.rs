@@ -12,10 +12,10 @@ use smallvec::smallvec;
 use super::loops::Loops;
 use super::system::System;
 use crate::facts::{DomainName, ResolveError};
-use crate::places::Places;
+use crate::places::{Holder, Places};
 use crate::sync::{explore, thread};
 
-const ME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+const ME: Holder = Holder::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
 
 /// More turns for everybody else than any of these models has steps.
 const TURNS: usize = 200;

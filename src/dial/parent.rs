@@ -78,18 +78,18 @@ pub async fn connect_by_parent<E: From<DialError>>(
     parent: &ParentProxy,
     at: &VettedAddrs,
     leave: impl FnOnce() -> Result<ParentPermit, E>,
-    peer: NextHop,
+    next_hop: NextHop,
     loops: &Loops,
     timeout: Duration,
 ) -> Result<Dialled, E> {
     let reach = async {
         let mut dialled = connect_any(at.as_slice(), loops, timeout).await.map_err(of_parent)?;
         let permit = leave()?;
-        if peer == NextHop::Origin {
+        if next_hop == NextHop::Origin {
             let request = parent.connect_request(permit.destination());
             ask(&mut dialled.stream, request.as_bytes()).await.map_err(DialError::Parent)?;
         }
-        Ok(Dialled { reached: Reached::Parent(Box::new(permit)), peer, ..dialled })
+        Ok(Dialled { reached: Reached::Parent(Box::new(permit)), next_hop, ..dialled })
     };
     time::timeout(timeout, reach).await.unwrap_or(Err(DialError::Parent(ParentFault::Timeout).into()))
 }

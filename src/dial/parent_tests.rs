@@ -157,7 +157,7 @@ async fn a_plain_connection_asks_for_nothing_yet_and_says_who_reads_it() {
         connect_by_parent(&parent(None), &vetted, leave(permit.clone()), NextHop::Parent, &Loops::new(&[]), LONG)
             .await
             .unwrap();
-    assert_eq!((dialled.address, dialled.peer), (address, NextHop::Parent));
+    assert_eq!((dialled.address, dialled.next_hop), (address, NextHop::Parent));
     assert_eq!(dialled.reached, Reached::Parent(Box::new(permit)));
     drop(dialled);
     let (mut stream, _) = listener.accept().await.unwrap();

@@ -20,7 +20,7 @@ use tokio::time;
 use super::servers::Servers;
 use super::system::System;
 use crate::facts::{DomainName, Host, ResolveError};
-use crate::places::Places;
+use crate::places::{Holder, Places};
 
 /// The names that the self-test asks for end in this. No name of the real world does (RFC 6761 §6.4), so that a look-up of
 /// one is a look-up of a name that had to be denied first.
@@ -107,7 +107,7 @@ impl Resolver {
     ///
     /// # Errors
     /// If there is no address, or no telling.
-    pub async fn resolve(&self, host: &Host, client: IpAddr) -> Result<Addresses, ResolveError> {
+    pub async fn resolve(&self, host: &Host, client: Holder) -> Result<Addresses, ResolveError> {
         let name = match host {
             Host::Ip(ip) => return Ok(smallvec![*ip]),
             Host::Name(name) => name,
@@ -131,7 +131,7 @@ impl Resolver {
         self.shared.canaries.load(Ordering::SeqCst)
     }
 
-    async fn look_up(&self, name: &DomainName, client: IpAddr) -> Result<Addresses, ResolveError> {
+    async fn look_up(&self, name: &DomainName, client: Holder) -> Result<Addresses, ResolveError> {
         match &self.source {
             Source::System(system) => system.look_up(name, client).await,
             Source::Servers(servers) => servers.look_up(name, client).await,
@@ -181,7 +181,7 @@ mod tests {
         .unwrap();
         let worker = resolver.for_worker().unwrap();
         for (text, expected) in names.into_iter().zip([1, 1, 1, 1]) {
-            worker.resolve(&Host::Name(name(text)), Ipv4Addr::LOCALHOST.into()).await.unwrap();
+            worker.resolve(&Host::Name(name(text)), IpAddr::V4(Ipv4Addr::LOCALHOST).into()).await.unwrap();
             assert_eq!(resolver.canaries(), expected, "{text}");
         }
     }

@@ -26,7 +26,7 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::resolve::Addresses;
 use crate::facts::{DomainName, ResolveError};
-use crate::places::{Full, Place, Places};
+use crate::places::{Full, Holder, Place, Places};
 
 /// Answers that one worker keeps. An agent's working set is some hundred names; at about 1 KiB an answer this is 2 MiB.
 const CACHED_ANSWERS: u64 = 2048;
@@ -57,7 +57,7 @@ impl Servers {
         Ok(Self { resolver: builder.build()?, in_flight, asking: Mutex::default() })
     }
 
-    pub(super) async fn look_up(&self, name: &DomainName, client: IpAddr) -> Result<Addresses, ResolveError> {
+    pub(super) async fn look_up(&self, name: &DomainName, client: Holder) -> Result<Addresses, ResolveError> {
         let _asking = self.join(name, client)?;
         // Made of labels, a name is absolute.
         let labels = name.as_str().split('.').map(str::as_bytes);
@@ -75,7 +75,7 @@ impl Servers {
 
 impl Servers {
     /// A part in the look-up of this name: that of those who ask already, or a new one if there is room.
-    fn join(&self, name: &DomainName, client: IpAddr) -> Result<Waiting<'_>, ResolveError> {
+    fn join(&self, name: &DomainName, client: Holder) -> Result<Waiting<'_>, ResolveError> {
         let mut asking = self.asking();
         let known = asking.get(name).and_then(Weak::upgrade);
         let place = match known {
@@ -322,7 +322,8 @@ mod tests {
     }
 
     async fn resolve_for(client: u8, resolver: &Resolver, host: &str) -> Result<String, ResolveError> {
-        let answer = resolver.resolve(&Host::parse(host.as_bytes()).unwrap(), [192, 0, 2, client].into()).await?;
+        let answer =
+            resolver.resolve(&Host::parse(host.as_bytes()).unwrap(), IpAddr::from([192, 0, 2, client]).into()).await?;
         Ok(answer.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 use super::resolve::Addresses;
 use crate::facts::{DomainName, ResolveError};
-use crate::places::{Full, Place, Places};
+use crate::places::{Full, Holder, Place, Places};
 use crate::sync::{Condvar, Mutex, MutexGuard, bound, thread};
 
 /// Each lookup that waits holds a thread. Names that answer take milliseconds; 32 lets a burst pass while some names'
@@ -74,7 +74,7 @@ struct Lookup {
 }
 
 struct Waiter {
-    client: IpAddr,
+    client: Holder,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -96,7 +96,7 @@ impl System {
         Self { pool: Arc::new(Pool { state: Mutex::default(), work: Condvar::new(), in_flight, asking, ask }) }
     }
 
-    pub(super) async fn look_up(&self, name: &DomainName, client: IpAddr) -> Answer {
+    pub(super) async fn look_up(&self, name: &DomainName, client: Holder) -> Answer {
         let mut waiting = self.pool.enqueue(name, client)?;
         let answer = (&mut waiting.answer).await;
         waiting.is_answered = true;
@@ -143,7 +143,7 @@ impl Lookup {
 }
 
 impl Pool {
-    fn enqueue<'a>(self: &'a Arc<Self>, name: &'a DomainName, client: IpAddr) -> Result<Waiting<'a>, ResolveError> {
+    fn enqueue<'a>(self: &'a Arc<Self>, name: &'a DomainName, client: Holder) -> Result<Waiting<'a>, ResolveError> {
         let (sender, answer) = oneshot::channel();
         let waiter = Waiter { client, answer: sender };
         let waiting = Waiting { pool: self, name, answer, is_answered: false };
@@ -218,7 +218,7 @@ impl Pool {
     /// Takes the first name off the queue that somebody waits for whose share of the threads is not used up.
     fn take(&self, state: &mut State) -> Option<(DomainName, Place)> {
         let State { queue, lookups, .. } = state;
-        let mut refused = SmallVec::<[IpAddr; 4]>::new();
+        let mut refused = SmallVec::<[Holder; 4]>::new();
         let found = queue.iter().enumerate().find_map(|(at, name)| {
             let waiting = lookups.get(name).into_iter().flat_map(|lookup| &lookup.waiting);
             waiting.filter(|waiter| !waiter.answer.is_closed()).find_map(|Waiter { client, .. }| {
@@ -294,8 +294,8 @@ mod tests {
     }
 
     const ANSWER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    const ME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
-    const ANOTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8));
+    const ME: Holder = Holder::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+    const ANOTHER: Holder = Holder::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8)));
     /// What one client has of them.
     const SHARE: usize = MAX_THREADS / 4 * 3;
 
@@ -372,7 +372,7 @@ mod tests {
     async fn threads_are_bounded_and_the_rest_waits_its_turn() {
         let (system, seen, allow) = scripted(200);
         let names = names(2 * MAX_THREADS);
-        let clients: Vec<IpAddr> = (0..=255).map(|client| [192, 0, 2, client].into()).collect();
+        let clients: Vec<Holder> = (0..=255).map(Holder::User).collect();
         let waiting: Vec<_> =
             names.iter().zip(&clients).map(|(name, client)| system.pool.enqueue(name, *client).unwrap()).collect();
         let mut asked = next(&seen, MAX_THREADS);

@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 use super::{Enforcer, Parent};
 use crate::dial::{self, Dialled as Connection};
 use crate::facts::{
-    Client, Destination, DialError, Method, NextHop, Outcome, ParentFault, Protocol, RequestFacts, ResolveError, Tool,
-    Upgrade,
+    Client, Destination, DialError, Identity, Method, NextHop, Outcome, ParentFault, Protocol, RequestFacts,
+    ResolveError, Tool, Upgrade,
 };
 use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Reached, Route};
 use crate::session::{Busy, Cleared, Dialled, Pending, Permitted, Refusal, Refused, Session};
@@ -25,6 +25,8 @@ pub struct Attempt {
 /// What the protocol rooms know of a request.
 #[derive(Debug)]
 pub struct Asked {
+    /// Who its head proved to ask, beyond what its connection proves.
+    pub identity: Identity,
     /// By which protocol it came.
     pub protocol: Protocol,
     /// For where.
@@ -45,8 +47,8 @@ impl Attempt {
     }
 
     /// Who asks.
-    pub fn client(&self) -> Client {
-        self.client
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Notes by which protocol it came, before it is known for where.
@@ -97,10 +99,10 @@ impl Attempt {
     }
 
     fn facts(&self, asked: Asked) -> RequestFacts {
-        let Asked { protocol, destination, method, upgrade, path, passed_through_us } = asked;
+        let Asked { identity, protocol, destination, method, upgrade, path, passed_through_us } = asked;
         let at = SystemTime::now();
         RequestFacts {
-            client: self.client,
+            client: self.client.identified(&identity),
             tool: self.tool.clone(),
             protocol,
             destination,
@@ -126,7 +128,7 @@ impl Attempt {
                 // Asked after the policy: a denial explains itself even when the proxy is full. Taken before the dial, so
                 // that tunnels which are being opened count as well.
                 if is_tunnel(facts) {
-                    let place = self.enforcer.shared.limits.tunnels.take(facts.client.addr.ip());
+                    let place = self.enforcer.shared.limits.tunnels.take(facts.client.peer.holder());
                     self.pending.occupy(place.map_err(|full| Refusal::Busy(Busy::Tunnels(full)))?);
                 }
                 Ok(permit)
@@ -138,7 +140,7 @@ impl Attempt {
     /// most one origin connection at a time.
     fn reuse(&self, permit: &Permit, facts: &RequestFacts, idle: &mut Option<Idle>) -> Option<dial::Dialled> {
         let Idle { destination, connection } = idle.take()?;
-        let leads_there = destination == *permit.destination() && connection.peer == self.enforcer.peer(facts);
+        let leads_there = destination == *permit.destination() && connection.next_hop == self.enforcer.next_hop(facts);
         let usable = leads_there && permit.reaches(&connection.reached, &self.enforcer.in_force.own()).is_ok();
         (usable && connection.is_quiet()).then_some(connection)
     }
@@ -201,7 +203,7 @@ impl Enforcer {
         mut request: Box<Permitted>,
         left: impl Future<Output = ()>,
     ) -> Result<Session<Dialled>, Unreached> {
-        let _place = match self.shared.limits.dials.take(request.facts.client.addr.ip()) {
+        let _place = match self.shared.limits.dials.take(request.facts.client.peer.holder()) {
             Ok(place) => place,
             Err(full) => return Err(request.pending.refuse(Refusal::Busy(Busy::Dials(full))).into()),
         };
@@ -232,7 +234,7 @@ impl Enforcer {
     /// step can tell anybody anything.
     async fn reach(&self, request: &mut Permitted) -> Result<Connection, Refusal> {
         request.renew(&self.in_force, None)?;
-        let client = request.facts.client.addr.ip();
+        let client = request.facts.client.peer.holder();
         let resolved = match self.resolver.resolve(request.permit.destination().host(), client).await {
             // A limit of ours says nothing of the name; a client that can reach it must not get around the vetting.
             Err(ResolveError::Busy(full)) => return Err(ResolveError::Busy(full).into()),
@@ -255,17 +257,17 @@ impl Enforcer {
     async fn reach_by_parent(&self, request: &mut Permitted, leave: ParentPermit) -> Result<Connection, Refusal> {
         let Some(parent) = &self.shared.parent else { return Err(Refusal::Internal) };
         let address = parent.proxy.address();
-        let connected = match self.resolver.resolve(address.host(), request.facts.client.addr.ip()).await {
+        let connected = match self.resolver.resolve(address.host(), request.facts.client.peer.holder()).await {
             Ok(addresses) => {
                 let at = request.permit.vet_parent(&addresses, address.port(), &self.in_force.own())?;
-                let peer = self.peer(&request.facts);
+                let next_hop = self.next_hop(&request.facts);
                 let leave = || {
                     let reached = Reached::Parent(Box::new(leave.clone()));
                     request.renew(&self.in_force, Some(&reached))?;
                     Ok(leave)
                 };
                 let limit = self.shared.limits.connect;
-                dial::connect_by_parent(&parent.proxy, &at, leave, peer, &self.shared.loops, limit).await
+                dial::connect_by_parent(&parent.proxy, &at, leave, next_hop, &self.shared.loops, limit).await
             }
             Err(ResolveError::Busy(full)) => return Err(ResolveError::Busy(full).into()),
             Err(ResolveError::Timeout) => Err(DialError::Parent(ParentFault::Timeout).into()),
@@ -279,9 +281,9 @@ impl Enforcer {
         connected
     }
 
-    fn peer(&self, facts: &RequestFacts) -> NextHop {
-        let peer = |parent: &Parent| parent.peer(facts.protocol, &facts.destination, facts.upgrade);
-        self.shared.parent.as_ref().map_or(NextHop::Origin, peer)
+    fn next_hop(&self, facts: &RequestFacts) -> NextHop {
+        let next_hop = |parent: &Parent| parent.next_hop(facts.protocol, &facts.destination, facts.upgrade);
+        self.shared.parent.as_ref().map_or(NextHop::Origin, next_hop)
     }
 }
 

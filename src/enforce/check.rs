@@ -1,6 +1,6 @@
 //! "Would this be allowed?": the road up to the socket, without a request, a record or a connection.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::Parent;
 use crate::dial::Resolver;
 use crate::facts::{Client, Method, OwnAddresses, Protocol, Question, RequestFacts, Tool};
+use crate::places::Holder;
 use crate::policy::{Decision, Denial, NoRoute, Route, Snapshot};
 
 /// As whose a question's lookup counts: as the proxy's own, so that a client with many leaves room for it.
-const OURSELVES: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+const OURSELVES: Holder = Holder::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
 /// Who asks, in which circumstances.
 #[derive(Clone, Debug)]
@@ -109,9 +110,8 @@ fn facts(question: Question, circumstances: Circumstances) -> RequestFacts {
             (Some(method), upgrade)
         }
     };
-    let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
     RequestFacts {
-        client: Client { addr: nobody },
+        client: Client::hypothetical(),
         tool: circumstances.tool,
         protocol,
         destination,

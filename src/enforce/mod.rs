@@ -12,7 +12,6 @@ mod parent;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::dial::{Loops, ParentProxy, Resolver, SetUpError};
-use crate::facts::{Client, ConnectionResult, Destination, NextHop, OwnAddresses, ParentFault, Protocol, Upgrade};
+use crate::facts::{
+    Client, ConnectionResult, Destination, NextHop, OwnAddresses, ParentFault, Peer, Protocol, Upgrade,
+};
 use crate::places::Places;
 use crate::policy::Snapshot;
 use crate::record::{RecordLine, Recorder, WorkerRecorder};
@@ -97,10 +98,11 @@ impl Enforcer {
         Ok(Self { in_force, recorder, shared, registry, resolver, complaints })
     }
 
-    /// Begins a request at its first byte. From here on it will have a record.
-    pub fn begin(self: &Rc<Self>, client: Client, listener: &ListenerId) -> Attempt {
-        let pending = Pending::begin(Rc::clone(&self.recorder), listener, client);
-        Attempt::new(Rc::clone(self), pending, client, listener.tool.clone())
+    /// Begins a request at its first byte. From here on it will have a record. `client` is what its connection tells of who
+    /// asks; the request's head may tell more ([`Asked::identity`]).
+    pub fn begin(self: &Rc<Self>, client: &Client, listener: &ListenerId) -> Attempt {
+        let pending = Pending::begin(Rc::clone(&self.recorder), listener, client.clone());
+        Attempt::new(Rc::clone(self), pending, client.clone(), listener.tool.clone())
     }
 
     /// Counts a connection that never became a request, or began.
@@ -124,11 +126,11 @@ impl Enforcer {
     }
 
     /// The asking client's own last denials, newest first; each that was answered before the call is among them.
-    pub async fn recent_denials(&self, client: IpAddr, limit: usize) -> Vec<Arc<RecordLine>> {
+    pub async fn recent_denials(&self, client: Peer, limit: usize) -> Vec<Arc<RecordLine>> {
         self.shared.recorder.caught_up().await;
         let mut filter = RecentFilter::newest(limit);
         filter.decision = Some("deny".to_owned());
-        filter.client_ip = Some(client);
+        filter.client = Some(client);
         let mut lines = self.shared.sinks.recent(&filter);
         lines.reverse();
         lines
@@ -137,8 +139,8 @@ impl Enforcer {
     /// The parent proxy, if that is who would read a plain request for this destination.
     pub fn forwards_to(&self, destination: &Destination, upgrade: Option<Upgrade>) -> Option<&ParentProxy> {
         let parent = self.shared.parent.as_ref()?;
-        let peer = parent.peer(Protocol::Http, destination, upgrade);
-        (peer == NextHop::Parent).then_some(&parent.proxy)
+        let next_hop = parent.next_hop(Protocol::Http, destination, upgrade);
+        (next_hop == NextHop::Parent).then_some(&parent.proxy)
     }
 
     /// Tells the log that the parent proxy failed.

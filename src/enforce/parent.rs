@@ -28,7 +28,7 @@ impl Parent {
     /// Plain HTTP goes to the parent as it came, in absolute-form: parents of this kind (Squid as it is delivered) permit
     /// `CONNECT` to port 443 alone. A WebSocket needs a tunnel even so, because an upgrade does not pass a proxy that
     /// does not know it (RFC 6455 §4.1); everything else is a tunnel anyway.
-    pub(super) fn peer(&self, protocol: Protocol, destination: &Destination, upgrade: Option<Upgrade>) -> NextHop {
+    pub(super) fn next_hop(&self, protocol: Protocol, destination: &Destination, upgrade: Option<Upgrade>) -> NextHop {
         if protocol == Protocol::Http && upgrade.is_none() && self.scope.covers(destination.host()) {
             NextHop::Parent
         } else {

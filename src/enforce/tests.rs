@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::facts::{Destination, Method, Outcome, Tool};
+use crate::facts::{Client, Destination, Identity, Method, Outcome, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Policy, Source};
 use crate::session::{Dialled, FirstBytes, Refusal, Session, Shares};
@@ -178,6 +178,7 @@ fn refusal(reached: &Result<Session<Dialled>, Unreached>) -> Option<&Refusal> {
 
 fn asked_for(port: u16) -> Asked {
     Asked {
+        identity: Identity::Anonymous,
         protocol: Protocol::Http,
         destination: Destination::parse(format!("a.test:{port}").as_bytes(), None).unwrap(),
         method: Some(Method::new("GET")),
@@ -223,8 +224,8 @@ fn what_is_dialled_is_what_was_vetted_whatever_the_resolver_says_next() {
             let before = recorder.totals();
             let (enforcer, asked) = enforcer(&world, &written, answers.clone(), &recorder);
             let questions = || *asked.lock().unwrap();
-            let client = Client { addr: ([127, 0, 0, 1], 9).into() };
-            let opened = enforcer.begin(client, &listener).open(asked_for(world.port), &mut None);
+            let client = Client::hypothetical();
+            let opened = enforcer.begin(&client, &listener).open(asked_for(world.port), &mut None);
             prop_assert_eq!(questions(), 0, "nothing leaves before it is waited for");
             let opened = opened.map_err(Unreached::from).and_then(|way| runtime.block_on(way.reach(pending())));
             check(&world, &written, &answers[0], refusal(&opened))?;

@@ -8,6 +8,7 @@
 
 mod address;
 mod body_error;
+mod client;
 mod credentials;
 mod dial_error;
 mod head_error;
@@ -27,6 +28,7 @@ mod socks_error;
 
 pub use address::{AddressClass, embedded_ipv4};
 pub use body_error::BodyError;
+pub use client::{Client, Identity, Peer, UnixCredentials};
 pub use credentials::{Credentials, CredentialsError};
 pub use dial_error::{DialError, ParentFault};
 pub use head_error::HeadError;
@@ -39,7 +41,7 @@ pub use outcome::{ConnectionResult, Outcome};
 pub use own::OwnAddresses;
 pub use proxy_error::ProxyError;
 pub use question::{Question, QuestionError};
-pub use request::{Client, Method, Protocol, RequestFacts, Tool, Upgrade};
+pub use request::{Method, Protocol, RequestFacts, Tool, Upgrade};
 pub use request_id::RequestId;
 pub use resolve_error::ResolveError;
 pub use socks_error::SocksError;

@@ -1,11 +1,10 @@
 //! One request, as far as a policy can know it.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Destination;
+use super::{Client, Destination};
 
 /// Everything that a policy may judge by. Built by the protocol rooms, read by `policy`.
 #[derive(Clone, Debug)]
@@ -45,13 +44,6 @@ impl RequestFacts {
             None => self.method.clone(),
         }
     }
-}
-
-/// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {
-    /// The peer's address and port.
-    pub addr: SocketAddr,
 }
 
 /// The name of the listener that a request came in by. No credential: whoever can connect there is that tool.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::dial::IsLoop;
-use crate::facts::{Client, ConnectionResult};
+use crate::facts::{Client, ConnectionResult, Peer};
 use crate::places::{Full, Place, Places};
 use crate::protocol::{Door, serve};
 use crate::session::Share;
@@ -215,7 +215,7 @@ impl Acceptor {
             Err(full) => return self.refuse(stream, full),
         };
         self.door.enforcer.connection(&self.door.listener, ConnectionResult::Accepted);
-        let client = Client { addr: peer };
+        let client = Client::anonymous(Peer::Tcp(peer));
         let door = Rc::clone(&self.door);
         match &self.tls {
             None => {

@@ -31,14 +31,29 @@ const FREE_TIMES: usize = 3;
 /// Parts of the table of clients, so that two workers seldom want the same lock.
 const SHARDS: usize = bound(16, 1);
 
-/// A number of places that all workers share. A client is an IPv4 address or an IPv6 /64.
+/// Whose places are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// Those of an IPv4 address, or of an IPv6 /64.
+    Address(IpAddr),
+    /// Those of a user of this machine, by its number.
+    User(u32),
+}
+
+impl From<IpAddr> for Holder {
+    fn from(address: IpAddr) -> Self {
+        Self::Address(address)
+    }
+}
+
+/// A number of places that all workers share. A client is a [`Holder`].
 #[derive(Debug)]
 pub struct Places {
     limit: usize,
     per_client: usize,
     taken: AtomicUsize,
     /// How many each client has. A client without any is not in it, so there are never more entries than places.
-    clients: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
+    clients: [Mutex<HashMap<Holder, usize>>; SHARDS],
     keys: RandomState,
 }
 
@@ -46,7 +61,7 @@ pub struct Places {
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
-    client: IpAddr,
+    client: Holder,
 }
 
 /// Which limit a client met.
@@ -74,8 +89,8 @@ impl Places {
     ///
     /// # Errors
     /// Which limit is reached.
-    pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
-        let client = counted_as(client);
+    pub fn take(self: &Arc<Self>, client: impl Into<Holder>) -> Result<Place, Full> {
+        let client = counted_as(client.into());
         // Both counts change under the client's lock: a client at its own limit never holds a place for a moment that
         // another client could have wanted just then.
         let mut clients = self.clients(client);
@@ -98,7 +113,7 @@ impl Places {
         }
     }
 
-    fn clients(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn clients(&self, client: Holder) -> MutexGuard<'_, HashMap<Holder, usize>> {
         let [first, rest @ ..] = &self.clients;
         let which = usize::try_from(self.keys.hash_one(client) % SHARDS as u64).unwrap_or_default();
         which.checked_sub(1).and_then(|at| rest.get(at)).unwrap_or(first).lock().unwrap_or_else(PoisonError::into_inner)
@@ -125,15 +140,16 @@ impl Drop for Place {
     }
 }
 
-/// The address that a client counts as: its own, or for IPv6 the first of its /64, in which it can have as many as it
+/// What a client counts as: a user as itself; an address as its own, or for IPv6 the first of its /64, in which it can have as many as it
 /// likes (RFC 8981). Loopback and link-local addresses are /64s that everybody is in, and count each by itself.
-fn counted_as(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
+fn counted_as(client: Holder) -> Holder {
+    let Holder::Address(address) = client else { return client };
+    Holder::Address(match address.to_canonical() {
         IpAddr::V6(ip) if !ip.is_loopback() && !ip.is_unicast_link_local() => {
             Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()
         }
         ip => ip,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -250,6 +266,17 @@ mod tests {
             assert!(places.take(ip(other)).is_ok(), "{other} again");
             assert_eq!(places.taken(), (0, 0));
         }
+    }
+
+    #[test]
+    fn a_user_has_a_share_of_its_own_next_to_every_address() {
+        let places = Places::new(4, 1);
+        let root = places.take(Holder::User(0)).unwrap();
+        assert_eq!(places.take(Holder::User(0)).unwrap_err(), Full::Client);
+        let others = (places.take(Holder::User(1000)).unwrap(), places.take(ip("0.0.0.0")).unwrap());
+        drop((root, others));
+        assert!(places.take(Holder::User(0)).is_ok());
+        assert_eq!(places.taken(), (0, 0));
     }
 
     proptest! {

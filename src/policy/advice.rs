@@ -290,7 +290,7 @@ fn whole_domain(row: &str) -> Option<(&str, String)> {
 /// A tunnel, which is what nearly everything asks for, and the strictest: no method is seen.
 fn facts(destination: &Destination, tool: &Tool, at: SystemTime) -> RequestFacts {
     RequestFacts {
-        client: Client { addr: SocketAddr::from(([127, 0, 0, 1], 0)) },
+        client: Client::hypothetical(),
         tool: tool.clone(),
         protocol: Protocol::Connect,
         destination: destination.clone(),

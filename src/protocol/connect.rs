@@ -7,7 +7,7 @@ use super::door::{Door, Next};
 use super::reply::{Delivery, Form};
 use super::tunnelled;
 use crate::enforce::{Asked, Attempt, Unreached, WayOut};
-use crate::facts::{Destination, Protocol};
+use crate::facts::{Destination, Identity, Protocol};
 use crate::session::Refused;
 use crate::stream::{ClientStream, Wire};
 
@@ -18,6 +18,8 @@ const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 pub(super) fn open(attempt: Attempt, destination: &Destination, passed_through_us: bool) -> Result<WayOut, Refused> {
     // Nobody sees a method or a path inside a tunnel.
     let asked = Asked {
+        // A head proves nothing in this version.
+        identity: Identity::Anonymous,
         protocol: Protocol::Connect,
         destination: destination.clone(),
         method: None,

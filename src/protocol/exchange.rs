@@ -73,11 +73,11 @@ pub(super) async fn run(
     plan: &Plan,
     timer: &mut Timer<'_>,
 ) -> Result<Ended, Failed> {
-    let peer = session.peer();
+    let next_hop = session.next_hop();
     let (origin, pending, mut standing) = session.parts();
     let mut origin = Wire::new(origin);
-    let mut upload = Upload::new(plan, peer);
-    let mut download = Download::new(plan, peer, door);
+    let mut upload = Upload::new(plan, next_hop);
+    let mut download = Download::new(plan, next_hop, door);
     let mut patience = Patience { limits: &door.limits, last: None, timer };
     let mut is_cleared = true;
     // Only a request that lasts is listed: others must not pay for it.
@@ -302,10 +302,10 @@ enum UploadState {
 }
 
 impl<'a> Upload<'a> {
-    fn new(plan: &'a Plan, peer: NextHop) -> Self {
+    fn new(plan: &'a Plan, next_hop: NextHop) -> Self {
         let reader = BodyReader::from(plan.framing);
         let state = if reader.is_done() { UploadState::Flushing } else { UploadState::Reading };
-        Self { pump: Pump::new(Cow::Borrowed(plan.head_for(peer))), reader, writer: plan.framing.into(), state }
+        Self { pump: Pump::new(Cow::Borrowed(plan.head_for(next_hop))), reader, writer: plan.framing.into(), state }
     }
 
     fn is_done(&self) -> bool {
@@ -374,7 +374,7 @@ impl<'a> Upload<'a> {
 /// The answer on its way to the client.
 struct Download<'a> {
     plan: &'a Plan,
-    peer: NextHop,
+    next_hop: NextHop,
     door: &'a Door,
     pump: Pump<'a>,
     state: DownloadState,
@@ -415,11 +415,11 @@ enum Done {
 }
 
 impl<'a> Download<'a> {
-    fn new(plan: &'a Plan, peer: NextHop, door: &'a Door) -> Self {
+    fn new(plan: &'a Plan, next_hop: NextHop, door: &'a Door) -> Self {
         let state = DownloadState::Head(HeadScan::response());
         Self {
             plan,
-            peer,
+            next_hop,
             door,
             pump: Pump::new(Cow::Owned(Vec::new())),
             state,
@@ -509,7 +509,7 @@ impl<'a> Download<'a> {
         // A challenge to a proxy is for us, not for our client (RFC 9110 §15.5.8), and we have no other answer to it than
         // the one that we have sent.
         if head.status == 407 {
-            return Err(match self.peer {
+            return Err(match self.next_hop {
                 NextHop::Parent => Failed::ParentCredentials,
                 NextHop::Origin => nonsense,
             });

@@ -18,7 +18,9 @@ use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::tunnelled;
 use crate::enforce::{Asked, Attempt, Idle, Unreached, WayOut};
-use crate::facts::{self, Credentials, Destination, Method, NextHop, OriginFault, Outcome, ParentFault, Protocol};
+use crate::facts::{
+    self, Credentials, Destination, Identity, Method, NextHop, OriginFault, Outcome, ParentFault, Protocol,
+};
 use crate::session::{Cleared, FirstBytes, Malformed, Refusal, Refused, Session};
 use crate::stream::{ClientStream, Wire, spare};
 
@@ -83,8 +85,8 @@ impl Plan {
     }
 
     /// The head to send to whoever reads it. The one with credentials goes to the parent proxy alone.
-    pub(super) fn head_for(&self, peer: NextHop) -> &[u8] {
-        match (peer, &self.parent_head) {
+    pub(super) fn head_for(&self, next_hop: NextHop) -> &[u8] {
+        match (next_hop, &self.parent_head) {
             (NextHop::Parent, Some(ParentHead(head))) => head,
             (NextHop::Parent, None) | (NextHop::Origin, _) => &self.head,
         }
@@ -133,6 +135,8 @@ pub(super) fn open(
 ) -> (Result<WayOut, Refused>, Plan) {
     let mut plan = Plan::of(head, form);
     let asked = Asked {
+        // A head proves nothing in this version.
+        identity: Identity::Anonymous,
         protocol: Protocol::Http,
         destination: destination.clone(),
         method: Some(plan.method.clone()),

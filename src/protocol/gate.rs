@@ -65,7 +65,7 @@ pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Opti
             return None;
         }
         requests += 1;
-        let attempt = door.enforcer.begin(client, &door.listener);
+        let attempt = door.enforcer.begin(&client, &door.listener);
         // What follows is boxed: a connection that waits for its next request holds no room for all that it can become.
         // Only a connection's first byte says SOCKS: behind an HTTP request it is garbage.
         if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && door.speaks.socks5 {

@@ -152,7 +152,7 @@ fn about(door: &Door) -> String {
 async fn denials(door: &Door, attempt: &Attempt) -> String {
     let denials: Vec<_> = door
         .enforcer
-        .recent_denials(attempt.client().addr.ip(), MAX_DENIALS)
+        .recent_denials(attempt.client().peer, MAX_DENIALS)
         .await
         .iter()
         .filter_map(|line| Some((line.time(), line.record()?)))

@@ -15,7 +15,9 @@ use tokio::time::timeout_at;
 use super::door::{Door, Next};
 use super::tunnelled;
 use crate::enforce::{Asked, Attempt, Unreached};
-use crate::facts::{Destination, DialError, Host, HostError, OriginFault, Port, Protocol, ResolveError, SocksError};
+use crate::facts::{
+    Destination, DialError, Host, HostError, Identity, OriginFault, Port, Protocol, ResolveError, SocksError,
+};
 use crate::session::{Malformed, Refusal};
 use crate::stream::{ClientStream, Wire};
 
@@ -138,6 +140,8 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
     };
     wire.consume(length);
     let asked = Asked {
+        // A head proves nothing in this version.
+        identity: Identity::Anonymous,
         protocol: Protocol::Socks5,
         destination,
         method: None,

@@ -146,7 +146,8 @@ impl<'a> Columns<'a> {
             listener: record.listener.as_str(),
             protocol: Token(record.protocol.map_or("", |protocol| protocol.as_str())),
             tool: record.listener.as_str(),
-            client: Shown(Some(hidden.map_or(ClientText::Plain(record.client), ClientText::Hidden))),
+            identity: record.client.identity.as_str(),
+            client: Shown(Some(hidden.map_or(ClientText::Plain(record.client.peer), ClientText::Hidden))),
             method: record.method.as_ref().map_or("", |method| method.as_str()),
             host: Shown(record.destination.as_ref().map(Destination::host)),
             port: record.destination.as_ref().map_or(0, |destination| destination.port().get()),
@@ -165,7 +166,7 @@ impl<'a> Columns<'a> {
             decide_us: Thousandths::of(record.decide, NANOSECOND),
             dial_ms: record.dial.map_or_else(Thousandths::default, |dial| Thousandths::of(dial, MICROSECOND)),
             duration_ms: Thousandths::of(record.duration, MICROSECOND),
-            // `identity` and `layer` are not known yet.
+            // `layer` is not known yet.
             ..Self::default()
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Took;
-use crate::facts::{Destination, Method, Outcome, Protocol, RequestId, Tool};
+use crate::facts::{Client, Destination, Method, Outcome, Protocol, RequestId, Tool};
 use crate::policy::{Cited, DenyReason};
 
 /// The longest path that is kept, in bytes; what was cut is marked by `…`. Longer ones exist (up to the head's limit),
@@ -32,8 +32,8 @@ pub struct Record {
     pub listener: Tool,
     /// By which protocol; none where that was never known.
     pub protocol: Option<Protocol>,
-    /// The peer's address and port.
-    pub client: SocketAddr,
+    /// Who asked.
+    pub client: Client,
     /// The method, where one was read.
     pub method: Option<Method>,
     /// What was asked for, where that was understood.

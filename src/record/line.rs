@@ -128,10 +128,15 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::facts::{Destination, Method, Outcome, Protocol, RequestId, Tool};
+    use crate::facts::{Client, Destination, Method, Outcome, Peer, Protocol, RequestId, Tool};
     use crate::policy::Cited;
     use crate::policy::DenyReason;
     use crate::record::{Kind, Verdict};
+
+    /// A client at this address.
+    pub(crate) fn client(address: &str) -> Client {
+        Client::anonymous(Peer::Tcp(address.parse().unwrap()))
+    }
 
     /// A denial of `a.test:443`, at 14:02:11 UTC.
     pub(crate) fn denied(id: u64, to: &str) -> Record {
@@ -141,7 +146,7 @@ pub(crate) mod tests {
             kind: Kind::End,
             listener: Tool::new("browser"),
             protocol: Some(Protocol::Connect),
-            client: "127.0.0.1:50123".parse().unwrap(),
+            client: client("127.0.0.1:50123"),
             method: Some(Method::new("CONNECT")),
             destination: Some(Destination::parse(to.as_bytes(), None).unwrap()),
             path: None,

@@ -86,7 +86,7 @@ fn a_probe_takes_one_denial_at_most_and_none_once_it_is_over() {
     explore(2, || {
         let recorder = unattended();
         let record = denied(1, "a.test:443");
-        let probe = recorder.probe(record.client, record.destination.clone().unwrap());
+        let probe = recorder.probe(([127, 0, 0, 1], 50_123).into(), record.destination.clone().unwrap());
         let asked = [(); 2].map(|()| {
             let (recorder, record) = (Arc::clone(&recorder), record.clone());
             thread::spawn(move || recorder.worker(0).is_expected(&record))

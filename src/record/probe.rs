@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::entry::{Kind, Record, Verdict};
 use super::lock;
-use crate::facts::{Destination, Outcome};
+use crate::facts::{Destination, Outcome, Peer};
 use crate::policy::DenyReason;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -67,9 +67,9 @@ impl Probes {
             return false;
         };
         let mut entries = lock(&self.entries);
-        let entry = entries
-            .iter_mut()
-            .find(|entry| entry.client == record.client && record.destination.as_ref() == Some(&entry.destination));
+        let entry = entries.iter_mut().find(|entry| {
+            Peer::Tcp(entry.client) == record.client.peer && record.destination.as_ref() == Some(&entry.destination)
+        });
         entry.is_some_and(|entry| entry.denied.replace(*reason).is_none())
     }
 }

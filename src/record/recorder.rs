@@ -15,7 +15,7 @@ use super::redact::{ClientText, Redaction};
 use super::series::EarlierSeries;
 use super::shared::{Settings, Shared};
 use super::{Denials, Metrics, OverTime, Redact, WorkerRecorder, lock};
-use crate::facts::Destination;
+use crate::facts::{Destination, Peer};
 
 /// How long a reader waits for a writer that a disk or a terminal holds up. It writes every 50 ms otherwise.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ impl Recorder {
     }
 
     /// A client as its records name it, hidden where they hide it.
-    pub fn client(&self, client: SocketAddr) -> impl fmt::Display + use<> {
+    pub fn client(&self, client: Peer) -> impl fmt::Display + use<> {
         let hidden = self.redaction.as_ref().and_then(|redaction| redaction.hidden(client));
         hidden.map_or(ClientText::Plain(client), ClientText::Hidden)
     }

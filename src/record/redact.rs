@@ -8,11 +8,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::entry::Record;
 use super::mac::MacKey;
+use crate::facts::Peer;
 
 /// What is left out of records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,14 +39,14 @@ pub(crate) struct ClientHash([u8; 8]);
 /// A client as a line names it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ClientText {
-    Plain(SocketAddr),
+    Plain(Peer),
     Hidden(ClientHash),
 }
 
 impl fmt::Display for ClientText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Plain(address) => address.fmt(f),
+            Self::Plain(peer) => peer.fmt(f),
             Self::Hidden(hash) => hash.fmt(f),
         }
     }
@@ -72,16 +72,23 @@ impl Redaction {
         if self.path {
             record.path = None;
         }
-        self.hidden(record.client)
+        self.hidden(record.client.peer)
     }
 
     /// What stands for a client, if clients are hidden.
-    pub(crate) fn hidden(&self, client: SocketAddr) -> Option<ClientHash> {
-        self.client.then(|| self.client(client.ip()))
+    pub(crate) fn hidden(&self, client: Peer) -> Option<ClientHash> {
+        self.client.then(|| self.client(client))
     }
 
-    fn client(&self, ip: IpAddr) -> ClientHash {
-        let mac = self.key.hash(ip.to_canonical().to_string().as_bytes());
+    fn client(&self, client: Peer) -> ClientHash {
+        // The same for all connections of a client: without the port, and without the process.
+        let mac = self.key.hash(
+            match client {
+                Peer::Tcp(address) => address.ip().to_canonical().to_string(),
+                Peer::Unix(_) => client.to_string(),
+            }
+            .as_bytes(),
+        );
         let mut hash = [0; 8];
         hash.iter_mut().zip(mac).for_each(|(to, byte)| *to = byte);
         ClientHash(hash)
@@ -103,7 +110,8 @@ impl fmt::Debug for Redaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::line::tests::denied;
+    use crate::facts::UnixCredentials;
+    use crate::record::line::tests::{client as client_at, denied};
 
     #[test]
     fn a_client_is_the_same_whatever_its_port_and_only_under_one_key() {
@@ -114,8 +122,7 @@ mod tests {
             Redaction::open(&Redact { client: true, path: true, key: Some(file) })
         };
         let of = |redaction: &Redaction, client: &str| {
-            let mut record =
-                Record { client: client.parse().unwrap(), path: Some("/a".into()), ..denied(1, "a.test:80") };
+            let mut record = Record { client: client_at(client), path: Some("/a".into()), ..denied(1, "a.test:80") };
             let hash = redaction.apply(&mut record).unwrap().to_string();
             assert_eq!(record.path, None);
             hash
@@ -124,12 +131,15 @@ mod tests {
         assert_eq!(of(&one, "192.0.2.1:1"), of(&one, "[::ffff:192.0.2.1]:2"));
         assert_ne!(of(&one, "192.0.2.1:1"), of(&one, "192.0.2.2:1"));
         assert_ne!(of(&one, "192.0.2.1:1"), of(&with("fedcba9876543210").unwrap(), "192.0.2.1:1"));
+        let unix = |uid, pid| one.client(Peer::Unix(UnixCredentials { uid, gid: 100, pid: Some(pid) }));
+        assert_eq!(unix(1000, 7), unix(1000, 8));
+        assert_ne!(unix(1000, 7), unix(1001, 7));
         let random = || Redaction::open(&Redact { client: true, ..Redact::default() }).unwrap();
         assert_ne!(of_client(&random()), of_client(&random()));
         assert!(with("too short").unwrap_err().to_string().contains("must hold at least 16 characters"));
     }
 
     fn of_client(redaction: &Redaction) -> ClientHash {
-        redaction.client([192, 0, 2, 1].into())
+        redaction.client(client_at("192.0.2.1:1").peer)
     }
 }

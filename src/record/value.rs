@@ -15,7 +15,7 @@ use super::chain::LineHash;
 use super::redact::ClientText;
 use super::took::Took;
 use super::utc::{Clock, UtcTime, digit};
-use crate::facts::{Host, RequestId};
+use crate::facts::{Host, Peer, RequestId};
 
 /// Thousandths from which on a decimal is written by the general serializer: 31,000 years of milliseconds.
 const EXACT: u64 = 1_000_000_000_000_000;
@@ -217,6 +217,15 @@ impl Piece for ClientText {
         match self {
             Self::Plain(client) => client.write(clock, to),
             Self::Hidden(_) => shown(self, to),
+        }
+    }
+}
+
+impl Piece for Peer {
+    fn write(&self, clock: &mut Clock, to: &mut Vec<u8>) {
+        match self {
+            Self::Tcp(address) => address.write(clock, to),
+            Self::Unix(_) => shown(self, to),
         }
     }
 }

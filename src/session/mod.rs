@@ -218,8 +218,8 @@ impl Session<Dialled> {
 
 impl Session<Cleared> {
     /// Who is at the other end of that connection.
-    pub fn peer(&self) -> NextHop {
-        self.state.origin.peer
+    pub fn next_hop(&self) -> NextHop {
+        self.state.origin.next_hop
     }
 
     /// All at once, for whoever moves bytes and counts them, as long as it may.

@@ -21,7 +21,7 @@ fn policy(revision: &str, allow: &str) -> Policy {
 
 fn facts() -> RequestFacts {
     RequestFacts {
-        client: Client { addr: ([127, 0, 0, 1], 9).into() },
+        client: Client::hypothetical(),
         tool: Tool::new("browser"),
         protocol: Protocol::Connect,
         destination: Destination::parse(b"ok.test:443", None).unwrap(),

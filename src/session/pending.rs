@@ -117,7 +117,7 @@ impl Pending {
             kind: Kind::End,
             listener: listener.tool.clone(),
             protocol: None,
-            client: client.addr,
+            client,
             method: None,
             destination: None,
             path: None,
@@ -168,6 +168,7 @@ impl Pending {
     /// Notes what is being asked.
     pub fn asked(&mut self, facts: &RequestFacts) {
         self.with(|record| {
+            record.client.clone_from(&facts.client);
             record.protocol = Some(facts.protocol);
             // Nobody sees a method inside a tunnel, but the tunnel was asked for by one.
             record.method = match facts.protocol {

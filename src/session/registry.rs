@@ -502,9 +502,8 @@ mod tests {
     }
 
     fn permitted(registry: &Registry, recorder: &Room) -> Permitted {
-        let client = Client { addr: ([127, 0, 0, 1], 9).into() };
         let facts = RequestFacts {
-            client,
+            client: Client::hypothetical(),
             tool: Tool::new("browser"),
             protocol: Protocol::Connect,
             destination: Destination::parse(b"ok.test:443", None).unwrap(),
@@ -516,7 +515,7 @@ mod tests {
         };
         let permit = registry.in_force.judge(&facts, None).unwrap();
         let listener = ListenerId { index: 0, tool: Tool::new("browser") };
-        let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, client);
+        let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, facts.client.clone());
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
         Permitted { pending, permit, facts }

@@ -1,11 +1,10 @@
 //! The last lines, in memory.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::account::Account;
-use crate::facts::{Destination, Host, Tool};
+use crate::facts::{Destination, Host, Peer, Tool};
 use crate::record::{Kind, RecordLine, lock};
 use crate::sync::Mutex;
 
@@ -30,8 +29,8 @@ pub struct RecentFilter {
     pub host_part: Option<String>,
     /// Only this tool.
     pub tool: Option<Tool>,
-    /// Only this client, by its address.
-    pub client_ip: Option<IpAddr>,
+    /// Only this client, whatever connection it came by.
+    pub client: Option<Peer>,
 }
 
 impl RecentFilter {
@@ -45,7 +44,7 @@ impl RecentFilter {
             host: None,
             host_part: None,
             tool: None,
-            client_ip: None,
+            client: None,
         }
     }
 
@@ -60,13 +59,13 @@ impl RecentFilter {
             && self.host.as_ref().is_none_or(|asked| host() == Some(asked))
             && self.host_part.as_ref().is_none_or(|part| host().is_some_and(|host| has(host, part)))
             && self.tool.as_ref().is_none_or(|tool| *tool == record.listener)
-            && self.client_ip.is_none_or(|ip| record.client.ip().to_canonical() == ip.to_canonical())
+            && self.client.is_none_or(|client| client.is_same_client(&record.client.peer))
     }
 
     fn shows_gaps(&self) -> bool {
-        let Self { limit: _, since_seq: _, kind, decision, host, host_part, tool, client_ip } = self;
+        let Self { limit: _, since_seq: _, kind, decision, host, host_part, tool, client } = self;
         let is_about_requests = kind.is_some() || decision.is_some() || host.is_some() || host_part.is_some();
-        !is_about_requests && tool.is_none() && client_ip.is_none()
+        !is_about_requests && tool.is_none() && client.is_none()
     }
 }
 
@@ -135,7 +134,7 @@ impl MemorySink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::line::tests::{denied, line};
+    use crate::record::line::tests::{client, denied, line};
     use crate::record::{Record, Verdict};
 
     fn seqs(ring: &Ring, filter: &RecentFilter) -> Vec<u64> {
@@ -148,7 +147,7 @@ mod tests {
         ring.push(Arc::new(line(1, denied(1, "a.test:443"))));
         ring.push(Arc::new(line(2, denied(2, "b.test:443"))));
         ring.push(Arc::new(line(3, Record { verdict: Verdict::Allow, ..denied(3, "b.test:443") })));
-        ring.push(Arc::new(line(4, Record { client: "192.0.2.1:9".parse().unwrap(), ..denied(4, "a.test:1") })));
+        ring.push(Arc::new(line(4, Record { client: client("192.0.2.1:9"), ..denied(4, "a.test:1") })));
         ring.push(Arc::new(line(5, Record { kind: Kind::Open, verdict: Verdict::Allow, ..denied(5, "c.test:1") })));
         let all = RecentFilter::newest(10);
         assert_eq!(seqs(&ring, &all), [1, 2, 3, 4, 5]);
@@ -161,7 +160,7 @@ mod tests {
         let tool = |name| RecentFilter { tool: Some(Tool::new(name)), ..RecentFilter::newest(10) };
         let own = ring.recent(&all)[0].record().unwrap().listener.clone();
         assert_eq!((seqs(&ring, &tool(own.as_str())).len(), seqs(&ring, &tool("other")).len()), (5, 0));
-        assert_eq!(seqs(&ring, &RecentFilter { client_ip: "192.0.2.1".parse().ok(), ..all }), [4]);
+        assert_eq!(seqs(&ring, &RecentFilter { client: Some(client("192.0.2.1:1").peer), ..all }), [4]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{Followed, Jsonl, RecentFilter, Sqlite};
 use crate::facts::{Client, ConnectionResult, Destination, Outcome, Protocol, RequestFacts, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
-use crate::record::line::tests::denied;
+use crate::record::line::tests::{client as client_at, denied};
 use crate::record::stored::tests::all;
 use crate::record::{Kind, LineHash, MAX_BUFFERED, Record, Redact, Took, Verdict, WorkerRecorder, lock};
 
@@ -39,7 +39,7 @@ fn deny(worker: &WorkerRecorder, to: &str, reason: DenyReason) {
 fn a_probe_that_is_denied_leaves_no_trace_and_nobody_hides_behind_it() {
     let recorder = Room::start(settings()).unwrap();
     let worker = recorder.worker(0);
-    let record = |client: &str, to: &str| Record { client: client.parse().unwrap(), ..denied(0, to) };
+    let record = |client: &str, to: &str| Record { client: client_at(client), ..denied(0, to) };
     let canary = Destination::parse(b"canary.invalid:443", None).unwrap();
     let ours = record("127.0.0.1:5000", "canary.invalid:443");
     assert!(!worker.is_expected(&ours), "nothing was announced");
@@ -266,11 +266,11 @@ fn what_is_hidden_is_in_no_sink_and_a_client_still_finds_its_own() {
     let redact = Redact { client: true, path: true, key: None };
     let recorder = Room::start(Settings { redact, ..with_both(dir.path()) }).unwrap();
     for client in ["192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:3"] {
-        let (client, path) = (client.parse().unwrap(), Some("/secret".into()));
+        let (client, path) = (client_at(client), Some("/secret".into()));
         recorder.worker(0).emit(Record { client, path, ..denied(1, "a.test:80") });
     }
     recorder.flush();
-    let own = RecentFilter { client_ip: "192.0.2.1".parse().ok(), ..RecentFilter::newest(9) };
+    let own = RecentFilter { client: Some(client_at("192.0.2.1:9").peer), ..RecentFilter::newest(9) };
     assert_eq!(recorder.recent(&own).len(), 2);
     recorder.shutdown();
     let lines = lines(&dir.path().join("records.jsonl"));
@@ -586,7 +586,7 @@ fn what_is_kept_of_a_request_names_its_policy_and_does_not_keep_it() {
     let document = read_policy(text, Format::Toml).unwrap();
     let policy = Arc::new(Policy::compile(&document, Source { lists: &[], content_hash: "" }).unwrap().policy);
     let facts = RequestFacts {
-        client: Client { addr: ([127, 0, 0, 1], 9).into() },
+        client: Client::hypothetical(),
         tool: Tool::new("browser"),
         protocol: Protocol::Connect,
         destination: Destination::parse(b"a.test:443", None).unwrap(),

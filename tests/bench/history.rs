@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use outgate::facts::{Client, Destination, Method, Outcome, Protocol, RequestFacts, Tool};
+use outgate::facts::{Client, Destination, Method, Outcome, Peer, Protocol, RequestFacts, Tool};
 use outgate::policy::text::{Format, read_policy};
 use outgate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
 use outgate::record::{Kind, Record, Recorder, Redact, Settings, Verdict};
@@ -163,7 +163,7 @@ impl Made {
             kind: Kind::End,
             listener: Tool::new("browser"),
             protocol: Some(if http { Protocol::Http } else { Protocol::Connect }),
-            client: ([127, 0, 0, 1], 40_000 + (self.number % 20_000) as u16).into(),
+            client: Client::anonymous(Peer::Tcp(([127, 0, 0, 1], 40_000 + (self.number % 20_000) as u16).into())),
             method: Some(Method::new(if http { "GET" } else { "CONNECT" })),
             destination: Destination::parse(host.as_bytes(), None).ok(),
             path: http.then(|| format!("/v1/messages/{tail}").into()),
@@ -185,7 +185,7 @@ impl Made {
 
 fn facts(to: &str) -> RequestFacts {
     RequestFacts {
-        client: Client { addr: ([127, 0, 0, 1], 40_000).into() },
+        client: Client::hypothetical(),
         tool: Tool::new("browser"),
         protocol: Protocol::Connect,
         destination: Destination::parse(to.as_bytes(), None).expect("a destination"),

@@ -32,7 +32,7 @@ pub(crate) fn record() -> Record {
         kind: Kind::End,
         listener: facts.tool,
         protocol: Some(Protocol::Connect),
-        client: facts.client.addr,
+        client: facts.client,
         method: None,
         destination: Some(facts.destination),
         path: None,

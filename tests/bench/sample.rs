@@ -53,7 +53,7 @@ pub(crate) fn strangers() -> Vec<RequestFacts> {
 pub(crate) fn facts(host: &str) -> RequestFacts {
     let asked = Question::parse(&format!("https://{host}/")).expect("a URL");
     let Question { destination, protocol, method, upgrade, path } = asked;
-    let client = Client { addr: ([127, 0, 0, 1], 40_000).into() };
+    let client = Client::hypothetical();
     let (tool, at) = (Tool::new("browser"), SystemTime::now());
     RequestFacts { client, tool, protocol, destination, method, upgrade, path, passed_through_us: false, at }
 }

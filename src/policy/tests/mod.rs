@@ -104,7 +104,7 @@ fn at(seconds: u64) -> SystemTime {
 /// A tunnel, by the tool `cli`; port 443 unless `to` has one.
 fn tunnel(to: &str) -> RequestFacts {
     RequestFacts {
-        client: Client { addr: "127.0.0.1:5000".parse().unwrap() },
+        client: Client::hypothetical(),
         tool: Tool::new("cli"),
         protocol: Protocol::Connect,
         destination: Destination::parse(to.as_bytes(), Some(Port::HTTPS)).unwrap(),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde::{Serialize, Serializer};
 
 use super::*;
-use crate::facts::{Method, Outcome, Protocol, Tool};
+use crate::facts::{Client, Method, Outcome, Peer, Protocol, Tool, UnixCredentials};
 use crate::policy::{Cited, DenyReason};
 use crate::record::chain::tests::keyed;
 use crate::record::line::tests::denied;
@@ -58,7 +58,10 @@ prop_compose! {
             kind: [Kind::End, Kind::Open, Kind::Progress][kind],
             listener: Tool::new(&listener),
             protocol: Protocol::ALL.get(protocol).copied(),
-            client,
+            client: Client::anonymous(match status % 3 {
+                0 => Peer::Unix(UnixCredentials { uid: status.into(), gid: 100, pid: None }),
+                _ => Peer::Tcp(client),
+            }),
             method: (status > 9).then(|| Method::new(&method)),
             path: path.map(Into::into),
             verdict: [
@@ -133,7 +136,7 @@ proptest! {
         let redact = Redact { client: true, path: false, key: Some(redaction.path().to_owned()) };
         let redaction = Redaction::open(&redact).unwrap();
         for record in records {
-            let client = redaction.hidden(record.client).filter(|_| hidden);
+            let client = redaction.hidden(record.client.peer).filter(|_| hidden);
             let prev = [None, Some(LineHash::of(b"x")), Some(keyed(key).hash(b"x"))][prev];
             let line = RecordLine { seq, prev, body: Body::Record(record), client };
             prop_assert_eq!(written(&line, &mut clock), by_serde(&line));

@@ -88,7 +88,7 @@ pub(super) fn allows(policy: &Snapshot, host: &str, port: Port) -> bool {
 
 fn tunnel(destination: Destination) -> RequestFacts {
     RequestFacts {
-        client: Client { addr: (Ipv4Addr::LOCALHOST, 5000).into() },
+        client: Client::hypothetical(),
         tool: Tool::new("cli"),
         protocol: Protocol::Connect,
         destination,
