@@ -14,7 +14,7 @@ use serde_json::json;
 pub(super) type Body = BoxBody<Bytes, Infallible>;
 
 /// What a request comes to.
-pub(super) type Answer = Result<Response<Body>, Problem>;
+pub(super) type ApiResult = Result<Response<Body>, Problem>;
 
 /// Why a request has no content, as the client is told.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body>
 }
 
 /// A JSON document.
-pub(super) fn json_of(value: &impl serde::Serialize) -> Answer {
+pub(super) fn json_of(value: &impl serde::Serialize) -> ApiResult {
     match serde_json::to_vec(value) {
         Ok(body) => Ok(content("application/json", body)),
         Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written")),

@@ -3,29 +3,29 @@
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use super::answer::{Answer, Body, content, html, json_of, text};
+use super::answer::{ApiResult, Body, content, html, json_of, text};
 use super::browser_session::BrowserSession;
 use super::call::Call;
 use super::{page, view};
 
 /// `/`: the page as of now.
-pub(super) async fn show(call: Call) -> Answer {
+pub(super) async fn show(call: Call) -> ApiResult {
     call.context.shared.recorder.caught_up().await;
     Ok(html(page::render(&view::of(&call.context).await)))
 }
 
 /// The page's style.
-pub(super) fn style(_: &Call) -> Answer {
+pub(super) fn style(_: &Call) -> ApiResult {
     Ok(content("text/css; charset=utf-8", page::STYLE))
 }
 
 /// The page's script.
-pub(super) fn script(_: &Call) -> Answer {
+pub(super) fn script(_: &Call) -> ApiResult {
     Ok(content("text/javascript; charset=utf-8", page::SCRIPT))
 }
 
 /// The page's plots as of now, drawn, so that the script need not draw them.
-pub(super) async fn plots(call: Call) -> Answer {
+pub(super) async fn plots(call: Call) -> ApiResult {
     let recorder = &call.context.shared.recorder;
     recorder.caught_up().await;
     json_of(&page::Plots::draw(&view::over_time(&recorder.over_time())))

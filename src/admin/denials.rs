@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::answer::{Answer, json_of};
+use super::answer::{ApiResult, json_of};
 use super::call::Call;
 use super::context::AdminContext;
 use crate::facts::{OwnAddresses, Tool};
@@ -38,7 +38,7 @@ pub(super) struct AdvisedRow {
 }
 
 /// `/v1/denials`.
-pub(super) fn list(call: &Call) -> Answer {
+pub(super) fn list(call: &Call) -> ApiResult {
     json_of(&most_denied(&call.context, call.query.number("limit", DENIALS)?))
 }
 

@@ -2,18 +2,18 @@
 
 use hyper::StatusCode;
 
-use super::answer::{Answer, Problem, content, text};
+use super::answer::{ApiResult, Problem, content, text};
 use super::call::Call;
 use crate::facts::{Destination, Host, Port};
 use crate::protocol::pac;
 
 /// `/healthz`.
-pub(super) fn alive(_: &Call) -> Answer {
+pub(super) fn alive(_: &Call) -> ApiResult {
     Ok(text(StatusCode::OK, "ok\n"))
 }
 
 /// `/readyz`. Nothing starts without a policy and a bound listener, so a process that answers has both.
-pub(super) fn ready(call: &Call) -> Answer {
+pub(super) fn ready(call: &Call) -> ApiResult {
     Ok(match call.context.shared.sinks.refusal() {
         None => text(StatusCode::OK, "ready\n"),
         Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}, and records are required\n")),
@@ -21,14 +21,14 @@ pub(super) fn ready(call: &Call) -> Answer {
 }
 
 /// `/metrics`.
-pub(super) fn metrics(call: &Call) -> Answer {
+pub(super) fn metrics(call: &Call) -> ApiResult {
     let context = &call.context;
     let text = context.metrics.text(&context.shared.store, &context.selftest);
     Ok(content("text/plain; version=0.0.4; charset=utf-8", text))
 }
 
 /// `/proxy.pac`: the script names the first listener, as the one on its own port does.
-pub(super) fn pac(call: &Call) -> Answer {
+pub(super) fn pac(call: &Call) -> ApiResult {
     let script = call.context.listeners.first().and_then(|(_, address, tls)| {
         let proxy = Destination::new(Host::Ip(address.ip()), Port::new(address.port()).ok()?);
         Some(pac::script(&proxy, *tls))

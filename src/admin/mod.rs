@@ -37,6 +37,6 @@ pub use context::{AdminContext, Link};
 pub(crate) use metrics::FAMILIES;
 pub use metrics::Registry;
 pub(crate) use process::FAMILIES as PROCESS_FAMILIES;
-pub use selftest::{SelfTest, Tested};
+pub use selftest::{SelfTest, SelfTestResult};
 pub use server::run;
 pub use token::Token;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 use serde_json::json;
 
-use super::answer::{Answer, Problem, json_of};
+use super::answer::{ApiResult, Problem, json_of};
 use super::call::Call;
 use crate::enforce::{self, Circumstances};
 use crate::facts::{Method, Question, Tool};
@@ -13,7 +13,7 @@ use crate::policy::Snapshot;
 use crate::record::UtcTime;
 
 /// `/v1/policy`.
-pub(super) fn show(call: &Call) -> Answer {
+pub(super) fn show(call: &Call) -> ApiResult {
     let context = &call.context;
     let (policy, status) = (context.shared.store.current(), context.shared.store.status());
     json_of(&json!({
@@ -36,7 +36,7 @@ pub(super) fn show(call: &Call) -> Answer {
 }
 
 /// `/v1/check`: asks the policy, by the same code that decides requests.
-pub(super) async fn check(call: Call) -> Answer {
+pub(super) async fn check(call: Call) -> ApiResult {
     let Call { context, query, .. } = call;
     let to = query.get("to").ok_or_else(|| Problem::bad_request("`to` is missing: a URL or host:port"))?;
     if query.get("as").is_some() {
@@ -56,7 +56,7 @@ pub(super) async fn check(call: Call) -> Answer {
 }
 
 /// `/v1/policy/reload`.
-pub(super) async fn reload(call: Call) -> Answer {
+pub(super) async fn reload(call: Call) -> ApiResult {
     match call.context.reloads.reload().await {
         Ok(revision) => json_of(&json!({ "revision": revision })),
         Err(errors) => {

@@ -1,6 +1,6 @@
 //! The last records.
 
-use super::answer::{Answer, Problem, content};
+use super::answer::{ApiResult, Problem, content};
 use super::call::{Call, Query};
 use super::stream;
 use crate::facts::{Host, Tool};
@@ -11,7 +11,7 @@ use crate::sink::RecentFilter;
 const RECORDS: usize = 100;
 
 /// `/v1/records`: those that there are, or with `follow` those to come.
-pub(super) async fn list(call: Call) -> Answer {
+pub(super) async fn list(call: Call) -> ApiResult {
     let filter = filter(&call.query)?;
     let shared = &call.context.shared;
     if call.query.get("follow").is_some() {

@@ -13,10 +13,10 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::answer::{Answer, Problem, content, html, json_of};
+use super::answer::{ApiResult, Problem, content, html, json_of};
 use super::call::{Call, Query};
 use crate::history::report::{By, Document, ROWS, Report, Summed, page};
-use crate::history::{Beside, Kept, KeptError, Past, since};
+use crate::history::{NotRequests, Past, RecordSource, RecordSourceError, since};
 use crate::sink::{RecentFilter, SinkKind, Sinks};
 
 /// Rows that a report has of its own here; what else was asked for counts in the row `other`. Ten megabytes of names.
@@ -73,7 +73,7 @@ impl ReportQuery {
 }
 
 /// `/v1/report`.
-pub(super) async fn show(call: Call) -> Answer {
+pub(super) async fn show(call: Call) -> ApiResult {
     let asked = report_query(&call.query).map_err(Problem::bad_request)?;
     let Ok(_admitted) = ADMITTED.try_acquire() else { return Err(busy()) };
     let Ok(Ok(turn)) = timeout(PATIENCE, READING.acquire()).await else { return Err(busy()) };
@@ -94,8 +94,8 @@ pub(super) async fn show(call: Call) -> Answer {
 fn past(sinks: &Sinks) -> Past {
     let path = |kind| sinks.path(kind).map(Path::to_owned);
     match (path(SinkKind::Sqlite), path(SinkKind::Jsonl)) {
-        (Some(path), _) => Past::Kept(Kept::Sqlite(path)),
-        (None, Some(path)) => Past::Kept(Kept::Jsonl(path)),
+        (Some(path), _) => Past::Stored(RecordSource::Sqlite(path)),
+        (None, Some(path)) => Past::Stored(RecordSource::Jsonl(path)),
         (None, None) => Past::Memory(sinks.recent(&RecentFilter::newest(usize::MAX))),
     }
 }
@@ -129,14 +129,14 @@ fn read(
     since: Option<SystemTime>,
     limit: usize,
     turn: SemaphorePermit<'static>,
-) -> Result<(Summed, Beside), KeptError> {
+) -> Result<(Summed, NotRequests), RecordSourceError> {
     let beside = past.requests(report.wanted(), since, |request| report.add(request))?;
     let summed = report.finish(limit);
     drop(turn);
     Ok((summed, beside))
 }
 
-fn written(asked: &ReportQuery, source: &'static str, summed: &Summed, beside: &Beside) -> Answer {
+fn written(asked: &ReportQuery, source: &'static str, summed: &Summed, beside: &NotRequests) -> ApiResult {
     let mut response = match asked.format {
         Format::Json => json_of(&JsonReport {
             source,

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::answer::{Answer, Body, Problem};
+use super::answer::{ApiResult, Body, Problem};
 use super::call::{Call, Query};
 use super::context::AdminContext;
 use super::{access, dashboard, denials, health, page, policy, records, report, status, tunnels};
@@ -19,19 +19,19 @@ const ROUTES: [Route; 17] = [
     Route { path: "/readyz", verb: Verb::Read, access: Access::Everyone, handler: Handler::Plain(health::ready) },
     Route { path: "/proxy.pac", verb: Verb::Read, access: Access::Everyone, handler: Handler::Plain(health::pac) },
     Route { path: "/metrics", verb: Verb::Read, access: Access::Scraper, handler: Handler::Plain(health::metrics) },
-    Route::read("/", Handler::Waiting(|call| Box::pin(dashboard::show(call)))),
+    Route::read("/", Handler::Later(|call| Box::pin(dashboard::show(call)))),
     Route::read(page::STYLE_PATH, Handler::Plain(dashboard::style)),
     Route::read(page::SCRIPT_PATH, Handler::Plain(dashboard::script)),
-    Route::read(page::PLOTS_PATH, Handler::Waiting(|call| Box::pin(dashboard::plots(call)))),
+    Route::read(page::PLOTS_PATH, Handler::Later(|call| Box::pin(dashboard::plots(call)))),
     Route::read("/v1/policy", Handler::Plain(policy::show)),
-    Route::read("/v1/check", Handler::Waiting(|call| Box::pin(policy::check(call)))),
-    Route::change("/v1/policy/reload", Verb::Post, Handler::Waiting(|call| Box::pin(policy::reload(call)))),
+    Route::read("/v1/check", Handler::Later(|call| Box::pin(policy::check(call)))),
+    Route::change("/v1/policy/reload", Verb::Post, Handler::Later(|call| Box::pin(policy::reload(call)))),
     Route::read("/v1/denials", Handler::Plain(denials::list)),
-    Route::read("/v1/records", Handler::Waiting(|call| Box::pin(records::list(call)))),
-    Route::read("/v1/status", Handler::Waiting(|call| Box::pin(status::show(call)))),
-    Route::read("/v1/report", Handler::Waiting(|call| Box::pin(report::show(call)))),
-    Route::read("/v1/tunnels", Handler::Waiting(|call| Box::pin(tunnels::list(call)))),
-    Route::change("/v1/tunnels/", Verb::Delete, Handler::Waiting(|call| Box::pin(tunnels::end(call)))),
+    Route::read("/v1/records", Handler::Later(|call| Box::pin(records::list(call)))),
+    Route::read("/v1/status", Handler::Later(|call| Box::pin(status::show(call)))),
+    Route::read("/v1/report", Handler::Later(|call| Box::pin(report::show(call)))),
+    Route::read("/v1/tunnels", Handler::Later(|call| Box::pin(tunnels::list(call)))),
+    Route::change("/v1/tunnels/", Verb::Delete, Handler::Later(|call| Box::pin(tunnels::end(call)))),
 ];
 
 /// One path with one method.
@@ -63,13 +63,13 @@ enum Access {
     Token,
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type PendingResult = Pin<Box<dyn Future<Output = ApiResult> + Send>>;
 
 /// What answers.
 #[derive(Clone, Copy)]
 enum Handler {
-    Plain(fn(&Call) -> Answer),
-    Waiting(fn(Call) -> Waiting),
+    Plain(fn(&Call) -> ApiResult),
+    Later(fn(Call) -> PendingResult),
 }
 
 impl Route {
@@ -149,7 +149,7 @@ pub(super) async fn serve(
     Ok(response)
 }
 
-async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> Answer {
+async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> ApiResult {
     let (headers, method) = (request.headers(), request.method());
     if !access::is_addressed(headers) {
         let detail = "ask this listener by an address, or as localhost: other names can be pointed here by anybody";
@@ -183,7 +183,7 @@ async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> Answ
     let call = Call { context, query, name: name.to_owned() };
     match route.handler {
         Handler::Plain(handler) => handler(&call),
-        Handler::Waiting(handler) => handler(call).await,
+        Handler::Later(handler) => handler(call).await,
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 /// The last result, for metrics, API and dashboard.
 #[derive(Debug, Default)]
-pub struct SelfTest(Mutex<Option<Tested>>);
+pub struct SelfTest(Mutex<Option<SelfTestResult>>);
 
 /// One result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tested {
+pub struct SelfTestResult {
     /// Whether every listener denied what it must always deny.
     pub ok: bool,
     /// When it was asked.
@@ -20,12 +20,12 @@ pub struct Tested {
 
 impl SelfTest {
     /// Notes a result. Gives back the one before.
-    pub fn note(&self, tested: Tested) -> Option<Tested> {
+    pub fn note(&self, tested: SelfTestResult) -> Option<SelfTestResult> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(tested)
     }
 
     /// The last result; none before the first.
-    pub fn last(&self) -> Option<Tested> {
+    pub fn last(&self) -> Option<SelfTestResult> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

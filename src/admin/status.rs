@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, json_of};
+use super::answer::{ApiResult, json_of};
 use super::call::Call;
 use crate::record::{Decided, UtcTime, Window};
 
 /// `/v1/status`. Its size is fixed but for the names of files.
-pub(super) async fn show(call: Call) -> Answer {
+pub(super) async fn show(call: Call) -> ApiResult {
     let shared = &call.context.shared;
     shared.recorder.caught_up().await;
     let over_time = shared.recorder.over_time();

@@ -19,11 +19,11 @@ use crate::sink::{Followed, Follower, RecentFilter};
 /// who ask and go.
 static FOLLOWERS: Semaphore = Semaphore::const_new(32);
 
-type Next = Pin<Box<dyn Future<Output = (Follower, Option<Followed>)> + Send + Sync>>;
+type NextLine = Pin<Box<dyn Future<Output = (Follower, Option<Followed>)> + Send + Sync>>;
 
 /// An endless body of events. It ends when the process does; a client that reads too slowly is told what it missed.
 struct Events {
-    next: Next,
+    next: NextLine,
     filter: RecentFilter,
     _place: SemaphorePermit<'static>,
 }

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde_json::json;
 use tracing::info;
 
-use super::answer::{Answer, Problem, json_of, text};
+use super::answer::{ApiResult, Problem, json_of, text};
 use super::call::Call;
 use crate::facts::{Method, RequestId};
 use crate::record::{Record, UtcTime};
@@ -13,7 +13,7 @@ use crate::record::{Record, UtcTime};
 const TUNNELS: usize = 100;
 
 /// `/v1/tunnels`: names, ids and clients are those of their records.
-pub(super) async fn list(call: Call) -> Answer {
+pub(super) async fn list(call: Call) -> ApiResult {
     let limit = call.query.number("limit", TUNNELS)?;
     let shared = &call.context.shared;
     let listed = shared.roll.list(limit).await.map_err(|silent| Problem::unavailable(silent.to_string()))?;
@@ -37,7 +37,7 @@ pub(super) async fn list(call: Call) -> Answer {
 }
 
 /// `DELETE /v1/tunnels/ID`.
-pub(super) async fn end(call: Call) -> Answer {
+pub(super) async fn end(call: Call) -> ApiResult {
     let id = call.name;
     let revoked = match RequestId::parse(&id) {
         Some(id) => call.context.shared.roll.revoke(id).await,

@@ -29,7 +29,7 @@ pub struct TestedListener {
 
 /// The head of an answer, and what of its body came along.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct CanaryResponse {
     /// The status.
     pub status: u16,
     /// The fields, names in lower case.
@@ -38,7 +38,7 @@ pub struct Answer {
     pub body: String,
 }
 
-impl Answer {
+impl CanaryResponse {
     /// The first field of that name.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -92,8 +92,8 @@ pub fn loop_canary(reached: SocketAddr) -> Option<Destination> {
 /// If the listener cannot be reached or does not answer in time, or with anything but HTTP.
 pub fn connect<T>(
     listener: TestedListener,
-    begin: impl FnOnce(Ends) -> io::Result<(Destination, T)>,
-) -> io::Result<(Answer, T)> {
+    begin: impl FnOnce(ConnectionEnds) -> io::Result<(Destination, T)>,
+) -> io::Result<(CanaryResponse, T)> {
     ask(listener, |ends| {
         let (destination, kept) = begin(ends)?;
         Ok((format!("CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n\r\n"), kept))
@@ -104,30 +104,34 @@ pub fn connect<T>(
 ///
 /// # Errors
 /// As [`connect`].
-pub fn own_path(listener: TestedListener, path: &str) -> io::Result<Answer> {
-    let request =
-        |ends: Ends| Ok((format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", ends.listener), ()));
+pub fn own_path(listener: TestedListener, path: &str) -> io::Result<CanaryResponse> {
+    let request = |ends: ConnectionEnds| {
+        Ok((format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", ends.listener), ()))
+    };
     ask(listener, request).map(|(answer, ())| answer)
 }
 
 /// The two ends of a connection to a listener.
 #[derive(Clone, Copy, Debug)]
-pub struct Ends {
+pub struct ConnectionEnds {
     /// Our own.
     pub client: SocketAddr,
     /// The listener's, as it was reached.
     pub listener: SocketAddr,
 }
 
-fn ask<T>(listener: TestedListener, begin: impl FnOnce(Ends) -> io::Result<(String, T)>) -> io::Result<(Answer, T)> {
+fn ask<T>(
+    listener: TestedListener,
+    begin: impl FnOnce(ConnectionEnds) -> io::Result<(String, T)>,
+) -> io::Result<(CanaryResponse, T)> {
     let stream = dial::to_own_listener(listener.address, PATIENCE)?;
-    let (request, kept) = begin(Ends { client: stream.local_addr()?, listener: stream.peer_addr()? })?;
+    let (request, kept) = begin(ConnectionEnds { client: stream.local_addr()?, listener: stream.peer_addr()? })?;
     let answer =
         if listener.tls { exchange(tls::to_own_listener(stream)?, &request) } else { exchange(stream, &request) };
     Ok((answer?, kept))
 }
 
-fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<Answer> {
+fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<CanaryResponse> {
     let give_up = Instant::now() + PATIENCE;
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
@@ -146,12 +150,12 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<Answer> 
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
-    Answer::parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP"))
+    CanaryResponse::parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP"))
 }
 
 /// Whether the head and as much of a body as it announces have come. A tunnel that opened has no body and no end.
 fn is_whole(bytes: &[u8]) -> bool {
-    Answer::parse(bytes).is_some_and(|answer| {
+    CanaryResponse::parse(bytes).is_some_and(|answer| {
         let length = answer.field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0_usize);
         answer.body.len() >= length
     })
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn only_an_answer_with_all_our_marks_is_a_denial() {
-        let parse = |text: &str| Answer::parse(text.as_bytes()).unwrap();
+        let parse = |text: &str| CanaryResponse::parse(text.as_bytes()).unwrap();
         assert!(parse(DENIAL).is_denial());
         assert_eq!(parse(DENIAL).instance(), Some("k3f9"));
         for (from, to) in [
@@ -179,7 +183,7 @@ mod tests {
             assert!(!parse(&DENIAL.replace(from, to)).is_denial(), "{to}");
         }
         for text in ["", "HTTP/1.1 403 Forbidden\r\n", "SSH-2.0-x\r\n\r\n", "HTTP/1.1 none\r\n\r\n"] {
-            assert_eq!(Answer::parse(text.as_bytes()), None, "{text:?}");
+            assert_eq!(CanaryResponse::parse(text.as_bytes()), None, "{text:?}");
         }
     }
 

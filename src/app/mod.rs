@@ -171,7 +171,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     }
     let selftest = Arc::new(admin::SelfTest::default());
     // Before the admin listener starts, so that the self-test has run before `/readyz` says ready.
-    let testing = selftest::start(selftest::Subject::new(&shared, &listeners, &selftest))
+    let testing = selftest::start(selftest::SelfTestPlan::new(&shared, &listeners, &selftest))
         .map_err(system("cannot start the self-test"))?;
     let admin = match admin_socket {
         Some(socket) => {

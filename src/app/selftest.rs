@@ -19,9 +19,9 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{error, info};
 
-use super::canary::{self, Answer, Ends, TestedListener};
+use super::canary::{self, CanaryResponse, ConnectionEnds, TestedListener};
 use super::listeners::BoundListener;
-use crate::admin::{SelfTest, Tested};
+use crate::admin::{SelfTest, SelfTestResult};
 use crate::enforce::Shared;
 use crate::facts::Destination;
 use crate::policy::{Egress, Mode, Policy};
@@ -33,7 +33,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const TRIES: usize = 3;
 
 /// What is tested, and with what.
-pub(super) struct Subject {
+pub(super) struct SelfTestPlan {
     shared: Arc<Shared>,
     /// Each listener's name, and where it is asked; nowhere if it speaks no HTTP.
     tested: Vec<(String, Option<TestedListener>)>,
@@ -44,7 +44,7 @@ pub(super) struct Subject {
 ///
 /// # Errors
 /// If there is no thread to be had.
-pub(super) fn start(subject: Subject) -> io::Result<Sender<()>> {
+pub(super) fn start(subject: SelfTestPlan) -> io::Result<Sender<()>> {
     let (keep, kept) = mpsc::channel();
     subject.note(subject.test());
     std::thread::Builder::new().name("selftest".into()).spawn(move || {
@@ -60,7 +60,7 @@ pub(super) fn start(subject: Subject) -> io::Result<Sender<()>> {
     Ok(keep)
 }
 
-impl Subject {
+impl SelfTestPlan {
     pub(super) fn new(shared: &Arc<Shared>, listeners: &[BoundListener], results: &Arc<SelfTest>) -> Self {
         let tested_as = |listener: &BoundListener| {
             let target = TestedListener { address: listener.address, tls: listener.tls.is_some() };
@@ -71,7 +71,7 @@ impl Subject {
     }
 
     /// Asks every listener. What fails while the policy is being replaced is asked again under the new one.
-    fn test(&self) -> Tested {
+    fn test(&self) -> SelfTestResult {
         let mut tries = TRIES;
         loop {
             let policy = self.shared.store.current();
@@ -83,7 +83,7 @@ impl Subject {
         }
     }
 
-    fn test_under(&self, policy: &Policy) -> Tested {
+    fn test_under(&self, policy: &Policy) -> SelfTestResult {
         let unlisted_pass = lets_unlisted_pass(policy);
         let mut faults = Vec::new();
         let mut left_out = Vec::new();
@@ -98,9 +98,9 @@ impl Subject {
             }
             for canary in canaries {
                 match self.ask(*target, canary) {
-                    Found::Denied => {}
-                    Found::Unasked(why) => left_out.push(format!("listener {name}: not tested, {why}")),
-                    Found::Fault(fault) => {
+                    TestResult::Denied => {}
+                    TestResult::Unasked(why) => left_out.push(format!("listener {name}: not tested, {why}")),
+                    TestResult::Fault(fault) => {
                         faults.push(format!("listener {name} ({}): {fault}", target.address));
                         // One fault is enough to look at, and a listener that hangs would hold up the others twice.
                         break;
@@ -121,10 +121,10 @@ impl Subject {
         } else {
             faults.join("; ")
         };
-        Tested { ok: faults.is_empty(), at: SystemTime::now(), detail }
+        SelfTestResult { ok: faults.is_empty(), at: SystemTime::now(), detail }
     }
 
-    fn ask(&self, target: TestedListener, canary: Canary) -> Found {
+    fn ask(&self, target: TestedListener, canary: Canary) -> TestResult {
         let Shared { recorder, resolver, .. } = &*self.shared;
         let before = resolver.canaries();
         let mut asked = String::new();
@@ -142,7 +142,7 @@ impl Subject {
     }
 
     /// Keeps a result, and says so when it is another one than before.
-    fn note(&self, tested: Tested) {
+    fn note(&self, tested: SelfTestResult) {
         let (ok, detail) = (tested.ok, tested.detail.clone());
         match (self.results.note(tested).map(|before| before.ok), ok) {
             (Some(true) | None, false) => error!("self-test failed: {detail}"),
@@ -160,7 +160,7 @@ enum Canary {
 }
 
 impl Canary {
-    fn destination(self, ends: Ends) -> Option<Destination> {
+    fn destination(self, ends: ConnectionEnds) -> Option<Destination> {
         match self {
             Self::Name => canary::name_canary(),
             Self::Loop => canary::loop_canary(ends.listener),
@@ -170,7 +170,7 @@ impl Canary {
 
 /// What one question showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Found {
+enum TestResult {
     Denied,
     /// Nothing: no want of enforcement, and no proof of it.
     Unasked(String),
@@ -188,41 +188,43 @@ pub(crate) fn lets_unlisted_pass(policy: &Policy) -> Option<&'static str> {
 }
 
 /// Judges an answer to something that must be denied. `recorded`: whether this process saw and denied it.
-fn judge(asked: &str, answer: &Answer, recorded: bool, looked_up: bool) -> Found {
+fn judge(asked: &str, answer: &CanaryResponse, recorded: bool, looked_up: bool) -> TestResult {
     let is_outgate = answer.field("proxy-status").is_some_and(|status| status.starts_with("outgate;"));
     match (answer.is_denial(), recorded) {
-        (true, true) if looked_up => Found::Fault(format!("{asked} was denied only after it had been resolved")),
-        (true, true) => Found::Denied,
-        (true, false) => Found::Fault("another outgate answers there".into()),
-        (false, _) if answer.status == 503 && is_outgate => Found::Unasked("it was full, or could not record".into()),
+        (true, true) if looked_up => TestResult::Fault(format!("{asked} was denied only after it had been resolved")),
+        (true, true) => TestResult::Denied,
+        (true, false) => TestResult::Fault("another outgate answers there".into()),
+        (false, _) if answer.status == 503 && is_outgate => {
+            TestResult::Unasked("it was full, or could not record".into())
+        }
         // A tunnel that opened says no more than its status; every other answer of ours says who gives it.
         (false, _) if !is_outgate && answer.status != 200 => {
-            Found::Fault(format!("what answers there ({}) is no outgate", answer.status))
+            TestResult::Fault(format!("what answers there ({}) is no outgate", answer.status))
         }
-        (false, _) => Found::Fault(format!("{asked} had to be denied and was answered {}", answer.status)),
+        (false, _) => TestResult::Fault(format!("{asked} had to be denied and was answered {}", answer.status)),
     }
 }
 
-fn unanswered(target: TestedListener, error: &io::Error) -> Found {
+fn unanswered(target: TestedListener, error: &io::Error) -> TestResult {
     // EMFILE and ENFILE; EADDRNOTAVAIL: no free port. These are ours, the client's, and say nothing of the listener.
     let no_socket = [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL].map(Some).contains(&error.raw_os_error());
     if no_socket {
-        return Found::Unasked(format!("no socket for asking: {error}"));
+        return TestResult::Unasked(format!("no socket for asking: {error}"));
     }
     // A full listener says so in plain HTTP, to TLS clients too.
     if target.tls && error.kind() == io::ErrorKind::InvalidData {
-        return Found::Unasked(format!("no TLS: {error}"));
+        return TestResult::Unasked(format!("no TLS: {error}"));
     }
-    Found::Fault(format!("it does not answer: {error}"))
+    TestResult::Fault(format!("it does not answer: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(status: u16, fields: &[(&str, &str)]) -> Answer {
+    fn answer(status: u16, fields: &[(&str, &str)]) -> CanaryResponse {
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Answer { status, fields, body: String::new() }
+        CanaryResponse { status, fields, body: String::new() }
     }
 
     const OURS: [(&str, &str); 3] =
@@ -242,8 +244,8 @@ mod tests {
             (500, &ours[..1], false, false, Some("a.test:443 had to be denied and was answered 500")),
         ] {
             match (judge("a.test:443", &answer(status, fields), recorded, looked_up), expected) {
-                (Found::Denied, None) => {}
-                (Found::Fault(fault), Some(expected)) if fault.contains(expected) => {}
+                (TestResult::Denied, None) => {}
+                (TestResult::Fault(fault), Some(expected)) if fault.contains(expected) => {}
                 (found, expected) => panic!("{status} {recorded} {looked_up}: {found:?}, not {expected:?}"),
             }
         }
@@ -253,7 +255,7 @@ mod tests {
             false,
             false,
         );
-        assert_eq!(full, Found::Unasked("it was full, or could not record".into()));
+        assert_eq!(full, TestResult::Unasked("it was full, or could not record".into()));
     }
 
     #[test]
@@ -261,7 +263,7 @@ mod tests {
         let [plain, tls] = [false, true].map(|tls| TestedListener { address: ([127, 0, 0, 1], 1).into(), tls });
         for (code, fault) in [(libc::EMFILE, false), (libc::EADDRNOTAVAIL, false), (libc::ECONNREFUSED, true)] {
             let found = unanswered(plain, &io::Error::from_raw_os_error(code));
-            assert_eq!(matches!(found, Found::Fault(_)), fault, "{code}: {found:?}");
+            assert_eq!(matches!(found, TestResult::Fault(_)), fault, "{code}: {found:?}");
         }
         for (target, kind, fault) in [
             (plain, io::ErrorKind::TimedOut, true),
@@ -270,7 +272,7 @@ mod tests {
             (tls, io::ErrorKind::InvalidData, false),
         ] {
             let found = unanswered(target, &kind.into());
-            assert_eq!(matches!(found, Found::Fault(_)), fault, "{kind}: {found:?}");
+            assert_eq!(matches!(found, TestResult::Fault(_)), fault, "{kind}: {found:?}");
         }
     }
 }

@@ -6,12 +6,12 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::{configuration, say};
-use crate::history::{Beside, Kept, Request, Wanted, since};
+use crate::history::{Detail, NotRequests, RecordSource, Request, since};
 use crate::text::visible::escaped;
 
 /// Which records.
 #[derive(Debug, Args)]
-pub(super) struct Chosen {
+pub(super) struct RecordsArgs {
     /// The file of records (JSON Lines or SQLite), instead of the configuration's
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
@@ -21,15 +21,15 @@ pub(super) struct Chosen {
 }
 
 /// The records of a file, or all that the configuration keeps, the database first.
-pub(super) fn sources(config: Option<&Path>, file: Option<PathBuf>) -> Result<Vec<Kept>, String> {
+pub(super) fn sources(config: Option<&Path>, file: Option<PathBuf>) -> Result<Vec<RecordSource>, String> {
     if let Some(file) = file {
-        return Ok(vec![Kept::of_file(file).map_err(|error| error.to_string())?]);
+        return Ok(vec![RecordSource::of_file(file).map_err(|error| error.to_string())?]);
     }
     let Some(path) = config else {
         return Err("say where the records are: name their file, or a configuration with --config".into());
     };
     let (config, _) = configuration(Some(path))?;
-    let named = [config.record.sqlite.map(Kept::Sqlite), config.record.jsonl.map(Kept::Jsonl)];
+    let named = [config.record.sqlite.map(RecordSource::Sqlite), config.record.jsonl.map(RecordSource::Jsonl)];
     let named: Vec<_> = named.into_iter().flatten().collect();
     if named.is_empty() {
         return Err(format!("{} keeps no records: it has neither `sqlite` nor `jsonl` in [record]", path.display()));
@@ -43,8 +43,8 @@ pub(super) fn sources(config: Option<&Path>, file: Option<PathBuf>) -> Result<Ve
 /// do not contain is said on stderr.
 pub(super) fn requests(
     config: Option<&Path>,
-    chosen: Chosen,
-    wanted: Wanted,
+    chosen: RecordsArgs,
+    wanted: Detail,
     each: impl FnMut(&Request<'_>),
 ) -> Result<(), String> {
     let from = chosen.since.map(|text| since(&text, SystemTime::now()).map_err(|error| format!("--since: {error}")));
@@ -55,7 +55,7 @@ pub(super) fn requests(
 }
 
 /// Says on stderr what a sum does not contain.
-fn warn_of(beside: &Beside) {
+fn warn_of(beside: &NotRequests) {
     for (reason, count) in &beside.missing {
         say(&match reason.as_str() {
             "restart" => format!("outgate: cut off by a crash, and not counted: {count}"),

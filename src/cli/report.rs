@@ -9,18 +9,18 @@ use std::time::SystemTime;
 use clap::builder::PossibleValue;
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::kept::{Chosen, requests, sources};
+use super::kept::{RecordsArgs, requests, sources};
 use super::out::{json_line, print_as_is};
 use super::{configuration, fail, is_colour_wanted, print};
 use crate::history::report::{By, Count, ROWS, Report, Summed, name, page};
-use crate::history::{Head, Known, Verified};
+use crate::history::{ChainFacts, ChainHead, Verified};
 use crate::record::Chain;
 use crate::text::visible::escaped;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     #[command(flatten)]
-    chosen: Chosen,
+    chosen: RecordsArgs,
     /// What each row is for
     #[arg(long, value_enum, default_value = "destination")]
     by: By,
@@ -133,7 +133,8 @@ fn verify(config: Option<&Path>, args: Args) -> ExitCode {
 }
 
 fn walk(config: Option<&Path>, args: Args) -> Result<Vec<Verified>, String> {
-    let heads = args.head.iter().map(|text| text.parse::<Head>().map_err(|what| format!("--head: `{text}` is {what}")));
+    let heads =
+        args.head.iter().map(|text| text.parse::<ChainHead>().map_err(|what| format!("--head: `{text}` is {what}")));
     let heads = heads.collect::<Result<Vec<_>, _>>()?;
     let configured = match config {
         Some(path) => configuration(Some(path))?.0.record.chain_key,
@@ -148,7 +149,7 @@ fn walk(config: Option<&Path>, args: Args) -> Result<Vec<Verified>, String> {
             "--head: each file has a chain of its own; name the one that is meant: {first} or {second}"
         ));
     }
-    let known = Known { keys, heads };
+    let known = ChainFacts { keys, heads };
     sources.iter().map(|kept| kept.verify(&known).map_err(|error| error.to_string())).collect()
 }
 

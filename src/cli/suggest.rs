@@ -14,10 +14,10 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 
-use super::kept::{Chosen, requests};
+use super::kept::{RecordsArgs, requests};
 use super::{fail, print};
 use crate::facts::{AddressClass, Destination, Host};
-use crate::history::{Request, Wanted};
+use crate::history::{Detail, Request};
 use crate::policy::DenyReason;
 use crate::policy::text::{Format, RuleText};
 use crate::text::visible::escaped;
@@ -25,7 +25,7 @@ use crate::text::visible::escaped;
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     #[command(flatten)]
-    chosen: Chosen,
+    chosen: RecordsArgs,
 }
 
 pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
@@ -39,14 +39,14 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
 }
 
 fn suggest(config: Option<&Path>, args: Args) -> Result<String, String> {
-    let mut seen = Seen::default();
-    requests(config, args.chosen, Wanted::Each, |request| seen.add(request))?;
+    let mut seen = SeenRequests::default();
+    requests(config, args.chosen, Detail::Each, |request| seen.add(request))?;
     Ok(seen.policy())
 }
 
 /// What was asked for.
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenRequests {
     requests: u64,
     /// By host and port, hosts of one owner together.
     destinations: BTreeMap<(Vec<Box<str>>, u16), SeenDestination>,
@@ -72,7 +72,7 @@ fn add(sum: &mut u64, count: u64) {
     *sum = sum.saturating_add(count);
 }
 
-impl Seen {
+impl SeenRequests {
     fn add(&mut self, request: &Request<'_>) {
         add(&mut self.requests, request.count);
         if request.decision == "none" {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn suggested(traffic: &[Request<'_>]) -> String {
-        let mut seen = Seen::default();
+        let mut seen = SeenRequests::default();
         traffic.iter().for_each(|request| seen.add(request));
         seen.policy()
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 
 use super::sqlite;
-use crate::record::{Decided, EarlierSeries, Recorder, Span};
+use crate::record::{Decided, EarlierSeries, Recorder, WindowLength};
 
 /// How long the past is read. A week of a hundred requests a second is there before it is over; of more, the latest part.
 const BUDGET: Duration = Duration::from_secs(20);
@@ -37,7 +37,7 @@ fn fill(earlier: &EarlierSeries, path: &Path, last_seq: u64) -> rusqlite::Result
     let oldest = "SELECT min(ms) FROM records WHERE kind = 'end' AND seq <= ?1";
     let oldest: Option<i64> = connection.query_row(oldest, [last_seq], |row| row.get(0))?;
     let Some(oldest) = oldest.map(|ms| u64::try_from(ms).unwrap_or_default() / 1000) else { return Ok(()) };
-    for span in [Span::Minutes, Span::Hours] {
+    for span in [WindowLength::Minutes, WindowLength::Hours] {
         let Some((starts, step)) = earlier.buckets(span) else { break };
         for start in starts {
             if Instant::now() > until || start + step <= oldest {
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::record::line::tests::denied;
-    use crate::record::{OverTime, Record, Took, Verdict};
+    use crate::record::{Nanos, OverTime, Record, Verdict};
     use crate::sink::tests::room::{Room, Settings};
     use crate::sink::{SinkKind, Sqlite};
 
@@ -90,7 +90,7 @@ mod tests {
     /// Hands in a request that ended so many seconds ago.
     fn emit(recorder: &Room, ago: u64, verdict: Verdict) {
         let started = SystemTime::now() - Duration::from_secs(ago);
-        let record = Record { started, duration: Took::ZERO, verdict, ..denied(1, "a.test:443") };
+        let record = Record { started, duration: Nanos::ZERO, verdict, ..denied(1, "a.test:443") };
         recorder.worker(0).emit(record);
     }
 

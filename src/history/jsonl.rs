@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::request::{Beside, Request, Wanted};
-use super::verify::{Known, Line, Place, Verified, Walk};
+use super::request::{Detail, NotRequests, Request};
+use super::verify::{ChainFacts, ChainLine, LinePlace, Verified, Walk};
 use crate::private_file;
 use crate::record::files::{compressed, lines_of, numbered, rotated};
 use crate::record::{Chain, LineHash};
@@ -55,17 +55,17 @@ struct Fields<'a> {
 
 pub(super) fn requests(
     path: &Path,
-    wanted: Wanted,
+    wanted: Detail,
     since: i64,
     each: &mut dyn FnMut(&Request<'_>),
-) -> io::Result<Beside> {
-    let (destination, by_itself) = (wanted != Wanted::Totals, wanted == Wanted::Each);
-    let mut beside = Beside::default();
+) -> io::Result<NotRequests> {
+    let (destination, by_itself) = (wanted != Detail::Totals, wanted == Detail::Each);
+    let mut beside = NotRequests::default();
     lines(path, |_, piece| {
         let line = match piece {
-            Piece::Line(line) => line,
-            Piece::Torn => return,
-            Piece::Broken(_) => return beside.unreadable += 1,
+            FileItem::Line(line) => line,
+            FileItem::Torn => return,
+            FileItem::Broken(_) => return beside.unreadable += 1,
         };
         let Ok(fields) = serde_json::from_slice::<Fields<'_>>(line) else {
             beside.unreadable += 1;
@@ -104,19 +104,19 @@ pub(super) fn requests(
     Ok(beside)
 }
 
-pub(super) fn verify(path: &Path, known: &Known) -> io::Result<Verified> {
+pub(super) fn verify(path: &Path, known: &ChainFacts) -> io::Result<Verified> {
     let mut walk = Walk::new(path.display().to_string(), known);
     lines(path, |place, piece| {
         let line = match piece {
-            Piece::Line(line) => line,
-            Piece::Torn => return walk.torn(place),
-            Piece::Broken(error) => return walk.broken(place, error),
+            FileItem::Line(line) => line,
+            FileItem::Torn => return walk.torn(place),
+            FileItem::Broken(error) => return walk.broken(place, error),
         };
         match serde_json::from_slice::<Fields<'_>>(line).ok() {
             None => walk.unreadable(place),
             Some(fields) => walk.line(
                 place,
-                &Line {
+                &ChainLine {
                     seq: fields.seq,
                     prev: &fields.prev,
                     text: line,
@@ -129,7 +129,7 @@ pub(super) fn verify(path: &Path, known: &Known) -> io::Result<Verified> {
 }
 
 /// What is met in a file.
-enum Piece<'a> {
+enum FileItem<'a> {
     Line(&'a [u8]),
     /// A line without its line feed.
     Torn,
@@ -138,24 +138,24 @@ enum Piece<'a> {
 }
 
 /// Shows every line of all files, the oldest first. At most one line is in memory, whatever a compressed file grows to.
-fn lines(path: &Path, mut each: impl FnMut(Place<'_>, Piece<'_>)) -> io::Result<()> {
+fn lines(path: &Path, mut each: impl FnMut(LinePlace<'_>, FileItem<'_>)) -> io::Result<()> {
     for (name, file) in files(path)? {
         let (mut reader, mut line, mut number) = (lines_of(file)?, Vec::new(), 0);
         loop {
             line.clear();
             let read = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line);
             number += 1;
-            let place = Place::Line(&name, number);
+            let place = LinePlace::Line(&name, number);
             match read {
                 Ok(0) => break,
                 Ok(_) => match line.strip_suffix(b"\n") {
-                    Some(line) => each(place, Piece::Line(line)),
+                    Some(line) => each(place, FileItem::Line(line)),
                     // Too long for a line is none either, and is passed over piece by piece.
-                    None if line.len() as u64 == MAX_LINE => each(place, Piece::Line(&line)),
-                    None => each(place, Piece::Torn),
+                    None if line.len() as u64 == MAX_LINE => each(place, FileItem::Line(&line)),
+                    None => each(place, FileItem::Torn),
                 },
                 Err(error) => {
-                    each(place, Piece::Broken(&error));
+                    each(place, FileItem::Broken(&error));
                     break;
                 }
             }

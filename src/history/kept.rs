@@ -4,15 +4,15 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::request::{Beside, Request, Wanted};
-use super::verify::{Known, Verified};
+use super::request::{Detail, NotRequests, Request};
+use super::verify::{ChainFacts, Verified};
 use super::{jsonl, sqlite};
 use crate::policy::text::parse_duration;
 use crate::private_file;
 
 /// Where records were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum RecordSource {
     /// A file of lines, with the rotated ones beside it.
     Jsonl(PathBuf),
     /// A database.
@@ -22,23 +22,23 @@ pub enum Kept {
 /// Why kept records cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the records in {}: {what}", path.display())]
-pub struct KeptError {
+pub struct RecordSourceError {
     path: PathBuf,
     what: String,
 }
 
-impl Kept {
+impl RecordSource {
     /// Records in a file; which kind it is, its first bytes say.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn of_file(path: PathBuf) -> Result<Self, KeptError> {
+    pub fn of_file(path: PathBuf) -> Result<Self, RecordSourceError> {
         const MAGIC: &[u8] = b"SQLite format 3\0";
         let mut first = Vec::new();
         let read =
             private_file::open_regular(&path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut first));
         match read {
-            Err(error) => Err(KeptError::new(path, &error)),
+            Err(error) => Err(RecordSourceError::new(path, &error)),
             Ok(_) if first == MAGIC => Ok(Self::Sqlite(path)),
             Ok(_) => Ok(Self::Jsonl(path)),
         }
@@ -57,10 +57,10 @@ impl Kept {
     /// The file cannot be read, or holds something else.
     pub fn requests(
         &self,
-        wanted: Wanted,
+        wanted: Detail,
         since: Option<SystemTime>,
         mut each: impl FnMut(&Request<'_>),
-    ) -> Result<Beside, KeptError> {
+    ) -> Result<NotRequests, RecordSourceError> {
         let since = since.map_or(i64::MIN, |since| {
             jiff::Timestamp::try_from(since).map_or(i64::MIN, jiff::Timestamp::as_millisecond)
         });
@@ -74,19 +74,19 @@ impl Kept {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn verify(&self, known: &Known) -> Result<Verified, KeptError> {
+    pub fn verify(&self, known: &ChainFacts) -> Result<Verified, RecordSourceError> {
         match self {
             Self::Jsonl(path) => jsonl::verify(path, known).map_err(|error| self.error(&error)),
             Self::Sqlite(path) => sqlite::verify(path, known).map_err(|error| self.error(&error)),
         }
     }
 
-    fn error(&self, what: &dyn std::fmt::Display) -> KeptError {
-        KeptError { path: self.path().clone(), what: what.to_string() }
+    fn error(&self, what: &dyn std::fmt::Display) -> RecordSourceError {
+        RecordSourceError { path: self.path().clone(), what: what.to_string() }
     }
 }
 
-impl KeptError {
+impl RecordSourceError {
     fn new(path: PathBuf, what: &io::Error) -> Self {
         Self { path, what: what.to_string() }
     }

@@ -14,7 +14,7 @@ mod sqlite;
 pub(crate) mod tests;
 mod verify;
 
-pub use kept::{Kept, KeptError, since};
+pub use kept::{RecordSource, RecordSourceError, since};
 pub use past::Past;
-pub use request::{Beside, Request, Wanted};
-pub use verify::{Finding, Head, Known, Verified};
+pub use request::{Detail, NotRequests, Request};
+pub use verify::{ChainFacts, ChainHead, Finding, Verified};

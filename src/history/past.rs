@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::kept::{Kept, KeptError};
-use super::request::{Beside, Request, Wanted};
+use super::kept::{RecordSource, RecordSourceError};
+use super::request::{Detail, NotRequests, Request};
 use crate::record::{Body, Kind, RecordLine, UtcTime};
 
 /// What a process can read of what it recorded.
 #[derive(Clone, Debug)]
 pub enum Past {
     /// What a file or a database keeps.
-    Kept(Kept),
+    Stored(RecordSource),
     /// The last lines in memory, the newest last, where nothing else keeps any.
     Memory(Vec<Arc<RecordLine>>),
 }
@@ -20,8 +20,8 @@ impl Past {
     /// Where it comes from: `sqlite`, `jsonl` or `memory`.
     pub fn source(&self) -> &'static str {
         match self {
-            Self::Kept(Kept::Sqlite(_)) => "sqlite",
-            Self::Kept(Kept::Jsonl(_)) => "jsonl",
+            Self::Stored(RecordSource::Sqlite(_)) => "sqlite",
+            Self::Stored(RecordSource::Jsonl(_)) => "jsonl",
             Self::Memory(_) => "memory",
         }
     }
@@ -33,19 +33,19 @@ impl Past {
     /// The file cannot be read, or holds something else.
     pub fn requests(
         &self,
-        wanted: Wanted,
+        wanted: Detail,
         since: Option<SystemTime>,
         mut each: impl FnMut(&Request<'_>),
-    ) -> Result<Beside, KeptError> {
+    ) -> Result<NotRequests, RecordSourceError> {
         match self {
-            Self::Kept(kept) => kept.requests(wanted, since, each),
+            Self::Stored(kept) => kept.requests(wanted, since, each),
             Self::Memory(lines) => Ok(in_memory(lines, since, &mut each)),
         }
     }
 }
 
-fn in_memory(lines: &[Arc<RecordLine>], since: Option<SystemTime>, each: &mut dyn FnMut(&Request<'_>)) -> Beside {
-    let mut beside = Beside::default();
+fn in_memory(lines: &[Arc<RecordLine>], since: Option<SystemTime>, each: &mut dyn FnMut(&Request<'_>)) -> NotRequests {
+    let mut beside = NotRequests::default();
     for line in lines {
         match &line.body {
             Body::Record(record) if record.kind == Kind::End && since.is_none_or(|since| record.started >= since) => {

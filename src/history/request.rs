@@ -21,14 +21,14 @@ pub struct Request<'a> {
     /// Who asked, where that is known.
     pub identity: &'a str,
     /// The host as it is matched; empty where none was understood; not to be relied on where
-    /// [`Wanted::Totals`] was asked for.
+    /// [`Detail::Totals`] was asked for.
     pub host: &'a str,
     /// The port; 0 where there is no host.
     pub port: u16,
-    /// The address that was dialled, with its port; empty for none; not to be relied on where [`Wanted::Each`] was
+    /// The address that was dialled, with its port; empty for none; not to be relied on where [`Detail::Each`] was
     /// not asked for.
     pub address: &'a str,
-    /// How it ended, as [`Outcome`](crate::facts::Outcome) names it. Not to be relied on where [`Wanted::Each`] was not
+    /// How it ended, as [`Outcome`](crate::facts::Outcome) names it. Not to be relied on where [`Detail::Each`] was not
     /// asked for.
     pub outcome: &'a str,
     /// Whether it was a tunnel that did not begin with a TLS greeting for its host, as far as records show. As
@@ -39,7 +39,7 @@ pub struct Request<'a> {
 /// What somebody needs to know of each request. A database has sums by hour for the first two, so that they need not
 /// read its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Detail {
     /// Neither destination nor address.
     Totals,
     /// All but the address, and how a tunnel began.
@@ -50,14 +50,14 @@ pub enum Wanted {
 
 /// What was found beside requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Beside {
+pub struct NotRequests {
     /// Records that are missing, by the reason of their `gap` lines.
     pub missing: Vec<(String, u64)>,
     /// Lines that are no records.
     pub unreadable: u64,
 }
 
-impl Beside {
+impl NotRequests {
     pub(super) fn gap(&mut self, reason: &str, dropped: u64) {
         if dropped == 0 {
             return;

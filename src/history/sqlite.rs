@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Params, Row, Statement, params};
 
-use super::request::{Beside, Request, Wanted};
-use super::verify::{Known, Line, Place, Verified, Walk};
+use super::request::{Detail, NotRequests, Request};
+use super::verify::{ChainFacts, ChainLine, LinePlace, Verified, Walk};
 use crate::record::{HOUR_MS, Layout, RowError, StoredLine};
 
 /// The reason of gaps that are another sink's; their line stands here to keep the sequence whole.
@@ -26,13 +26,13 @@ const HAS_SUMS: i32 = 3;
 
 pub(super) fn requests(
     path: &Path,
-    wanted: Wanted,
+    wanted: Detail,
     since: i64,
     each: &mut dyn FnMut(&Request<'_>),
-) -> rusqlite::Result<Beside> {
+) -> rusqlite::Result<NotRequests> {
     let connection = open(path)?;
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if wanted == Wanted::Each || version < HAS_SUMS {
+    if wanted == Detail::Each || version < HAS_SUMS {
         one_by_one(&connection, wanted, since..i64::MAX, each)?;
     } else {
         // The first hour may be wanted in part: only its records know.
@@ -40,7 +40,7 @@ pub(super) fn requests(
         one_by_one(&connection, wanted, since..hour.saturating_mul(HOUR_MS), each)?;
         by_hour(&connection, wanted, hour, each)?;
     }
-    let mut beside = Beside::default();
+    let mut beside = NotRequests::default();
     let mut gaps = connection
         .prepare("SELECT reason, coalesce(dropped, 0) FROM records WHERE kind = 'gap' AND ms >= ?1 ORDER BY seq")?;
     let mut gaps = gaps.query([since])?;
@@ -56,14 +56,14 @@ pub(super) fn requests(
 /// The records that began in this time.
 fn one_by_one(
     connection: &Connection,
-    wanted: Wanted,
+    wanted: Detail,
     time: Range<i64>,
     each: &mut dyn FnMut(&Request<'_>),
 ) -> rusqlite::Result<()> {
     let (destination, each_has) = match wanted {
-        Wanted::Totals => ("'', 0", "'', '', 0"),
-        Wanted::Destinations => ("host, port", "'', '', 0"),
-        Wanted::Each => ("host, port", "address, outcome, protocol <> 'http' AND sni <> host AND bytes_up > 0"),
+        Detail::Totals => ("'', 0", "'', '', 0"),
+        Detail::Destinations => ("host, port", "'', '', 0"),
+        Detail::Each => ("host, port", "address, outcome, protocol <> 'http' AND sni <> host AND bytes_up > 0"),
     };
     let mut statement = connection.prepare(&format!(
         "SELECT 1, ms, decision, reason, rule, tool, identity, {destination}, {each_has} FROM records
@@ -75,13 +75,13 @@ fn one_by_one(
 /// The sums of this hour and all after it.
 fn by_hour(
     connection: &Connection,
-    wanted: Wanted,
+    wanted: Detail,
     hour: i64,
     each: &mut dyn FnMut(&Request<'_>),
 ) -> rusqlite::Result<()> {
     let (destination, table) = match wanted {
-        Wanted::Totals => ("'', 0", "totals"),
-        Wanted::Destinations | Wanted::Each => ("host, port", "sums"),
+        Detail::Totals => ("'', 0", "totals"),
+        Detail::Destinations | Detail::Each => ("host, port", "sums"),
     };
     let mut statement = connection.prepare(&format!(
         "SELECT requests, hour * {HOUR_MS}, decision, reason, rule, tool, identity, {destination}, '', '', 0 FROM {table}
@@ -115,7 +115,7 @@ fn show(
     Ok(())
 }
 
-pub(super) fn verify(path: &Path, known: &Known) -> rusqlite::Result<Verified> {
+pub(super) fn verify(path: &Path, known: &ChainFacts) -> rusqlite::Result<Verified> {
     let connection = open(path)?;
     let mut walk = Walk::new(path.display().to_string(), known);
     let layout = Layout::of(&connection)?;
@@ -126,16 +126,16 @@ pub(super) fn verify(path: &Path, known: &Known) -> rusqlite::Result<Verified> {
         let line = match StoredLine::of_row(row, &layout) {
             Ok(line) => line,
             Err(error @ RowError::Later(_)) => {
-                walk.unknown(Place::Row(seq), error.to_string());
+                walk.unknown(LinePlace::Row(seq), error.to_string());
                 continue;
             }
             Err(RowError::Sql(_)) => {
-                walk.unreadable(Place::Row(seq));
+                walk.unreadable(LinePlace::Row(seq));
                 continue;
             }
         };
         let gap = (line.kind == "gap" && line.reason != OTHERS).then_some((line.reason.as_str(), line.dropped));
-        walk.line(Place::Row(seq), &Line { seq: line.seq, prev: &line.prev, text: &line.text, gap });
+        walk.line(LinePlace::Row(seq), &ChainLine { seq: line.seq, prev: &line.prev, text: &line.text, gap });
     }
     Ok(walk.finish())
 }

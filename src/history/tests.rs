@@ -69,11 +69,11 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn compressed_files_are_read_as_the_others_and_a_hole_in_the_numbers_is_passed_over() {
     let dir = folder(30);
     let path = dir.path().join("records.jsonl");
-    let kept = Kept::of_file(path.clone()).unwrap();
+    let kept = RecordSource::of_file(path.clone()).unwrap();
     let hosts = || {
         let mut hosts = Vec::new();
-        let beside = kept.requests(Wanted::Destinations, None, |request| hosts.push(request.host.to_owned())).unwrap();
-        assert_eq!(beside, Beside::default());
+        let beside = kept.requests(Detail::Destinations, None, |request| hosts.push(request.host.to_owned())).unwrap();
+        assert_eq!(beside, NotRequests::default());
         hosts
     };
     let before = hosts();
@@ -91,7 +91,7 @@ fn compressed_files_are_read_as_the_others_and_a_hole_in_the_numbers_is_passed_o
     std::fs::write(numbered(&path, 3), gunzip(&compressed(&path, 2))).unwrap();
     let twice = hosts();
     assert_eq!(twice.len(), before.len() - 4, "only what was overwritten here is missing: {twice:?}");
-    assert_eq!(Kept::of_file(compressed(&path, 2)).unwrap().verify(&Known::default()).unwrap().lines, 4);
+    assert_eq!(RecordSource::of_file(compressed(&path, 2)).unwrap().verify(&ChainFacts::default()).unwrap().lines, 4);
 }
 
 #[test]
@@ -101,22 +101,22 @@ fn a_compressed_file_that_is_damaged_or_grows_without_end_is_said_and_takes_no_m
     let whole = gzip(&std::fs::read(numbered(&path, 1)).unwrap());
     std::fs::remove_file(numbered(&path, 1)).unwrap();
     std::fs::write(compressed(&path, 1), &whole[..whole.len() / 2]).unwrap();
-    let verified = Kept::of_file(path.clone()).unwrap().verify(&Known::default()).unwrap();
+    let verified = RecordSource::of_file(path.clone()).unwrap().verify(&ChainFacts::default()).unwrap();
     assert!(verified.findings.iter().any(|finding| finding.what.contains("the file cannot be read")), "{verified:?}");
-    let beside = Kept::of_file(path.clone()).unwrap().requests(Wanted::Destinations, None, |_| {}).unwrap();
+    let beside = RecordSource::of_file(path.clone()).unwrap().requests(Detail::Destinations, None, |_| {}).unwrap();
     assert_eq!(beside.unreadable, 1);
 
     // A quarter of a GiB without a line feed in 256 KiB; it comes in pieces of the longest line.
     let bomb = gzip(&vec![b'x'; 256 << 20]);
     assert!(bomb.len() < 2 << 20);
     std::fs::write(compressed(&path, 1), bomb).unwrap();
-    let beside = Kept::of_file(path).unwrap().requests(Wanted::Destinations, None, |_| {}).unwrap();
+    let beside = RecordSource::of_file(path).unwrap().requests(Detail::Destinations, None, |_| {}).unwrap();
     assert_eq!(beside.unreadable, 256);
 }
 
-fn both(dir: &Path) -> [Kept; 2] {
-    let kept = ["records.jsonl", "history.db"].map(|name| Kept::of_file(dir.join(name)).unwrap());
-    assert!(matches!(kept, [Kept::Jsonl(_), Kept::Sqlite(_)]));
+fn both(dir: &Path) -> [RecordSource; 2] {
+    let kept = ["records.jsonl", "history.db"].map(|name| RecordSource::of_file(dir.join(name)).unwrap());
+    assert!(matches!(kept, [RecordSource::Jsonl(_), RecordSource::Sqlite(_)]));
     kept
 }
 
@@ -133,13 +133,13 @@ fn both_sinks_tell_the_same_requests() {
             .collect();
         for kept in both(dir.path()) {
             let mut seen = Vec::new();
-            let beside = kept.requests(Wanted::Each, since, |request| {
+            let beside = kept.requests(Detail::Each, since, |request| {
                 seen.push((request.ms, request.decision.to_owned(), request.host.to_owned(), request.port));
             });
             assert_eq!(seen, expected, "{kept:?} since {since:?}");
-            assert_eq!(beside.unwrap(), Beside::default());
+            assert_eq!(beside.unwrap(), NotRequests::default());
         }
-        for wanted in [Wanted::Totals, Wanted::Destinations] {
+        for wanted in [Detail::Totals, Detail::Destinations] {
             let [lines, database] = both(dir.path()).map(|kept| by_hour(&kept, wanted, since));
             assert_eq!(lines, database, "{wanted:?} since {since:?}");
             assert_eq!(lines.values().sum::<u64>(), expected.len() as u64);
@@ -148,7 +148,7 @@ fn both_sinks_tell_the_same_requests() {
 }
 
 /// What a report can know of the requests: decision, reason, rule, tool, identity, host and port, by hour.
-fn by_hour(kept: &Kept, wanted: Wanted, since: Option<SystemTime>) -> BTreeMap<(i64, String), u64> {
+fn by_hour(kept: &RecordSource, wanted: Detail, since: Option<SystemTime>) -> BTreeMap<(i64, String), u64> {
     let mut sums = BTreeMap::new();
     let beside = kept.requests(wanted, since, |request| {
         let Request { count, ms, address, .. } = *request;
@@ -206,9 +206,9 @@ proptest! {
             }
         }
         drop(writer);
-        let kept = Kept::Sqlite(path.clone());
+        let kept = RecordSource::Sqlite(path.clone());
         let since = epoch + hours(since.0) + Duration::from_secs(since.1);
-        let ask = || [Wanted::Totals, Wanted::Destinations].map(|wanted| {
+        let ask = || [Detail::Totals, Detail::Destinations].map(|wanted| {
             [None, Some(since), Some(epoch + hours(1))].map(|since| by_hour(&kept, wanted, since))
         });
         let summed = ask();
@@ -248,11 +248,12 @@ fn a_report_reads_sums_and_of_records_the_hour_that_it_needs_in_part() {
 fn what_is_not_there_or_something_else_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("nothing.jsonl");
-    let error = Kept::of_file(path.clone()).unwrap_err().to_string();
+    let error = RecordSource::of_file(path.clone()).unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot read the records in {}: ", path.display())), "{error}");
     let path = dir.path().join("other.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE notes (text)").unwrap();
-    let error = Kept::of_file(path).unwrap().requests(Wanted::Destinations, None, |_| {}).unwrap_err().to_string();
+    let error =
+        RecordSource::of_file(path).unwrap().requests(Detail::Destinations, None, |_| {}).unwrap_err().to_string();
     assert!(error.contains("no such table: records"), "{error}");
     assert!(!dir.path().join("other.db-wal").exists(), "nothing is written");
 }
@@ -261,21 +262,21 @@ fn what_is_not_there_or_something_else_is_an_error() {
 fn a_chain_that_nobody_touched_is_whole_over_its_files() {
     let dir = folder(30);
     for kept in both(dir.path()) {
-        let verified = kept.verify(&Known::default()).unwrap();
+        let verified = kept.verify(&ChainFacts::default()).unwrap();
         assert_eq!((verified.lines, verified.first, verified.last, verified.faults), (31, 1, 31, 0), "{verified:?}");
         assert_eq!(verified.findings, []);
     }
     // The oldest file went: that is no fault, and is said.
     let oldest = (1..100).rev().map(|n| dir.path().join(format!("records.jsonl.{n}"))).find(|path| path.exists());
     std::fs::remove_file(oldest.unwrap()).unwrap();
-    let verified = both(dir.path())[0].verify(&Known::default()).unwrap();
+    let verified = both(dir.path())[0].verify(&ChainFacts::default()).unwrap();
     assert!(verified.is_whole() && verified.first > 1, "{verified:?}");
     assert!(verified.findings[0].what.contains("is not kept any more"), "{verified:?}");
 }
 
 /// The places and words of what is wrong.
-fn faults(kept: &Kept) -> Vec<String> {
-    let verified = kept.verify(&Known::default()).unwrap();
+fn faults(kept: &RecordSource) -> Vec<String> {
+    let verified = kept.verify(&ChainFacts::default()).unwrap();
     let faults: Vec<_> = verified.findings.iter().filter(|finding| finding.fault).collect();
     assert_eq!(verified.faults, faults.len() as u64);
     let name = |place: &str| place.rsplit('/').next().unwrap().to_owned();
@@ -355,10 +356,10 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
     });
     drop(recorder);
     for kept in both(dir.path()) {
-        let verified = kept.verify(&Known::default()).unwrap();
+        let verified = kept.verify(&ChainFacts::default()).unwrap();
         assert!(verified.is_whole() && verified.last == 5, "{verified:?}");
         assert_eq!(verified.findings[0].what, "a gap, of records that are missing: 1 (restart)");
-        assert_eq!(kept.requests(Wanted::Destinations, None, |_| {}).unwrap().missing, [("restart".to_owned(), 1)]);
+        assert_eq!(kept.requests(Detail::Destinations, None, |_| {}).unwrap().missing, [("restart".to_owned(), 1)]);
     }
     let connection = rusqlite::Connection::open(dir.path().join("history.db")).unwrap();
     connection.execute_batch("UPDATE records SET reason = 'sqlite_failed', dropped = 7 WHERE kind = 'gap'").unwrap();
@@ -385,12 +386,12 @@ fn numbers_and_reasons_that_no_proxy_writes_neither_overflow_nor_grow() {
     let text =
         gap(7, "lost", u64::MAX) + &gap(8, "lost", 1) + &many + &gap(u64::MAX, "lost", 1) + &gap(u64::MAX, "lost", 1);
     std::fs::write(&path, text + "no record\n").unwrap();
-    let kept = Kept::of_file(path).unwrap();
-    let missing = kept.requests(Wanted::Totals, None, |_| {}).unwrap().missing;
+    let kept = RecordSource::of_file(path).unwrap();
+    let missing = kept.requests(Detail::Totals, None, |_| {}).unwrap().missing;
     assert_eq!(missing[0], ("lost".to_owned(), u64::MAX));
     assert_eq!(missing.last().unwrap(), &("other".to_owned(), 1000 - (MAX_REASONS as u64 - 1)));
     assert_eq!(missing.len(), MAX_REASONS + 1);
-    let verified = kept.verify(&Known::default()).unwrap();
+    let verified = kept.verify(&ChainFacts::default()).unwrap();
     assert_eq!(verified.last, u64::MAX);
     assert!(!verified.is_whole());
 }
@@ -449,8 +450,8 @@ fn chained(dir: &Path, chains: &[Chain], by: [usize; 5]) -> std::path::PathBuf {
 /// What is wrong by these keys, and what else is said, as seq and the words behind it.
 fn said(path: &Path, keys: &[&Chain], heads: &[&str]) -> (Vec<String>, Vec<String>) {
     let keys = keys.iter().map(|chain| (*chain).clone()).collect();
-    let known = Known { keys, heads: heads.iter().map(|head| head.parse().unwrap()).collect() };
-    let verified = Kept::of_file(path.to_owned()).unwrap().verify(&known).unwrap();
+    let known = ChainFacts { keys, heads: heads.iter().map(|head| head.parse().unwrap()).collect() };
+    let verified = RecordSource::of_file(path.to_owned()).unwrap().verify(&known).unwrap();
     let shown = |finding: &Finding| {
         format!("{}: {}", finding.place.rsplit('/').next().unwrap().replace("records.jsonl:", ""), finding.what)
     };
@@ -517,8 +518,8 @@ fn a_head_finds_what_is_missing_at_the_end_and_a_chain_that_was_computed_anew() 
         let keys = if key == 0 { vec![] } else { vec![&chains[1]] };
         let path = chained(dir.path(), &chains, [key; 5]);
         let head = |path: &Path| {
-            let known = Known { keys: keys.iter().map(|chain| (*chain).clone()).collect(), heads: vec![] };
-            Kept::of_file(path.to_owned()).unwrap().verify(&known).unwrap().head
+            let known = ChainFacts { keys: keys.iter().map(|chain| (*chain).clone()).collect(), heads: vec![] };
+            RecordSource::of_file(path.to_owned()).unwrap().verify(&known).unwrap().head
         };
         let last = head(&path);
         let text = std::fs::read_to_string(&path).unwrap();
@@ -538,6 +539,6 @@ fn a_head_finds_what_is_missing_at_the_end_and_a_chain_that_was_computed_anew() 
         assert_eq!(said(&path, &keys, &[&third]).0, [changed]);
     }
     for wrong in ["", "5", "5:", "x:0123456789abcdef0123456789abcdef", "5:0123"] {
-        assert!(wrong.parse::<Head>().is_err(), "{wrong}");
+        assert!(wrong.parse::<ChainHead>().is_err(), "{wrong}");
     }
 }

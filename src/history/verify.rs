@@ -19,21 +19,21 @@ const MAX_FINDINGS: usize = 100;
 
 /// What is known of a chain beside its lines.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct ChainFacts {
     /// By which keys it may be. If there are any, a chain without a key is a fault.
     pub keys: Vec<Chain>,
     /// Where it stood, by somebody else's notes.
-    pub heads: Vec<Head>,
+    pub heads: Vec<ChainHead>,
 }
 
 /// Where a chain stood: a line's `seq` and hash, written `SEQ:HASH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ChainHead {
     seq: u64,
     hash: LineHash,
 }
 
-impl FromStr for Head {
+impl FromStr for ChainHead {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -54,7 +54,7 @@ pub struct Verified {
     pub first: u64,
     /// The last line's.
     pub last: u64,
-    /// Where the chain stands now, as [`Head`] is written; empty without a line, or where its key is not known.
+    /// Where the chain stands now, as [`ChainHead`] is written; empty without a line, or where its key is not known.
     pub head: String,
     /// How many places are wrong.
     pub faults: u64,
@@ -82,7 +82,7 @@ impl Verified {
 
 /// Where a line stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum LinePlace<'a> {
     Line(&'a Path, u64),
     Row(i64),
     Whole,
@@ -90,7 +90,7 @@ pub(super) enum Place<'a> {
 
 /// What a walk needs of a line.
 #[derive(Debug)]
-pub(super) struct Line<'a> {
+pub(super) struct ChainLine<'a> {
     pub(super) seq: u64,
     pub(super) prev: &'a str,
     /// As it was written.
@@ -102,7 +102,7 @@ pub(super) struct Line<'a> {
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     so_far: Verified,
-    known: &'a Known,
+    known: &'a ChainFacts,
     /// The line before: its text, or none where that could not be known.
     before: Option<Option<Vec<u8>>>,
     /// By which key lines are here; none as long as no line has told.
@@ -112,13 +112,13 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(source: String, known: &'a Known) -> Self {
+    pub(super) fn new(source: String, known: &'a ChainFacts) -> Self {
         let head = String::new();
         let so_far = Verified { source, lines: 0, first: 0, last: 0, head, faults: 0, findings: Vec::new() };
         Self { so_far, known, before: None, key: None, met: Vec::new() }
     }
 
-    pub(super) fn line(&mut self, place: Place<'_>, line: &Line<'_>) {
+    pub(super) fn line(&mut self, place: LinePlace<'_>, line: &ChainLine<'_>) {
         let expected = self.so_far.last.saturating_add(1);
         let prev = LineHash::parse(line.prev);
         if let Some(prev) = prev {
@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes where lines go over to another key, or to none.
-    fn follow_key(&mut self, place: Place<'_>, key: Option<KeyId>) {
+    fn follow_key(&mut self, place: LinePlace<'_>, key: Option<KeyId>) {
         let before = self.key.replace(key);
         if before == Some(key) {
             return;
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn compare_heads(&mut self, place: Place<'_>, line: &Line<'_>) {
+    fn compare_heads(&mut self, place: LinePlace<'_>, line: &ChainLine<'_>) {
         let known = self.known;
         for head in known.heads.iter().filter(|head| head.seq == line.seq) {
             self.met.push(head.seq);
@@ -224,12 +224,12 @@ impl<'a> Walk<'a> {
     }
 
     /// A line that is no record.
-    pub(super) fn unreadable(&mut self, place: Place<'_>) {
+    pub(super) fn unreadable(&mut self, place: LinePlace<'_>) {
         self.unknown(place, "this is no record".to_owned());
     }
 
     /// A line that cannot be checked, and why.
-    pub(super) fn unknown(&mut self, place: Place<'_>, what: String) {
+    pub(super) fn unknown(&mut self, place: LinePlace<'_>, what: String) {
         self.note(place, true, what);
         self.so_far.lines += 1;
         if self.before.is_some() {
@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A file that cannot be read on, as a compressed one that is damaged.
-    pub(super) fn broken(&mut self, place: Place<'_>, error: &io::Error) {
+    pub(super) fn broken(&mut self, place: LinePlace<'_>, error: &io::Error) {
         self.note(place, true, format!("from here on the file cannot be read: {error}"));
         if self.before.is_some() {
             self.before = Some(None);
@@ -247,7 +247,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A line without its end: it is being written, or was when the process was killed.
-    pub(super) fn torn(&mut self, place: Place<'_>) {
+    pub(super) fn torn(&mut self, place: LinePlace<'_>) {
         self.note(place, false, "this line has no end: it is being written, or a crash cut it off".to_owned());
     }
 
@@ -255,9 +255,9 @@ impl<'a> Walk<'a> {
         let known = self.known;
         if !known.keys.is_empty() && self.so_far.lines > 1 && self.key.flatten().is_none() && !self.has_faults() {
             let what = "no line here is by a key: whoever can write here can have written all of it";
-            self.note(Place::Whole, true, what.to_owned());
+            self.note(LinePlace::Whole, true, what.to_owned());
         }
-        for Head { seq, .. } in
+        for ChainHead { seq, .. } in
             known.heads.iter().filter(|head| !self.met.contains(&head.seq)).copied().collect::<Vec<_>>()
         {
             let what = match self.so_far.last {
@@ -267,7 +267,7 @@ impl<'a> Walk<'a> {
                 _ if seq < self.so_far.first => format!("the line of the head {seq} is not kept any more"),
                 _ => format!("the line of the head {seq} is missing"),
             };
-            self.note(Place::Whole, true, what);
+            self.note(LinePlace::Whole, true, what);
         }
         if let Some(Some(text)) = &self.before {
             let chain = match self.key {
@@ -284,13 +284,13 @@ impl<'a> Walk<'a> {
         self.so_far.faults > 0
     }
 
-    fn note(&mut self, place: Place<'_>, fault: bool, what: String) {
+    fn note(&mut self, place: LinePlace<'_>, fault: bool, what: String) {
         self.so_far.faults += u64::from(fault);
         if self.so_far.findings.len() < MAX_FINDINGS {
             let place = match place {
-                Place::Line(path, number) => format!("{}:{number}", path.display()),
-                Place::Row(seq) => format!("seq {seq}"),
-                Place::Whole => self.so_far.source.clone(),
+                LinePlace::Line(path, number) => format!("{}:{number}", path.display()),
+                LinePlace::Row(seq) => format!("seq {seq}"),
+                LinePlace::Whole => self.so_far.source.clone(),
             };
             self.so_far.findings.push(Finding { place, fault, what });
         }

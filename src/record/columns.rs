@@ -10,10 +10,10 @@ use rusqlite::types::ValueRef;
 
 use super::chain::LineHash;
 use super::entry::{Kind, Record};
+use super::nanos::{MICROSECOND, NANOSECOND};
 use super::redact::{ClientHash, ClientText};
-use super::took::{MICROSECOND, NANOSECOND};
 use super::utc::{Clock, UtcTime};
-use super::value::{Shown, SqlType, Thousandths, Token, Value, number};
+use super::value::{DisplayOrEmpty, SqlType, Thousandths, Token, Value, number};
 use crate::facts::{Destination, Host, RequestId};
 
 /// The version of the columns that this program writes: that of the newest of them.
@@ -86,16 +86,16 @@ columns! {
     'a,
     0 seq: u64 = "the number of the line in the sequence of all lines";
     1 v: Version = "the version of the columns; lines of before there were versions lack it";
-    0 time: Shown<UtcTime> = "when the request began, UTC with milliseconds; of a gap, when it was noticed";
+    0 time: DisplayOrEmpty<UtcTime> = "when the request began, UTC with milliseconds; of a gap, when it was noticed";
     0 kind: Token = "`end`, the record of a request; `open` and `progress` of what is still open; `gap` where lines are missing";
-    0 id: Shown<RequestId> = "the request's id, the same in all its lines";
+    0 id: DisplayOrEmpty<RequestId> = "the request's id, the same in all its lines";
     0 listener: &'a str = "the listener that it came in by";
     0 protocol: Token = "`connect`, `http`, `socks5` or `own`";
     0 tool: &'a str = "which tool asked; the listener's name";
     0 identity: &'a str = "who asked; empty in this version";
-    0 client: Shown<ClientText> = "the client's address and port, or `hmac:` and 16 hexadecimal digits where clients are hidden";
+    0 client: DisplayOrEmpty<ClientText> = "the client's address and port, or `hmac:` and 16 hexadecimal digits where clients are hidden";
     0 method: &'a str = "the method, where one was read";
-    0 host: Shown<&'a Host> = "the host that was asked for";
+    0 host: DisplayOrEmpty<&'a Host> = "the host that was asked for";
     0 port: u16 = "its port; 0 where there is no host";
     0 path: &'a str = "the path without its query, where it can be seen";
     0 decision: Token = "`allow`, `deny`, `observe` (would have been denied) or `none` (nobody judged it)";
@@ -103,7 +103,7 @@ columns! {
     0 rule: &'a str = "the rule that decided, or came closest";
     0 layer: &'a str = "the policy of that rule, where there are several; empty in this version";
     0 revision: &'a str = "the revision of the policy";
-    0 address: Shown<std::net::SocketAddr> = "the address and port that were connected to";
+    0 address: DisplayOrEmpty<std::net::SocketAddr> = "the address and port that were connected to";
     0 sni: &'a str = "the server name of the ClientHello";
     0 outcome: Token = "how the request ended; empty while it is open";
     0 status: u16 = "the HTTP status that the client saw; 0 for none";
@@ -113,7 +113,7 @@ columns! {
     0 dial_ms: Thousandths = "how long resolving and connecting took, in milliseconds";
     0 duration_ms: Thousandths = "from the request's first byte to its end, in milliseconds";
     0 dropped: Option<u64> = "how many records are missing; only a gap has it";
-    0 prev: Shown<LineHash> = "the first half of the SHA-256 of the line before, without its line feed, in hexadecimal; with a key its HMAC, after the key's id and a colon; empty in the first line, and where no file is written";
+    0 prev: DisplayOrEmpty<LineHash> = "the first half of the SHA-256 of the line before, without its line feed, in hexadecimal; with a key its HMAC, after the key's id and a colon; empty in the first line, and where no file is written";
 }
 
 /// Every column, in the order in which a line has them.
@@ -140,23 +140,23 @@ impl<'a> Columns<'a> {
     /// Of a record, but for its place in the sequence and in the chain.
     pub(super) fn of(record: &'a Record, hidden: Option<ClientHash>) -> Self {
         Self {
-            time: Shown(Some(UtcTime(record.started))),
+            time: DisplayOrEmpty(Some(UtcTime(record.started))),
             kind: Token(record.kind.as_str()),
-            id: Shown(Some(record.id)),
+            id: DisplayOrEmpty(Some(record.id)),
             listener: record.listener.as_str(),
             protocol: Token(record.protocol.map_or("", |protocol| protocol.as_str())),
             tool: record.listener.as_str(),
             identity: record.client.identity.as_str(),
-            client: Shown(Some(hidden.map_or(ClientText::Plain(record.client.peer), ClientText::Hidden))),
+            client: DisplayOrEmpty(Some(hidden.map_or(ClientText::Plain(record.client.peer), ClientText::Hidden))),
             method: record.method.as_ref().map_or("", |method| method.as_str()),
-            host: Shown(record.destination.as_ref().map(Destination::host)),
+            host: DisplayOrEmpty(record.destination.as_ref().map(Destination::host)),
             port: record.destination.as_ref().map_or(0, |destination| destination.port().get()),
             path: record.path.as_deref().unwrap_or_default(),
             decision: Token(record.verdict.decision()),
             reason: record.verdict.reason(),
             rule: record.rule().unwrap_or_default(),
             revision: record.revision(),
-            address: Shown(record.address),
+            address: DisplayOrEmpty(record.address),
             sni: record.sni.as_deref().unwrap_or_default(),
             // What is still going on has none yet.
             outcome: Token(if record.kind == Kind::End { record.outcome.as_str() } else { "" }),

@@ -6,7 +6,7 @@
 use super::entry::{HelloResult, Verdict};
 use super::histogram::{DECISION, DIAL, Histogram, HistogramSum, REQUEST};
 use super::lock;
-use super::took::Took;
+use super::nanos::Nanos;
 use crate::facts::{ConnectionResult, Outcome, Protocol};
 use crate::policy::DenyReason;
 use crate::sync::Mutex;
@@ -85,7 +85,7 @@ impl Counts {
         }
     }
 
-    pub(super) fn request(&self, listener: usize, protocol: Option<Protocol>, verdict: &Verdict, decide: Took) {
+    pub(super) fn request(&self, listener: usize, protocol: Option<Protocol>, verdict: &Verdict, decide: Nanos) {
         let listener = listener.min(self.listeners);
         let protocol = protocol.map_or(Protocol::ALL.len(), Protocol::index);
         let verdict = match verdict {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Took;
+use super::Nanos;
 use crate::facts::{Client, Destination, Method, Outcome, Protocol, RequestId, Tool};
 use crate::policy::{Cited, DenyReason};
 
@@ -57,11 +57,11 @@ pub struct Record {
     /// Bytes from the origin to the client.
     pub bytes_down: u64,
     /// How long the decision took.
-    pub decide: Took,
+    pub decide: Nanos,
     /// How long resolving and connecting took, where it was tried.
-    pub dial: Option<Took>,
+    pub dial: Option<Nanos>,
     /// From the first byte to the end.
-    pub duration: Took,
+    pub duration: Nanos,
     /// The hint of a denial, for the client's own page; in no line.
     pub hint: Option<Arc<str>>,
 }

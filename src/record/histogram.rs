@@ -1,6 +1,6 @@
 //! How long things took, in fixed buckets.
 
-use super::took::{MICROSECOND, NANOSECOND, SECOND, Took};
+use super::nanos::{MICROSECOND, NANOSECOND, Nanos, SECOND};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Measured in a release build under load, loopback both ways: half of the decisions take 90 ns, one in a hundred 5 µs
@@ -77,7 +77,7 @@ impl Histogram {
         Self { scale, buckets, sum: AtomicU64::new(0) }
     }
 
-    pub(super) fn observe(&self, took: Took) {
+    pub(super) fn observe(&self, took: Nanos) {
         let units = took.nanos() / self.scale.unit;
         let bucket = self.scale.bounds.partition_point(|bound| *bound < units);
         if let Some(bucket) = self.buckets.get(bucket) {

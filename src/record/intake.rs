@@ -9,13 +9,13 @@ use super::entry::{Kind, Record};
 use super::health::{BUFFER_FULL, Health};
 use super::lock;
 use super::redact::{ClientHash, Redaction};
-use super::shared::Shared;
+use super::shared::RecordState;
 use super::signal::Signal;
 
 /// The end from which records are fetched.
 #[derive(Debug)]
 pub struct Intake {
-    shared: Arc<Shared>,
+    shared: Arc<RecordState>,
     redaction: Option<Arc<Redaction>>,
     /// Reused for each batch; empty in between. `room` is what a worker's buffer gets for the one that is fetched.
     records: Vec<Record>,
@@ -32,11 +32,11 @@ pub(crate) struct Batch {
 }
 
 impl Intake {
-    pub(super) fn new(shared: Arc<Shared>, redaction: Option<Arc<Redaction>>) -> Self {
+    pub(super) fn new(shared: Arc<RecordState>, redaction: Option<Arc<Redaction>>) -> Self {
         Self { shared, redaction, records: Vec::new(), room: Vec::new() }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<RecordState> {
         &self.shared
     }
 

@@ -12,7 +12,7 @@ use super::columns::Columns;
 use super::entry::Record;
 use super::redact::ClientHash;
 use super::utc::{Clock, UtcTime};
-use super::value::{Shown, Token};
+use super::value::{DisplayOrEmpty, Token};
 
 /// One line of the record: what the file, the API and those who follow it show alike.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl RecordLine {
         let columns = match &self.body {
             Body::Record(record) => Columns::of(record, self.client),
             Body::Gap(gap) => Columns {
-                time: Shown(Some(UtcTime(gap.at))),
+                time: DisplayOrEmpty(Some(UtcTime(gap.at))),
                 kind: Token("gap"),
                 decision: Token("none"),
                 reason: gap.cause.as_str(),
@@ -114,7 +114,7 @@ impl RecordLine {
                 ..Columns::default()
             },
         };
-        Columns { seq: self.seq, prev: Shown(prev), ..columns }
+        Columns { seq: self.seq, prev: DisplayOrEmpty(prev), ..columns }
     }
 
     /// Bytes of text that this line holds in memory, beside its fixed size.

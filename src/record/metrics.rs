@@ -10,12 +10,12 @@ use prometheus::proto::MetricFamily;
 
 use super::counts::Sums;
 use super::family::{Family, FamilyKind};
-use super::shared::Shared;
+use super::shared::RecordState;
 
 /// The collector of this room's metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    shared: Arc<Shared>,
+    shared: Arc<RecordState>,
     descriptions: Vec<Desc>,
 }
 
@@ -124,7 +124,7 @@ pub(crate) const FAMILIES: [Family; 12] = [
 ];
 
 impl Metrics {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<RecordState>) -> Self {
         Self { descriptions: FAMILIES.iter().filter_map(Family::description).collect(), shared }
     }
 

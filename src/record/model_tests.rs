@@ -67,7 +67,7 @@ fn a_scrape_sees_as_many_denied_requests_as_denied_destinations() {
                 for to in ["a.test:443", "b.test:443"] {
                     let to = Destination::parse(to.as_bytes(), None).unwrap();
                     let verdict = Verdict::Deny(DenyReason::HostNotAllowed);
-                    worker.count(0, Some(Protocol::Connect), &verdict, Some(&to), None, Took::ZERO);
+                    worker.count(0, Some(Protocol::Connect), &verdict, Some(&to), None, Nanos::ZERO);
                 }
             })
         };

@@ -13,7 +13,7 @@ use super::intake::Intake;
 use super::probe::Probe;
 use super::redact::{ClientText, Redaction};
 use super::series::EarlierSeries;
-use super::shared::{Settings, Shared};
+use super::shared::{RecordState, Settings};
 use super::{Denials, Metrics, OverTime, Redact, WorkerRecorder, lock};
 use crate::facts::{Destination, Peer};
 
@@ -23,7 +23,7 @@ const CATCH_UP_PATIENCE: Duration = Duration::from_secs(1);
 /// The record room. A clone is another handle of the same room.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    shared: Arc<Shared>,
+    shared: Arc<RecordState>,
     redaction: Option<Arc<Redaction>>,
 }
 
@@ -60,7 +60,7 @@ impl Recorder {
     pub fn new(settings: Settings) -> io::Result<(Self, Intake)> {
         let Redact { client, path, .. } = settings.redact;
         let redaction = (client || path).then(|| Redaction::open(&settings.redact)).transpose()?.map(Arc::new);
-        let shared = Arc::new(Shared::new(settings)?);
+        let shared = Arc::new(RecordState::new(settings)?);
         let intake = Intake::new(Arc::clone(&shared), redaction.clone());
         Ok((Self { shared, redaction }, intake))
     }
@@ -146,7 +146,7 @@ impl Recorder {
 
     #[cfg(test)]
     #[cfg(feature = "model")]
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &RecordState {
         &self.shared
     }
 }

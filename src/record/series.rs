@@ -140,10 +140,10 @@ impl Series {
         self.hours.add(one, ended);
     }
 
-    fn window(&mut self, span: Span) -> &mut Buckets {
+    fn window(&mut self, span: WindowLength) -> &mut Buckets {
         match span {
-            Span::Minutes => &mut self.minutes,
-            Span::Hours => &mut self.hours,
+            WindowLength::Minutes => &mut self.minutes,
+            WindowLength::Hours => &mut self.hours,
         }
     }
 
@@ -164,7 +164,7 @@ pub(crate) struct EarlierSeries(Weak<Mutex<Series>>);
 
 /// One of the two windows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Span {
+pub(crate) enum WindowLength {
     /// The last hour.
     Minutes,
     /// The last week.
@@ -179,7 +179,7 @@ impl EarlierSeries {
 
     /// When the buckets of a window begin, in seconds since 1970, the newest first, and how many seconds each is; none
     /// once the room is gone.
-    pub(crate) fn buckets(&self, span: Span) -> Option<(Vec<u64>, u64)> {
+    pub(crate) fn buckets(&self, span: WindowLength) -> Option<(Vec<u64>, u64)> {
         let series = self.0.upgrade()?;
         let mut series = lock(&series);
         let buckets = series.window(span);
@@ -188,7 +188,7 @@ impl EarlierSeries {
 
     /// Adds what was counted in the bucket that begins at `start`. Everything from `since` on is counted now; both are
     /// seconds since 1970. None once the room is gone.
-    pub(crate) fn fill(&self, span: Span, count: Decided, start: u64, since: u64) -> Option<()> {
+    pub(crate) fn fill(&self, span: WindowLength, count: Decided, start: u64, since: u64) -> Option<()> {
         let series = self.0.upgrade()?;
         let mut series = lock(&series);
         series.window(span).fill(count, start);

@@ -35,7 +35,7 @@ pub struct Settings {
 ///
 /// Locks are taken in this order: table, then a worker's `denied` or `buffer`.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct RecordState {
     pub(super) instance: [u8; 4],
     pub(super) listeners: Vec<String>,
     pub(super) shards: Box<[Shard]>,
@@ -56,7 +56,7 @@ pub(super) struct Shard {
     pub(super) ids: AtomicU64,
 }
 
-impl Shared {
+impl RecordState {
     pub(super) fn new(settings: Settings) -> io::Result<Self> {
         Ok(Self {
             instance: random_instance()?,

@@ -14,7 +14,7 @@ use crate::sync::{self, Condvar, Mutex};
 /// How a thread that feeds a sink is told what to do.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
-    state: Mutex<State>,
+    state: Mutex<SignalState>,
     wake: Condvar,
     flushed: Condvar,
     /// Up to which question the writer has caught up; [`u64::MAX`] once it is no more.
@@ -22,7 +22,7 @@ pub(crate) struct Signal {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SignalState {
     /// Something was handed in.
     waiting: bool,
     /// Some buffer is half full.
@@ -54,7 +54,7 @@ impl Signal {
         state.flush_asked += 1;
         let asked = state.flush_asked;
         self.wake.notify_one();
-        let open = |state: &mut State| state.flush_done < asked && !state.gone;
+        let open = |state: &mut SignalState| state.flush_done < asked && !state.gone;
         drop(self.flushed.wait_timeout_while(state, patience, open).unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -110,7 +110,7 @@ impl Signal {
 
     /// Waits until the thread is no more, for `patience` at most; whether it is.
     pub(crate) fn is_gone_within(&self, patience: Duration) -> bool {
-        let there = |state: &mut State| !state.gone;
+        let there = |state: &mut SignalState| !state.gone;
         let waited = self.flushed.wait_timeout_while(lock(&self.state), patience, there);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.gone

@@ -12,8 +12,8 @@ use rusqlite::types::ValueRef;
 use serde::Serialize;
 
 use super::chain::LineHash;
+use super::nanos::Nanos;
 use super::redact::ClientText;
-use super::took::Took;
 use super::utc::{Clock, UtcTime, digit};
 use crate::facts::{Host, Peer, RequestId};
 
@@ -52,7 +52,7 @@ pub(crate) struct Thousandths(u64);
 
 impl Thousandths {
     /// What something took, in thousands of `unit`: whole units count, so that the text is short and always ends.
-    pub(super) fn of(took: Took, unit: u64) -> Self {
+    pub(super) fn of(took: Nanos, unit: u64) -> Self {
         Self(took.nanos() / unit)
     }
 
@@ -64,16 +64,16 @@ impl Thousandths {
 
 /// A value by its `Display`, or "".
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown<T>(pub(crate) Option<T>);
+pub(crate) struct DisplayOrEmpty<T>(pub(crate) Option<T>);
 
-impl<T> Default for Shown<T> {
+impl<T> Default for DisplayOrEmpty<T> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-/// What [`Shown`] shows: text that has nothing to escape.
-pub(super) trait Piece: fmt::Display {
+/// What [`DisplayOrEmpty`] shows: text that has nothing to escape.
+pub(super) trait PlainText: fmt::Display {
     /// Appends what `Display` shows.
     fn write(&self, clock: &mut Clock, to: &mut Vec<u8>);
 }
@@ -177,7 +177,7 @@ impl Value for Thousandths {
     }
 }
 
-impl<T: Piece> Value for Shown<T> {
+impl<T: PlainText> Value for DisplayOrEmpty<T> {
     const SQL: SqlType = SqlType::Text;
 
     fn write(&self, _: &'static str, quoted: &'static str, clock: &mut Clock, to: &mut Vec<u8>) {
@@ -198,13 +198,13 @@ impl<T: Piece> Value for Shown<T> {
     }
 }
 
-impl Piece for UtcTime {
+impl PlainText for UtcTime {
     fn write(&self, clock: &mut Clock, to: &mut Vec<u8>) {
         clock.write(*self, to);
     }
 }
 
-impl Piece for RequestId {
+impl PlainText for RequestId {
     fn write(&self, _: &mut Clock, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.instance());
         to.push(b'-');
@@ -212,7 +212,7 @@ impl Piece for RequestId {
     }
 }
 
-impl Piece for ClientText {
+impl PlainText for ClientText {
     fn write(&self, clock: &mut Clock, to: &mut Vec<u8>) {
         match self {
             Self::Plain(client) => client.write(clock, to),
@@ -221,7 +221,7 @@ impl Piece for ClientText {
     }
 }
 
-impl Piece for Peer {
+impl PlainText for Peer {
     fn write(&self, clock: &mut Clock, to: &mut Vec<u8>) {
         match self {
             Self::Tcp(address) => address.write(clock, to),
@@ -230,7 +230,7 @@ impl Piece for Peer {
     }
 }
 
-impl Piece for &Host {
+impl PlainText for &Host {
     fn write(&self, _: &mut Clock, to: &mut Vec<u8>) {
         match self {
             // A name has letters, digits, `-`, `_` and points alone.
@@ -240,7 +240,7 @@ impl Piece for &Host {
     }
 }
 
-impl Piece for SocketAddr {
+impl PlainText for SocketAddr {
     fn write(&self, _: &mut Clock, to: &mut Vec<u8>) {
         let Self::V4(address) = self else { return shown(self, to) };
         let [first, rest @ ..] = address.ip().octets();
@@ -254,7 +254,7 @@ impl Piece for SocketAddr {
     }
 }
 
-impl Piece for LineHash {
+impl PlainText for LineHash {
     fn write(&self, _: &mut Clock, to: &mut Vec<u8>) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         if self.key().is_some() {

@@ -8,8 +8,8 @@ use super::buffer::Pushed;
 use super::entry::{HelloResult, Kind, Record, Verdict};
 use super::health::BUFFER_FULL;
 use super::lock;
-use super::shared::{Shard, Shared};
-use super::took::Took;
+use super::nanos::Nanos;
+use super::shared::{RecordState, Shard};
 use crate::facts::{ConnectionResult, Destination, Outcome, Protocol, RequestId};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,14 +17,14 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// what [`Self::count`] says of denials.
 #[derive(Debug)]
 pub struct WorkerRecorder {
-    shared: Arc<Shared>,
+    shared: Arc<RecordState>,
     index: usize,
     stopping: Cell<bool>,
 }
 
 impl WorkerRecorder {
     /// Worker `index`; beyond the number in the settings it shares one's counters, which stay exact.
-    pub(super) fn new(shared: &Arc<Shared>, index: usize) -> Self {
+    pub(super) fn new(shared: &Arc<RecordState>, index: usize) -> Self {
         Self { shared: Arc::clone(shared), index: index % shared.shards.len().max(1), stopping: Cell::new(false) }
     }
 
@@ -65,7 +65,7 @@ impl WorkerRecorder {
         verdict: &Verdict,
         destination: Option<&Destination>,
         rule: Option<&str>,
-        decide: Took,
+        decide: Nanos,
     ) {
         let Some(shard) = self.shard() else { return };
         let Verdict::Deny(reason) = verdict else {

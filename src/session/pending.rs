@@ -12,7 +12,7 @@ use crate::facts::{
 };
 use crate::places::Place;
 use crate::policy::{Cited, Denial, DenyReason, Permit};
-use crate::record::{HelloResult, Kind, Record, Took, Verdict, WorkerRecorder};
+use crate::record::{HelloResult, Kind, Nanos, Record, Verdict, WorkerRecorder};
 
 /// Which listener a request came in by: its place among the configured ones, and its name.
 #[derive(Clone, Debug)]
@@ -129,9 +129,9 @@ impl Pending {
             status: 0,
             bytes_up: 0,
             bytes_down: 0,
-            decide: Took::ZERO,
+            decide: Nanos::ZERO,
             dial: None,
-            duration: Took::ZERO,
+            duration: Nanos::ZERO,
             hint: None,
         };
         let (began, record) = (Stopwatch::start(), Some(Box::new(record)));
@@ -224,7 +224,7 @@ impl Pending {
     pub fn connected(&mut self, address: SocketAddr, took: Option<Duration>) {
         self.with(|record| {
             record.address = Some(address);
-            record.dial = took.map(Took::from);
+            record.dial = took.map(Nanos::from);
         });
     }
 

@@ -15,7 +15,7 @@ use crate::sync::Mutex;
 
 /// What keeps records, as its own thread sees it.
 #[derive(Debug, Default)]
-pub(super) struct Account {
+pub(super) struct SinkAccount {
     written: AtomicU64,
     lost: AtomicU64,
     /// When the last was lost, in milliseconds since 1970; 0 for never.
@@ -25,10 +25,10 @@ pub(super) struct Account {
 
 /// The accounts of all sinks, those among them that are not configured.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Accounts([Arc<Account>; SinkKind::ALL.len()]);
+pub(super) struct SinkAccounts([Arc<SinkAccount>; SinkKind::ALL.len()]);
 
-impl Accounts {
-    pub(super) fn of(&self, kind: SinkKind) -> &Arc<Account> {
+impl SinkAccounts {
+    pub(super) fn of(&self, kind: SinkKind) -> &Arc<SinkAccount> {
         let [memory, jsonl, sqlite, terminal, followers] = &self.0;
         match kind {
             SinkKind::Memory => memory,
@@ -72,7 +72,7 @@ fn as_utc<S: serde::Serializer>(time: &Option<SystemTime>, serializer: S) -> Res
     time.map(|time| UtcTime(time).to_string()).serialize(serializer)
 }
 
-impl Account {
+impl SinkAccount {
     pub(super) fn wrote(&self, records: u64) {
         self.written.fetch_add(records, Ordering::Relaxed);
     }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_there_until_it_is_mended_and_dates_from_its_first_time() {
-        let sink = Account::default();
+        let sink = SinkAccount::default();
         let status = || sink.status("jsonl", None);
         assert_eq!((status().error, status().since, status().last_dropped), (None, None, None));
         sink.fail("no room");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::account::Account;
+use super::account::SinkAccount;
 use crate::record::RecordLine;
 
 /// Lines that a follower may be behind before it loses some.
@@ -23,7 +23,7 @@ pub(super) struct Followers(broadcast::WeakSender<Arc<RecordLine>>);
 #[derive(Debug)]
 pub struct Follower {
     lines: broadcast::Receiver<Arc<RecordLine>>,
-    account: Arc<Account>,
+    account: Arc<SinkAccount>,
 }
 
 /// What a follower sees next.
@@ -52,7 +52,7 @@ impl FollowersSink {
 
 impl Followers {
     /// A follower of every line from now on. What it misses is counted in `account`.
-    pub(super) fn join(&self, account: &Arc<Account>) -> Follower {
+    pub(super) fn join(&self, account: &Arc<SinkAccount>) -> Follower {
         let lines = self.0.upgrade().unwrap_or_else(|| broadcast::Sender::new(1));
         Follower { lines: lines.subscribe(), account: Arc::clone(account) }
     }

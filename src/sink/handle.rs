@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{Accounts, SinkStatus};
+use super::account::{SinkAccounts, SinkStatus};
 use super::followers::{Follower, Followers, FollowersSink};
 use super::kind::SinkKind;
 use super::metrics::Metrics;
@@ -24,8 +24,8 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// The sinks, and the thread that feeds them. Dropping it is [`Self::shutdown`].
 #[derive(Debug)]
 pub struct Sinks {
-    room: Arc<record::Shared>,
-    accounts: Accounts,
+    room: Arc<record::RecordState>,
+    accounts: SinkAccounts,
     pub(super) ring: Arc<Mutex<Ring>>,
     followers: Followers,
     jsonl: Option<PathBuf>,
@@ -44,7 +44,7 @@ impl Sinks {
     pub fn start(intake: Intake, settings: Settings) -> io::Result<Self> {
         let jsonl = settings.jsonl.as_ref().map(|jsonl| jsonl.path.clone());
         let sqlite = settings.sqlite.as_ref().map(|sqlite| sqlite.path.clone());
-        let (room, accounts) = (Arc::clone(intake.shared()), Accounts::default());
+        let (room, accounts) = (Arc::clone(intake.shared()), SinkAccounts::default());
         let ring = Arc::new(Mutex::new(Ring::new(settings.ring)));
         let (follow, followers) = FollowersSink::new();
         let mut opened = open(settings, &accounts, intake.health())?;

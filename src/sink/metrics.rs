@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use super::account::Accounts;
+use super::account::SinkAccounts;
 use super::kind::SinkKind;
 use crate::record::{self, Family, FamilyKind};
 
@@ -22,13 +22,13 @@ pub(crate) const FAMILIES: [Family; 1] = [DROPPED];
 /// The collector of this room's metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    room: Arc<record::Shared>,
-    accounts: Accounts,
+    room: Arc<record::RecordState>,
+    accounts: SinkAccounts,
     descriptions: Vec<Desc>,
 }
 
 impl Metrics {
-    pub(super) fn new(room: Arc<record::Shared>, accounts: Accounts) -> Self {
+    pub(super) fn new(room: Arc<record::RecordState>, accounts: SinkAccounts) -> Self {
         Self { room, accounts, descriptions: DROPPED.description().into_iter().collect() }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use super::account::Accounts;
+use super::account::SinkAccounts;
 use super::jsonl::JsonlSink;
 use super::kind::SinkKind;
 use super::sqlite::OpenedSqlite;
@@ -30,7 +30,7 @@ pub(super) struct Opened {
 ///
 /// # Errors
 /// A sink cannot be had, or the key of the chain cannot be read.
-pub(super) fn open(settings: Settings, accounts: &Accounts, health: &Arc<Health>) -> io::Result<Opened> {
+pub(super) fn open(settings: Settings, accounts: &SinkAccounts, health: &Arc<Health>) -> io::Result<Opened> {
     let Settings { jsonl, sqlite, chain_key, terminal, ring: _ } = settings;
     let chain = Chain::open(chain_key.as_deref())?;
     let account = |kind| Arc::clone(accounts.of(kind));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::account::Account;
+use super::account::SinkAccount;
 use crate::facts::{Destination, Host, Peer, Tool};
 use crate::record::{Kind, RecordLine, lock};
 use crate::sync::Mutex;
@@ -111,13 +111,13 @@ impl Ring {
 #[derive(Debug)]
 pub(super) struct MemorySink {
     ring: Arc<Mutex<Ring>>,
-    account: Arc<Account>,
+    account: Arc<SinkAccount>,
     /// Records that were taken since they were counted last.
     taken: u64,
 }
 
 impl MemorySink {
-    pub(super) fn new(ring: Arc<Mutex<Ring>>, account: Arc<Account>) -> Self {
+    pub(super) fn new(ring: Arc<Mutex<Ring>>, account: Arc<SinkAccount>) -> Self {
         Self { ring, account, taken: 0 }
     }
 

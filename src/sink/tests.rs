@@ -18,7 +18,7 @@ use crate::policy::text::{Format, read_policy};
 use crate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
 use crate::record::line::tests::{client as client_at, denied};
 use crate::record::stored::tests::all;
-use crate::record::{Kind, LineHash, MAX_BUFFERED, Record, Redact, Took, Verdict, WorkerRecorder, lock};
+use crate::record::{Kind, LineHash, MAX_BUFFERED, Nanos, Record, Redact, Verdict, WorkerRecorder, lock};
 
 fn settings() -> Settings {
     Settings { listeners: vec!["browser".into(), "shell".into()], workers: 2, ..Settings::default() }
@@ -469,7 +469,7 @@ fn the_exposition_names_every_metric_and_its_labels() {
     let worker = recorder.worker(1);
     deny(&worker, "a.test:443", DenyReason::HostNotAllowed);
     allow(&worker);
-    worker.count(9, None, &Verdict::None("malformed_request"), None, None, Took::ZERO);
+    worker.count(9, None, &Verdict::None("malformed_request"), None, None, Nanos::ZERO);
     let observed = Verdict::Observe(DenyReason::ToolNotAllowed);
     worker.count(1, Some(Protocol::Connect), &observed, None, None, Duration::from_micros(2).into());
     worker.emit(Record { dial: Some(Duration::from_millis(3).into()), verdict: observed, ..denied(9, "b.test:1") });

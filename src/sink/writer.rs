@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::account::Account;
+use super::account::SinkAccount;
 use super::open::Opened;
 use super::{BatchEnd, Before, Sink};
 use crate::record::{Batch, Body, Clock, Gap, GapCause, Intake, LineHash, RecordLine};
@@ -43,7 +43,7 @@ pub(super) struct Writer {
     /// What was open when the process before this one ended without its last word.
     cut_off: u64,
     /// Where records are counted that no sink has.
-    buffers: Arc<Account>,
+    buffers: Arc<SinkAccount>,
     /// Reused for each line's JSON.
     json: Vec<u8>,
     clock: Clock,
@@ -52,7 +52,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(intake: Intake, opened: Opened, buffers: Arc<Account>) -> Self {
+    pub(super) fn new(intake: Intake, opened: Opened, buffers: Arc<SinkAccount>) -> Self {
         let Opened { sinks, seq, cut_off } = opened;
         Self { sinks, seq, cut_off, buffers, json: Vec::new(), clock: Clock::default(), intake }
     }

@@ -25,11 +25,11 @@ pub use reloads::{Reload, ReloadOutcome, Reloads};
 pub struct Store {
     current: Arc<ArcSwap<Policy>>,
     changed: watch::Sender<u64>,
-    state: Mutex<State>,
+    state: Mutex<StoreState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct StoreState {
     status: Status,
     /// Replaced policies that somebody may still read. Freed here, off the request path, once nobody does.
     retired: Vec<Arc<Policy>>,
@@ -64,7 +64,7 @@ impl Store {
         Self {
             current: Arc::new(ArcSwap::from_pointee(policy)),
             changed: watch::Sender::new(0),
-            state: Mutex::new(State { status, retired: Vec::new() }),
+            state: Mutex::new(StoreState { status, retired: Vec::new() }),
         }
     }
 
@@ -122,7 +122,7 @@ impl Store {
         drop(free);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StoreState> {
         // Nothing that is done under the lock can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

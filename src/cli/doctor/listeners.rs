@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::finding::{Finding, fail, ok, warn};
-use crate::app::canary::{self, Answer, TestedListener};
+use crate::app::canary::{self, CanaryResponse, TestedListener};
 
 /// What the configuration's files say of the proxy that should be running.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Stranger {
     }
 }
 
-fn who(answer: io::Result<Answer>) -> Result<About, Stranger> {
+fn who(answer: io::Result<CanaryResponse>) -> Result<About, Stranger> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(Stranger::NoHttp),
@@ -117,7 +117,7 @@ fn judge_about(name: &str, address: SocketAddr, about: &About, written: Option<&
 /// Judges the answers to what had to be denied.
 fn judge_denials(
     name: &str,
-    asked: &[(String, io::Result<Answer>)],
+    asked: &[(String, io::Result<CanaryResponse>)],
     with_name: bool,
     instance: &mut Option<String>,
 ) -> Finding {
@@ -182,18 +182,18 @@ mod tests {
         "127.0.0.1:3128".parse().unwrap()
     }
 
-    fn denial(instance: &str) -> Answer {
+    fn denial(instance: &str) -> CanaryResponse {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let fields = vec![
             field("proxy-status", "outgate; error=x"),
             field("x-deny-reason", "loop"),
             field("x-request-id", &format!("{instance}-1")),
         ];
-        Answer { status: 403, fields, body: String::new() }
+        CanaryResponse { status: 403, fields, body: String::new() }
     }
 
-    fn page(status: u16, body: &str) -> io::Result<Answer> {
-        Ok(Answer { status, fields: Vec::new(), body: body.to_owned() })
+    fn page(status: u16, body: &str) -> io::Result<CanaryResponse> {
+        Ok(CanaryResponse { status, fields: Vec::new(), body: body.to_owned() })
     }
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_not_denied_by_one_and_the_same_process_fails() {
-        let judge = |answers: Vec<io::Result<Answer>>| {
+        let judge = |answers: Vec<io::Result<CanaryResponse>>| {
             let asked: Vec<_> = answers.into_iter().map(|answer| ("a.test:443".to_owned(), answer)).collect();
             judge_denials("agent", &asked, true, &mut Some("k3f9".into()))
         };

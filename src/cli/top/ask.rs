@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-use super::rates::Pair;
+use super::rates::RequestsAndDenials;
 use crate::cli::admin_client::AdminClient;
 use crate::text::Inert;
 
@@ -25,7 +25,7 @@ pub(super) struct Snapshot {
     pub(super) at: Instant,
     pub(super) policy: Policy,
     /// Requests and denials since the proxy's start, both of one moment.
-    pub(super) counted: Pair<u64>,
+    pub(super) counted: RequestsAndDenials<u64>,
     pub(super) denials: Denials,
     pub(super) tunnels: Tunnels,
     /// The newest first.
@@ -159,8 +159,8 @@ fn document<T: serde::de::DeserializeOwned>(client: &AdminClient, path: &str) ->
 }
 
 /// The sums of `outgate_requests_total`, all of them and those denied.
-fn counted(metrics: &str) -> Pair<u64> {
-    let mut counted = Pair::<u64>::default();
+fn counted(metrics: &str) -> RequestsAndDenials<u64> {
+    let mut counted = RequestsAndDenials::<u64>::default();
     for line in metrics.lines().filter(|line| line.starts_with("outgate_requests_total{")) {
         let count = line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
         counted.requests = counted.requests.saturating_add(count);

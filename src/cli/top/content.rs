@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::ask::{Policy, Record, Snapshot};
-use super::state::{Pane, Shown, TopState};
+use super::state::{Pane, ShownSnapshot, TopState};
 use crate::text::Inert;
 use crate::text::figures::{self, bytes, counted, rate};
 
 /// A piece of text and how it is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct StyledText {
     pub(super) text: String,
     pub(super) tone: Tone,
 }
@@ -102,7 +102,7 @@ pub(super) fn title(pane: Pane, state: &TopState) -> String {
 }
 
 /// The cells of one row.
-pub(super) fn row(pane: Pane, snapshot: &Snapshot, at: usize) -> Vec<Piece> {
+pub(super) fn row(pane: Pane, snapshot: &Snapshot, at: usize) -> Vec<StyledText> {
     let now = snapshot.now;
     match pane {
         Pane::Denied => snapshot.denials.destinations.get(at).map(|denied| {
@@ -133,7 +133,7 @@ pub(super) fn row(pane: Pane, snapshot: &Snapshot, at: usize) -> Vec<Piece> {
     .unwrap_or_default()
 }
 
-fn record(record: &Record) -> Vec<Piece> {
+fn record(record: &Record) -> Vec<StyledText> {
     if record.kind.as_str() == "gap" {
         let missing = format!("{} missing", counted(record.dropped, "record"));
         return vec![soft(clock(&record.time)), odd("gap"), odd(missing), plain(&record.reason), plain(""), plain("")];
@@ -159,8 +159,8 @@ fn record(record: &Record) -> Vec<Piece> {
 }
 
 /// The lines above the panes.
-pub(super) fn header(shown: &Shown) -> Vec<Vec<Piece>> {
-    let Shown { snapshot, rate: now, .. } = shown;
+pub(super) fn header(shown: &ShownSnapshot) -> Vec<Vec<StyledText>> {
+    let ShownSnapshot { snapshot, rate: now, .. } = shown;
     let (policy, total) = (&snapshot.policy, &snapshot.counted);
     let mut lines = vec![named(policy), origin(policy, snapshot.now)];
     if let Some(error) = &policy.error {
@@ -183,7 +183,7 @@ pub(super) fn header(shown: &Shown) -> Vec<Vec<Piece>> {
     lines
 }
 
-fn named(policy: &Policy) -> Vec<Piece> {
+fn named(policy: &Policy) -> Vec<StyledText> {
     // The mode first: it has to be seen on the narrowest screen.
     let mut line = match policy.mode.as_str() {
         "enforce" => vec![strong(&policy.mode)],
@@ -200,7 +200,7 @@ fn named(policy: &Policy) -> Vec<Piece> {
     line
 }
 
-fn origin(policy: &Policy, now: Timestamp) -> Vec<Piece> {
+fn origin(policy: &Policy, now: Timestamp) -> Vec<StyledText> {
     let mut line = vec![soft(format!("{}, in force for {}", policy.source, age(now, &policy.loaded)))];
     match &policy.selftest {
         None => line.push(soft("; not tested yet")),
@@ -228,26 +228,26 @@ fn clock(time: &Inert) -> String {
     format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second())
 }
 
-fn piece(text: impl Into<String>, tone: Tone) -> Piece {
-    Piece { text: text.into(), tone }
+fn piece(text: impl Into<String>, tone: Tone) -> StyledText {
+    StyledText { text: text.into(), tone }
 }
 
-pub(super) fn plain(text: impl Into<String>) -> Piece {
+pub(super) fn plain(text: impl Into<String>) -> StyledText {
     piece(text, Tone::Plain)
 }
 
-pub(super) fn strong(text: impl Into<String>) -> Piece {
+pub(super) fn strong(text: impl Into<String>) -> StyledText {
     piece(text, Tone::Strong)
 }
 
-pub(super) fn soft(text: impl Into<String>) -> Piece {
+pub(super) fn soft(text: impl Into<String>) -> StyledText {
     piece(text, Tone::Soft)
 }
 
-pub(super) fn bad(text: impl Into<String>) -> Piece {
+pub(super) fn bad(text: impl Into<String>) -> StyledText {
     piece(text, Tone::Bad)
 }
 
-pub(super) fn odd(text: impl Into<String>) -> Piece {
+pub(super) fn odd(text: impl Into<String>) -> StyledText {
     piece(text, Tone::Odd)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ask;
-use super::content::{self, Column, Piece};
+use super::content::{self, Column, StyledText};
 use super::state::{Pane, TopState};
 use crate::cli::admin_client::AdminClient;
 
@@ -45,7 +45,7 @@ pub(super) fn text(state: &TopState) -> String {
 }
 
 /// All columns, each as wide as its widest cell.
-fn table(columns: &[Column], rows: &[Vec<Piece>]) -> String {
+fn table(columns: &[Column], rows: &[Vec<StyledText>]) -> String {
     let widths = columns.iter().enumerate().map(|(at, column)| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.text.chars().count());
         cells.chain([column.title.len()]).max().unwrap_or_default()

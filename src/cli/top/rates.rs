@@ -16,7 +16,7 @@ const MAX_SAMPLES: usize = 4 * MINUTE;
 
 /// Requests and denials, or their rates.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Pair<T> {
+pub(super) struct RequestsAndDenials<T> {
     pub(super) requests: T,
     pub(super) denied: T,
 }
@@ -24,12 +24,12 @@ pub(super) struct Pair<T> {
 /// What was counted when.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rates {
-    samples: VecDeque<(Instant, Pair<u64>)>,
+    samples: VecDeque<(Instant, RequestsAndDenials<u64>)>,
 }
 
 impl Rates {
     /// Notes what the counters say. Counters that went back are those of a process that was started again.
-    pub(super) fn note(&mut self, at: Instant, counted: Pair<u64>) {
+    pub(super) fn note(&mut self, at: Instant, counted: RequestsAndDenials<u64>) {
         if let Some((_, before)) = self.samples.back()
             && (counted.requests < before.requests || counted.denied < before.denied)
         {
@@ -42,9 +42,9 @@ impl Rates {
     }
 
     /// Per second, over the last few seconds; none before there are two samples.
-    pub(super) fn now(&self) -> Option<Pair<f64>> {
+    pub(super) fn now(&self) -> Option<RequestsAndDenials<f64>> {
         let (last, _) = self.samples.back()?;
-        let recent = |(at, _): &&(Instant, Pair<u64>)| last.duration_since(*at) <= RECENT;
+        let recent = |(at, _): &&(Instant, RequestsAndDenials<u64>)| last.duration_since(*at) <= RECENT;
         let first = self.samples.iter().find(recent).filter(|(at, _)| at != last);
         // After a pause in the answers the one before it is all there is.
         let first = first.or_else(|| self.samples.iter().rev().nth(1))?;
@@ -52,7 +52,7 @@ impl Rates {
     }
 
     /// Per second, for each of the last sixty seconds before the last sample, the oldest first; none where nobody asked.
-    pub(super) fn minute(&self) -> [Option<Pair<f64>>; MINUTE] {
+    pub(super) fn minute(&self) -> [Option<RequestsAndDenials<f64>>; MINUTE] {
         let mut bars = [None; MINUTE];
         let Some((last, _)) = self.samples.back() else { return bars };
         let pairs = self.samples.iter().zip(self.samples.iter().skip(1));
@@ -72,11 +72,16 @@ impl Rates {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates for people")]
-fn per_second(from: &(Instant, Pair<u64>), to: &(Instant, Pair<u64>)) -> Option<Pair<f64>> {
+fn per_second(
+    from: &(Instant, RequestsAndDenials<u64>),
+    to: &(Instant, RequestsAndDenials<u64>),
+) -> Option<RequestsAndDenials<f64>> {
     let seconds = to.0.duration_since(from.0).as_secs_f64();
     let rate = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds;
-    (seconds > 0.0)
-        .then(|| Pair { requests: rate(from.1.requests, to.1.requests), denied: rate(from.1.denied, to.1.denied) })
+    (seconds > 0.0).then(|| RequestsAndDenials {
+        requests: rate(from.1.requests, to.1.requests),
+        denied: rate(from.1.denied, to.1.denied),
+    })
 }
 
 /// Bars of these heights in one line of text; what is not known is blank, nothing is the lowest bar.
@@ -99,14 +104,14 @@ mod tests {
         let began = Instant::now();
         let mut rates = Rates::default();
         for (ms, requests, denied) in samples {
-            let counted = Pair { requests: *requests, denied: *denied };
+            let counted = RequestsAndDenials { requests: *requests, denied: *denied };
             rates.note(began + Duration::from_millis(*ms), counted);
         }
         rates
     }
 
-    fn pair(requests: f64, denied: f64) -> Option<Pair<f64>> {
-        Some(Pair { requests, denied })
+    fn pair(requests: f64, denied: f64) -> Option<RequestsAndDenials<f64>> {
+        Some(RequestsAndDenials { requests, denied })
     }
 
     #[test]

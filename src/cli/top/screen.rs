@@ -6,9 +6,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
-use super::content::{self, Column, Piece, Tone};
-use super::rates::{self, MINUTE, Pair};
-use super::state::{Pane, Shown, TopState};
+use super::content::{self, Column, StyledText, Tone};
+use super::rates::{self, MINUTE, RequestsAndDenials};
+use super::state::{Pane, ShownSnapshot, TopState};
 use crate::text::figures;
 use crate::text::visible::elided;
 
@@ -75,7 +75,7 @@ impl Look {
         }
     }
 
-    fn line(self, pieces: Vec<Piece>) -> Line<'static> {
+    fn line(self, pieces: Vec<StyledText>) -> Line<'static> {
         Line::from_iter(pieces.into_iter().map(|piece| Span::styled(piece.text, self.of(piece.tone))))
     }
 }
@@ -113,11 +113,11 @@ fn silence(state: &TopState) -> Option<String> {
 }
 
 /// The last minute: all requests, and the denied ones on the same scale.
-fn plot(shown: &Shown, width: usize, look: Look) -> Vec<Line<'static>> {
+fn plot(shown: &ShownSnapshot, width: usize, look: Look) -> Vec<Line<'static>> {
     let bars = width.saturating_sub("requests ".len()).min(MINUTE);
     let minute = shown.minute.iter().skip(MINUTE - bars);
     let most = minute.clone().flatten().map(|rate| rate.requests).fold(0.0, f64::max);
-    let line = |name: &str, tone: Tone, of: fn(&Pair<f64>) -> f64| {
+    let line = |name: &str, tone: Tone, of: fn(&RequestsAndDenials<f64>) -> f64| {
         let bars = rates::bars(minute.clone().map(|rate| rate.as_ref().map(of)), most);
         Line::from(vec![Span::styled(format!("{name:<9}"), look.of(Tone::Soft)), Span::styled(bars, look.of(tone))])
     };
@@ -185,7 +185,7 @@ fn widths(columns: &[Column], width: usize) -> Vec<Option<usize>> {
 }
 
 /// One row: each cell in its column, with its middle left out where it is too long.
-fn line(columns: &[Column], widths: &[Option<usize>], cells: Vec<Piece>, look: Look) -> Line<'static> {
+fn line(columns: &[Column], widths: &[Option<usize>], cells: Vec<StyledText>, look: Look) -> Line<'static> {
     let mut spans = Vec::new();
     for ((column, width), cell) in columns.iter().zip(widths).zip(cells) {
         let Some(width) = *width else { continue };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::ask::{News, Snapshot};
-use super::rates::{MINUTE, Pair, Rates};
+use super::rates::{MINUTE, Rates, RequestsAndDenials};
 use crate::text::Inert;
 
 /// One of the three tables.
@@ -19,19 +19,19 @@ pub(super) enum Pane {
 
 /// An answer, and what those before it make of it.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct ShownSnapshot {
     pub(super) snapshot: Snapshot,
-    pub(super) rate: Option<Pair<f64>>,
-    pub(super) minute: [Option<Pair<f64>>; MINUTE],
+    pub(super) rate: Option<RequestsAndDenials<f64>>,
+    pub(super) minute: [Option<RequestsAndDenials<f64>>; MINUTE],
 }
 
 /// What is looked at.
 #[derive(Debug, Default)]
 pub(super) struct TopState {
     pub(super) pane: Pane,
-    pub(super) shown: Option<Box<Shown>>,
+    pub(super) shown: Option<Box<ShownSnapshot>>,
     /// What came while it was paused.
-    waiting: Option<Box<Shown>>,
+    waiting: Option<Box<ShownSnapshot>>,
     pub(super) paused: bool,
     pub(super) help: bool,
     /// Tunnels by what they moved, not by age.
@@ -49,8 +49,8 @@ pub(super) struct TopState {
 
 /// Whether it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    Go,
+pub(super) enum AfterKey {
+    Continue,
     Quit,
 }
 
@@ -84,7 +84,7 @@ impl TopState {
         self.heard = Some(snapshot.at);
         self.rates.note(snapshot.at, snapshot.counted);
         let (rate, minute) = (self.rates.now(), self.rates.minute());
-        let shown = Some(Box::new(Shown { snapshot, rate, minute }));
+        let shown = Some(Box::new(ShownSnapshot { snapshot, rate, minute }));
         if self.paused && self.shown.is_some() {
             self.waiting = shown;
         } else {
@@ -94,17 +94,17 @@ impl TopState {
     }
 
     /// Does what a key says.
-    pub(super) fn press(&mut self, key: KeyEvent) -> Next {
+    pub(super) fn press(&mut self, key: KeyEvent) -> AfterKey {
         if key.kind == KeyEventKind::Release {
-            return Next::Go;
+            return AfterKey::Continue;
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Char('c' | 'd') if control => return Next::Quit,
-            KeyCode::Char('q') => return Next::Quit,
+            KeyCode::Char('c' | 'd') if control => return AfterKey::Quit,
+            KeyCode::Char('q') => return AfterKey::Quit,
             // Whoever wants the help gone does not want to leave.
             KeyCode::Esc if self.help => self.help = false,
-            KeyCode::Esc => return Next::Quit,
+            KeyCode::Esc => return AfterKey::Quit,
             KeyCode::Char('?' | 'h') => self.help = !self.help,
             KeyCode::Char('1') => self.pane = Pane::Denied,
             KeyCode::Char('2') => self.pane = Pane::Tunnels,
@@ -124,7 +124,7 @@ impl TopState {
             KeyCode::Char('p') => self.pause(),
             _ => {}
         }
-        Next::Go
+        AfterKey::Continue
     }
 
     /// How long ago the last answer came; none before the first.

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::state::{Next, TopState};
+use super::state::{AfterKey, TopState};
 use super::{ask, screen};
 use crate::cli::admin_client::AdminClient;
 
@@ -64,7 +64,7 @@ pub(super) fn run(client: AdminClient, colour: bool) -> io::Result<()> {
         }
         // Everything else, a new size among it, only asks for a new drawing.
         if let Event::Key(key) = event::read()?
-            && state.press(key) == Next::Quit
+            && state.press(key) == AfterKey::Quit
         {
             break;
         }

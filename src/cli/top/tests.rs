@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::ask::Snapshot;
 use super::content::age;
-use super::rates::Pair;
-use super::state::{Next, Pane, TopState};
+use super::rates::RequestsAndDenials;
+use super::state::{AfterKey, Pane, TopState};
 use super::{plain, screen};
 use crate::text::Inert;
 
@@ -23,7 +23,7 @@ struct Answers {
     denials: Vec<Value>,
     tunnels: Vec<Value>,
     records: Vec<Value>,
-    counted: Pair<u64>,
+    counted: RequestsAndDenials<u64>,
 }
 
 impl Answers {
@@ -32,7 +32,7 @@ impl Answers {
             "name": "Example Corp", "revision": "r7", "mode": "enforce", "enabled": true, "egress": "allowlist",
             "rules": 14, "source": "policy.toml", "loaded": "2026-11-23T13:00:00.000Z", "error": null, "selftest": null,
         });
-        let counted = Pair { requests: 0, denied: 0 };
+        let counted = RequestsAndDenials { requests: 0, denied: 0 };
         Self { policy, denials: Vec::new(), tunnels: Vec::new(), records: Vec::new(), counted }
     }
 
@@ -56,7 +56,7 @@ impl Answers {
             denials: names().map(denial).collect(),
             tunnels: names().map(tunnel).collect(),
             records: names().map(record).collect(),
-            counted: Pair { requests: 2 * count as u64, denied: count as u64 },
+            counted: RequestsAndDenials { requests: 2 * count as u64, denied: count as u64 },
             ..Self::empty()
         }
     }
@@ -99,7 +99,7 @@ fn has(lines: &[String], text: &str) {
 
 fn press(state: &mut TopState, keys: &[KeyCode]) {
     for key in keys {
-        assert_eq!(state.press(KeyEvent::from(*key)), Next::Go, "{key:?}");
+        assert_eq!(state.press(KeyEvent::from(*key)), AfterKey::Continue, "{key:?}");
     }
 }
 
@@ -243,7 +243,7 @@ fn rates_and_plot_come_with_the_second_answer() {
     let mut state = TopState::default();
     let began = Instant::now();
     for (second, requests, denied) in [(0, 100, 10), (1, 130, 15)] {
-        let counted = Pair { requests, denied };
+        let counted = RequestsAndDenials { requests, denied };
         let snapshot = Answers { counted, ..Answers::empty() }.snapshot();
         state.hear(Ok(Box::new(Snapshot { at: began + Duration::from_secs(second), ..snapshot })));
     }
@@ -279,11 +279,11 @@ fn keys_do_what_the_help_says() {
     press(&mut state, &[KeyCode::Esc]);
     assert!(!state.help, "the first Esc closes the help");
     for key in [KeyCode::Esc, KeyCode::Char('q')] {
-        assert_eq!(state.press(KeyEvent::from(key)), Next::Quit, "{key:?}");
+        assert_eq!(state.press(KeyEvent::from(key)), AfterKey::Quit, "{key:?}");
     }
     let control = |key| KeyEvent::new(KeyCode::Char(key), KeyModifiers::CONTROL);
-    assert_eq!(state.press(control('c')), Next::Quit);
-    assert_eq!(state.press(control('x')), Next::Go);
+    assert_eq!(state.press(control('c')), AfterKey::Quit);
+    assert_eq!(state.press(control('x')), AfterKey::Continue);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use self::keys::Keys;
-use super::{Request, Wanted};
+use super::{Detail, Request};
 use crate::policy::registrable;
 
 pub use html::{ROWS, name, page};
@@ -137,12 +137,12 @@ impl Report {
     }
 
     /// What it needs to know of each request.
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> Detail {
         match self.by {
-            By::Outcome => Wanted::Each,
-            By::Destination | By::Domain => Wanted::Destinations,
-            By::Rule | By::User | By::Tool | By::Reason | By::Day if self.most_denied => Wanted::Destinations,
-            By::Rule | By::User | By::Tool | By::Reason | By::Day => Wanted::Totals,
+            By::Outcome => Detail::Each,
+            By::Destination | By::Domain => Detail::Destinations,
+            By::Rule | By::User | By::Tool | By::Reason | By::Day if self.most_denied => Detail::Destinations,
+            By::Rule | By::User | By::Tool | By::Reason | By::Day => Detail::Totals,
         }
     }
 
@@ -174,7 +174,7 @@ impl Report {
     /// The first `limit` rows in their order.
     pub fn finish(self, limit: usize) -> Summed {
         let Self { by, most_denied, keys, total, hours, denied, .. } = self;
-        let (mut rows, mut most) = (First::of(limit), First::of(MOST_DENIED));
+        let (mut rows, mut most) = (TopRows::of(limit), TopRows::of(MOST_DENIED));
         let mut denies = |key: &str, count: Count| {
             if most_denied && count.denied > 0 {
                 most.offer((count.denied, 0), key, count);
@@ -202,7 +202,7 @@ impl Report {
 }
 
 /// The first rows of many, by rank and then by name; the others are only counted.
-struct First {
+struct TopRows {
     limit: usize,
     offered: usize,
     /// The last of them at the top.
@@ -212,7 +212,7 @@ struct First {
 /// Rank, name, requests, denied. The counts behind a name order nothing: names differ.
 type Ranked = (Reverse<(u64, u64)>, Box<str>, [u64; 2]);
 
-impl First {
+impl TopRows {
     fn of(limit: usize) -> Self {
         Self { limit, offered: 0, rows: BinaryHeap::new() }
     }

@@ -43,13 +43,13 @@ const FIRST_COMPRESSED: usize = 2;
 /// The thread's handle. Dropping it ends the thread at the next piece.
 #[derive(Debug)]
 pub(super) struct Archive {
-    shared: Arc<Shared>,
+    shared: Arc<ArchiveState>,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ArchiveState {
     path: PathBuf,
     keep: Duration,
     age: Mutex<Age>,
@@ -64,7 +64,7 @@ impl Archive {
     /// # Errors
     /// There is no thread to be had.
     pub(super) fn start(path: &Path, age: Age, keep: Duration) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ArchiveState {
             path: path.to_owned(),
             keep,
             age: Mutex::new(age),
@@ -119,7 +119,7 @@ impl Drop for Archive {
     }
 }
 
-impl Shared {
+impl ArchiveState {
     fn tidy(&self, expiry: Expiry, retry: &mut Retry) {
         let path = self.path.display();
         let (expired, compressed) = (self.expire(expiry), self.compress_all());
@@ -266,8 +266,8 @@ mod tests {
         format!("{{\"seq\":{day},\"time\":\"1970-01-{:02}T00:00:00.000Z\"}}\n", day + 1)
     }
 
-    fn shared(dir: &tempfile::TempDir, keep: Duration) -> Shared {
-        Shared {
+    fn shared(dir: &tempfile::TempDir, keep: Duration) -> ArchiveState {
+        ArchiveState {
             path: dir.path().join("r.jsonl"),
             keep,
             age: Mutex::new(Age::new(keep, None, Reading::now())),

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::file::JsonlFile;
-use super::account::Account;
+use super::account::SinkAccount;
 use super::age::Reading;
 use super::fault::SinkFault;
 use super::{BatchEnd, Before};
@@ -60,7 +60,7 @@ pub(super) struct JsonlSink {
     hourly: Hourly,
     /// When the file's age is looked at next.
     look_at: Instant,
-    account: Arc<Account>,
+    account: Arc<SinkAccount>,
     health: Arc<Health>,
 }
 
@@ -72,7 +72,7 @@ impl JsonlSink {
     pub(super) fn open(
         settings: Jsonl,
         chain: Chain,
-        account: Arc<Account>,
+        account: Arc<SinkAccount>,
         health: Arc<Health>,
     ) -> io::Result<(Self, u64)> {
         let path = settings.path.clone();

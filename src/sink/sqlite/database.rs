@@ -11,7 +11,7 @@ use rusqlite::{Connection, InterruptHandle, OpenFlags, TransactionBehavior};
 use super::Sqlite;
 use super::fault::DatabaseFault;
 use super::place::{create, identity, lock_next_to, vet};
-use super::queue::Item;
+use super::queue::QueueItem;
 use super::retention::Retention;
 use super::schema::{self, APPLICATION, VERSION};
 use super::sums::Tally;
@@ -128,7 +128,7 @@ impl Database {
 
     /// Adds these in one step, or none of them. Returns how many records were lost for want of a place: their `seq` is
     /// taken already.
-    pub(super) fn insert(&mut self, items: &[Item]) -> Result<u64, DatabaseFault> {
+    pub(super) fn insert(&mut self, items: &[QueueItem]) -> Result<u64, DatabaseFault> {
         let (mut last, mut missing, mut lost) = (self.last, self.missing, 0);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let chain = &self.chain;
@@ -144,12 +144,12 @@ impl Database {
         };
         for item in items {
             match item {
-                Item::Line(line) if line.seq <= last.seq => {
+                QueueItem::Line(line) if line.seq <= last.seq => {
                     let is_record = line.record().is_some_and(|record| record.kind == Kind::End);
                     lost += u64::from(is_record);
                     merge(&mut missing, u64::from(is_record), line.seq, GapCause::SqliteFailed);
                 }
-                Item::Line(line) => {
+                QueueItem::Line(line) => {
                     // A gap stands in the place of the last line that is missing.
                     if let Some(gap) = missing
                         && let place = gap.last_seq.max(last.seq + 1).min(line.seq - 1)
@@ -162,7 +162,7 @@ impl Database {
                     add(&columns, &mut last)?;
                     tally.add(&columns);
                 }
-                Item::Missing { records, last_seq, cause } => merge(&mut missing, *records, *last_seq, *cause),
+                QueueItem::Missing { records, last_seq, cause } => merge(&mut missing, *records, *last_seq, *cause),
             }
         }
         if let Some(gap) = missing.filter(|gap| gap.last_seq > last.seq) {
@@ -202,9 +202,9 @@ impl Database {
     }
 
     /// Closes it. What is still to be noted as missing, for whoever opens it next.
-    pub(super) fn close(self) -> Option<Item> {
+    pub(super) fn close(self) -> Option<QueueItem> {
         let Missing { records, last_seq, cause } = self.missing?;
-        Some(Item::Missing { records, last_seq, cause })
+        Some(QueueItem::Missing { records, last_seq, cause })
     }
 
     /// Whether a request's record is here.

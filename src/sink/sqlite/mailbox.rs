@@ -6,7 +6,7 @@ use rusqlite::InterruptHandle;
 
 use super::queue::Queue;
 use crate::record::{Health, Signal};
-use crate::sink::account::Account;
+use crate::sink::account::SinkAccount;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicU64;
 
@@ -18,7 +18,7 @@ pub(super) struct Mailbox {
     /// The last `seq` of a database that could be opened only after the start; the sequence has to be beyond it.
     pub(super) floor: AtomicU64,
     /// Records that are in the database or in none, and what is wrong with it.
-    pub(super) account: Arc<Account>,
+    pub(super) account: Arc<SinkAccount>,
     pub(super) health: Arc<Health>,
     /// Ends the first look at the whole database, while it goes on.
     pub(super) check: Mutex<Option<Interrupt>>,

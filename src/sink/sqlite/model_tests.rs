@@ -1,6 +1,6 @@
 //! What waits for the database, in every order that the writer and the database's thread can take.
 
-use super::queue::Item;
+use super::queue::QueueItem;
 use super::*;
 use crate::record::line::tests::{denied, line};
 use crate::sync::{explore, thread};
@@ -23,8 +23,8 @@ fn lines_arrive_once_and_in_order_or_are_said_to_be_missing() {
         let (mut last, mut missing) = (0, 0);
         for item in &items {
             let (first_seq, last_seq) = match item {
-                Item::Line(line) => (line.seq(), line.seq()),
-                Item::Missing { records, last_seq, .. } => {
+                QueueItem::Line(line) => (line.seq(), line.seq()),
+                QueueItem::Missing { records, last_seq, .. } => {
                     missing += records;
                     (last_seq + 1 - records, *last_seq)
                 }

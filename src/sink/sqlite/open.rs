@@ -13,7 +13,7 @@ use super::thread::{SqliteThread, complain, put_aside};
 use super::{Sqlite, SqliteSink};
 use crate::private_file;
 use crate::record::{Chain, GapCause, Health, Hourly, Signal};
-use crate::sink::account::Account;
+use crate::sink::account::SinkAccount;
 use crate::sink::fault::SinkFault;
 use crate::sink::retry::Retry;
 use crate::sync::Mutex;
@@ -21,7 +21,7 @@ use crate::sync::atomic::AtomicU64;
 
 /// What a history holds at the start.
 #[derive(Debug, Default)]
-pub(in crate::sink) struct Found {
+pub(in crate::sink) struct HistoryStart {
     /// Its last `seq`; 0 for none.
     pub(in crate::sink) seq: u64,
     /// Tunnels whose last line says that they are open.
@@ -48,7 +48,7 @@ impl OpenedSqlite {
         settings: Sqlite,
         chain: Chain,
         consequence: &'static str,
-    ) -> io::Result<(Self, Found)> {
+    ) -> io::Result<(Self, HistoryStart)> {
         let mut retry = Retry::new(Instant::now());
         let path = settings.path.display();
         if let Some(risk) = private_file::folder_risk(&settings.path) {
@@ -72,7 +72,7 @@ impl OpenedSqlite {
                 (None, Some(error))
             }
         };
-        let found = database.as_ref().map_or_else(Found::default, |database| Found {
+        let found = database.as_ref().map_or_else(HistoryStart::default, |database| HistoryStart {
             seq: database.last().seq,
             // Nothing depends on it but one line that says so.
             open: database.open_tunnels().unwrap_or_default(),
@@ -89,7 +89,12 @@ impl OpenedSqlite {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(in crate::sink) fn start(self, seq: u64, account: Arc<Account>, health: Arc<Health>) -> io::Result<SqliteSink> {
+    pub(in crate::sink) fn start(
+        self,
+        seq: u64,
+        account: Arc<SinkAccount>,
+        health: Arc<Health>,
+    ) -> io::Result<SqliteSink> {
         SinkFault::Sqlite.set(&health, self.database.is_none());
         let mailbox = Arc::new(Mailbox {
             queue: Queue::default(),

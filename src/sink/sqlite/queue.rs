@@ -13,17 +13,17 @@ pub(super) const MAX_TEXT: usize = 16 * 1024 * 1024;
 
 /// Bounded: what does not fit leaves its mark in its place.
 #[derive(Debug, Default)]
-pub(super) struct Queue(Mutex<Waiting>);
+pub(super) struct Queue(Mutex<QueuedItems>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    items: Vec<Item>,
+struct QueuedItems {
+    items: Vec<QueueItem>,
     text: usize,
 }
 
 /// What the database is handed.
 #[derive(Clone, Debug)]
-pub(super) enum Item {
+pub(super) enum QueueItem {
     Line(Arc<RecordLine>),
     /// Records that are missing here, and the last line among what is.
     Missing {
@@ -33,7 +33,7 @@ pub(super) enum Item {
     },
 }
 
-impl Item {
+impl QueueItem {
     /// Records in it that have not been counted as lost.
     pub(super) fn records(&self) -> u64 {
         match self {
@@ -65,7 +65,7 @@ impl Queue {
             return Queued::Lost(lost);
         }
         waiting.text = text;
-        waiting.items.push(Item::Line(Arc::clone(line)));
+        waiting.items.push(QueueItem::Line(Arc::clone(line)));
         match waiting.items.len() {
             1 => Queued::First,
             len if len == MAX_QUEUED / 2 => Queued::HalfFull,
@@ -85,19 +85,19 @@ impl Queue {
     }
 
     /// Everything that waits.
-    pub(super) fn fetch(&self) -> Vec<Item> {
+    pub(super) fn fetch(&self) -> Vec<QueueItem> {
         std::mem::take(&mut *lock(&self.0)).items
     }
 }
 
-impl Waiting {
+impl QueuedItems {
     fn miss(&mut self, records: u64, last_seq: u64, cause: GapCause) {
         match self.items.last_mut() {
-            Some(Item::Missing { records: before, last_seq: last, .. }) => {
+            Some(QueueItem::Missing { records: before, last_seq: last, .. }) => {
                 *before += records;
                 *last = last_seq;
             }
-            _ => self.items.push(Item::Missing { records, last_seq, cause }),
+            _ => self.items.push(QueueItem::Missing { records, last_seq, cause }),
         }
     }
 }

@@ -8,14 +8,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::database::Database;
 use super::fault::DatabaseFault;
-use super::open::Found;
-use super::queue::Item;
+use super::open::HistoryStart;
+use super::queue::QueueItem;
 use super::*;
 use crate::record::line::tests::{denied, line};
 use crate::record::stored::tests::all;
 use crate::record::{Body, COLUMNS, Gap, GapCause, Kind, Record, Verdict};
 use crate::record::{Chain, Health, LineHash};
-use crate::sink::account::Account;
+use crate::sink::account::SinkAccount;
 use crate::sink::age::{Expiry, Reading};
 
 /// A database that is written without a thread.
@@ -27,7 +27,7 @@ impl Direct {
     }
 
     pub(crate) fn insert(&mut self, lines: Vec<RecordLine>) {
-        self.0.insert(&lines.into_iter().map(|line| Item::Line(Arc::new(line))).collect::<Vec<_>>()).unwrap();
+        self.0.insert(&lines.into_iter().map(|line| QueueItem::Line(Arc::new(line))).collect::<Vec<_>>()).unwrap();
     }
 
     pub(crate) fn clean_up(&mut self, now: SystemTime) {
@@ -65,9 +65,9 @@ impl Folder {
     }
 }
 
-fn start(settings: Sqlite, seq: u64) -> (SqliteSink, Arc<Account>, Found) {
+fn start(settings: Sqlite, seq: u64) -> (SqliteSink, Arc<SinkAccount>, HistoryStart) {
     let (opened, found) = OpenedSqlite::open(settings, Chain::PLAIN, "requests go on").unwrap();
-    let lost = Arc::new(Account::default());
+    let lost = Arc::new(SinkAccount::default());
     let history = opened.start(seq.max(found.seq), Arc::clone(&lost), Arc::new(Health::new(true))).unwrap();
     (history, lost, found)
 }
@@ -293,7 +293,8 @@ fn rows_of_before_there_were_versions_keep_their_chain_and_it_goes_on() {
     before_versions(&folder.path(), 3);
     chained(&folder.path());
     let whole = |lines: u64| {
-        let verified = crate::history::Kept::Sqlite(folder.path()).verify(&crate::history::Known::default()).unwrap();
+        let verified =
+            crate::history::RecordSource::Sqlite(folder.path()).verify(&crate::history::ChainFacts::default()).unwrap();
         assert!(verified.is_whole() && verified.lines == lines, "{verified:?}");
     };
     whole(3);
@@ -427,7 +428,7 @@ fn a_full_disk_takes_nothing_by_halves_and_says_later_what_is_missing() {
     let folder = Folder::new();
     let mut database = Database::open(&folder.settings(), &Chain::PLAIN).unwrap();
     let items = |seqs: std::ops::RangeInclusive<u64>| {
-        let line = |seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))));
+        let line = |seq| QueueItem::Line(Arc::new(line(seq, denied(seq, "a.test:443"))));
         seqs.map(line).collect::<Vec<_>>()
     };
     database.insert(&items(1..=10)).unwrap();
@@ -438,7 +439,7 @@ fn a_full_disk_takes_nothing_by_halves_and_says_later_what_is_missing() {
     );
     assert_eq!(rows(&folder.path()), ends(1..=10));
     database.connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
-    let missing = Item::Missing { records: 490, last_seq: 500, cause: GapCause::SqliteFailed };
+    let missing = QueueItem::Missing { records: 490, last_seq: 500, cause: GapCause::SqliteFailed };
     database.insert(&[&[missing][..], &items(501..=501)].concat()).unwrap();
     assert_eq!(rows(&folder.path()), [ends(1..=10), vec![(500, "gap".into(), Some(490))], ends(501..=501)].concat());
     chained(&folder.path());
@@ -449,8 +450,9 @@ fn what_is_too_old_goes_and_the_rest_still_hangs_together() {
     let folder = Folder::new();
     let mut database = Database::open(&Sqlite { keep: 30 * DAY, ..folder.settings() }, &Chain::PLAIN).unwrap();
     let now = SystemTime::UNIX_EPOCH + 20_000 * DAY;
-    let days =
-        |seq, ago| Item::Line(Arc::new(line(seq, Record { started: now - ago * DAY, ..denied(seq, "a.test:443") })));
+    let days = |seq, ago| {
+        QueueItem::Line(Arc::new(line(seq, Record { started: now - ago * DAY, ..denied(seq, "a.test:443") })))
+    };
     // The fourth began long ago but ended after a younger one: a tunnel.
     database.insert(&[days(1, 90), days(2, 31), days(3, 29), days(4, 80), days(5, 1)]).unwrap();
     assert!(!database.remove(steady(now)).unwrap());
@@ -467,7 +469,7 @@ fn a_clock_that_steps_back_removes_nothing_and_delays_only_what_follows_a_younge
     let folder = Folder::new();
     let mut database = Database::open(&Sqlite { keep: 5 * DAY, ..folder.settings() }, &Chain::PLAIN).unwrap();
     let at = |day: u32| SystemTime::UNIX_EPOCH + (20_000 + day) * DAY;
-    let of = |seq, day| Item::Line(Arc::new(line(seq, Record { started: at(day), ..denied(seq, "a.test:443") })));
+    let of = |seq, day| QueueItem::Line(Arc::new(line(seq, Record { started: at(day), ..denied(seq, "a.test:443") })));
     database.insert(&[of(1, 10), of(2, 2), of(3, 3), of(4, 11), of(5, 12)]).unwrap();
     for (day, first) in [(12, 1), (1, 1), (15, 1), (16, 4), (2, 4), (17, 5)] {
         while database.remove(steady(at(day))).unwrap() {}
@@ -482,8 +484,9 @@ fn a_step_of_the_clock_removes_nothing_before_its_probation_ends() {
     let settings = Sqlite { keep: 30 * DAY, ..folder.settings() };
     let mut database = Database::open(&settings, &Chain::PLAIN).unwrap();
     let (start, up) = (SystemTime::now(), Reading::now().uptime);
-    let of =
-        |seq, ago| Item::Line(Arc::new(line(seq, Record { started: start - ago * DAY, ..denied(seq, "a.test:443") })));
+    let of = |seq, ago| {
+        QueueItem::Line(Arc::new(line(seq, Record { started: start - ago * DAY, ..denied(seq, "a.test:443") })))
+    };
     database.insert(&(1..=100).map(|seq| of(u64::from(seq), 100 - seq)).collect::<Vec<_>>()).unwrap();
     let mut look = |wall: SystemTime, since: Duration| {
         let reading = Reading { wall, uptime: up + since };
@@ -505,8 +508,9 @@ fn right_after_a_start_what_is_too_old_goes_if_it_is_no_more_than_a_quarter() {
     let settings = Sqlite { keep: 30 * DAY, ..folder.settings() };
     let open = || Database::open(&settings, &Chain::PLAIN).unwrap();
     let start = SystemTime::now();
-    let of =
-        |seq, ago| Item::Line(Arc::new(line(seq, Record { started: start - ago * DAY, ..denied(seq, "a.test:443") })));
+    let of = |seq, ago| {
+        QueueItem::Line(Arc::new(line(seq, Record { started: start - ago * DAY, ..denied(seq, "a.test:443") })))
+    };
     let mut database = open();
     database.insert(&(1..=36).map(|seq| of(u64::from(seq), 36 - seq)).collect::<Vec<_>>()).unwrap();
     drop(database);
@@ -516,7 +520,7 @@ fn right_after_a_start_what_is_too_old_goes_if_it_is_no_more_than_a_quarter() {
     let mut database = open();
     let (later, up) = (start + 100 * DAY, Reading::now().uptime);
     let newest = line(37, Record { started: later, ..denied(37, "a.test:443") });
-    database.insert(&[Item::Line(Arc::new(newest))]).unwrap();
+    database.insert(&[QueueItem::Line(Arc::new(newest))]).unwrap();
     database.opened_at(Reading { wall: later, uptime: up });
     for (since, left) in [(0, 32), (6 * 3600 - 1, 32), (6 * 3600, 1)] {
         let since = Duration::from_secs(since);
@@ -530,7 +534,8 @@ fn what_is_too_much_goes_oldest_first_and_the_file_gets_smaller() {
     let folder = Folder::new();
     let max_size = 1 << 20;
     let mut database = Database::open(&Sqlite { max_size, ..folder.settings() }, &Chain::PLAIN).unwrap();
-    let items: Vec<_> = (1..=12_000).map(|seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))))).collect();
+    let items: Vec<_> =
+        (1..=12_000).map(|seq| QueueItem::Line(Arc::new(line(seq, denied(seq, "a.test:443"))))).collect();
     database.insert(&items).unwrap();
     while database.remove(steady(SystemTime::now())).unwrap() {}
     let rows = rows(&folder.path());
@@ -552,7 +557,7 @@ fn a_flood_does_not_outrun_what_cleans_up_behind_it() {
     let mut most = 0;
     for turn in 0..6_u64 {
         let seqs = turn * 12_000 + 1..=(turn + 1) * 12_000;
-        let items: Vec<_> = seqs.map(|seq| Item::Line(Arc::new(line(seq, denied(seq, "a.test:443"))))).collect();
+        let items: Vec<_> = seqs.map(|seq| QueueItem::Line(Arc::new(line(seq, denied(seq, "a.test:443"))))).collect();
         database.insert(&items).unwrap();
         // One step for each batch, as while lines keep coming.
         let before = rows(&database);
@@ -568,10 +573,10 @@ fn a_flood_does_not_outrun_what_cleans_up_behind_it() {
 fn tunnels_without_an_end_are_found_once() {
     let folder = Folder::new();
     let mut database = Database::open(&folder.settings(), &Chain::PLAIN).unwrap();
-    let of = |seq, kind, id| Item::Line(Arc::new(line(seq, Record { kind, ..denied(id, "a.test:443") })));
+    let of = |seq, kind, id| QueueItem::Line(Arc::new(line(seq, Record { kind, ..denied(id, "a.test:443") })));
     let gap = |seq| {
         let gap = Gap { at: SystemTime::now(), dropped: 1, cause: GapCause::Restart };
-        Item::Line(Arc::new(RecordLine { seq, prev: None, body: Body::Gap(gap), client: None }))
+        QueueItem::Line(Arc::new(RecordLine { seq, prev: None, body: Body::Gap(gap), client: None }))
     };
     let first = [of(1, Kind::Open, 1), of(2, Kind::Open, 2), of(3, Kind::Progress, 3), of(4, Kind::End, 2)];
     database.insert(&first).unwrap();

@@ -9,7 +9,7 @@ use super::database::{self, Database, LastRow};
 use super::fault::DatabaseFault;
 use super::mailbox::{Interrupt, Mailbox};
 use super::place::{set_aside, set_log_aside};
-use super::queue::Item;
+use super::queue::QueueItem;
 use crate::record::{Chain, Hourly, lock};
 use crate::sink::age::Reading;
 use crate::sink::fault::SinkFault;
@@ -37,7 +37,7 @@ pub(super) struct SqliteThread {
     /// What the look at the whole database will have found.
     pub(super) check: Option<Receiver<Result<(), DatabaseFault>>>,
     /// What was fetched and is not written yet.
-    pub(super) batch: Vec<Item>,
+    pub(super) batch: Vec<QueueItem>,
     pub(super) retry: Retry,
     /// Whether its last try failed; the next has to write something to be a success.
     pub(super) failing: bool,

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::output::{CHUNK, FILE_CHUNK, Out};
-use super::account::Account;
+use super::account::SinkAccount;
 use crate::facts::{Outcome, RequestId};
 use crate::record::{Body, Kind, Record, RecordLine, Verdict};
 
@@ -71,7 +71,7 @@ pub(super) struct TerminalSink {
     width: usize,
     window: Option<Window>,
     open: HashSet<RequestId>,
-    account: Arc<Account>,
+    account: Arc<SinkAccount>,
 }
 
 #[derive(Debug)]
@@ -84,7 +84,7 @@ struct Window {
 impl TerminalSink {
     /// A sink to standard error; none if it is off. Colour only on a terminal, and never with `NO_COLOR` set. `kept`: a
     /// file or a database has all the records too.
-    pub(super) fn stderr(format: Terminal, kept: bool, account: Arc<Account>) -> Option<Self> {
+    pub(super) fn stderr(format: Terminal, kept: bool, account: Arc<SinkAccount>) -> Option<Self> {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colour = wanted && io::IsTerminal::is_terminal(&io::stderr());
         let is_file = rustix::fs::fstat(io::stderr())
@@ -98,7 +98,7 @@ impl TerminalSink {
         }
     }
 
-    fn new(format: Terminal, kept: bool, colour: bool, zone: TimeZone, out: Out, account: Arc<Account>) -> Self {
+    fn new(format: Terminal, kept: bool, colour: bool, zone: TimeZone, out: Out, account: Arc<SinkAccount>) -> Self {
         let most = match format {
             Terminal::Json if kept => MAX_JSON,
             Terminal::Json => u32::MAX,

@@ -6,14 +6,14 @@ use std::time::Duration;
 /// How long something took, to the nanosecond and up to five centuries. With `Option` it has half the size of a
 /// [`Duration`]; every record has three, and thousands of records are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Took(NonZeroU64); // one nanosecond more than it took
+pub struct Nanos(NonZeroU64); // one nanosecond more than it took
 
 /// Units of time, in nanoseconds.
 pub(super) const NANOSECOND: u64 = 1;
 pub(super) const MICROSECOND: u64 = 1000;
 pub(super) const SECOND: u64 = 1_000_000_000;
 
-impl Took {
+impl Nanos {
     /// No time at all.
     pub const ZERO: Self = Self(NonZeroU64::MIN);
 
@@ -23,15 +23,15 @@ impl Took {
     }
 }
 
-impl From<Duration> for Took {
+impl From<Duration> for Nanos {
     /// What is longer than it can be is as long as it can be.
     fn from(duration: Duration) -> Self {
         Self(NonZeroU64::MIN.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 
-impl From<Took> for Duration {
-    fn from(took: Took) -> Self {
+impl From<Nanos> for Duration {
+    fn from(took: Nanos) -> Self {
         Self::from_nanos(took.nanos())
     }
 }
@@ -43,11 +43,11 @@ mod tests {
     #[test]
     fn it_is_the_duration_up_to_its_end() {
         for nanos in [0, 1, 81_234_567, u64::MAX - 2, u64::MAX - 1] {
-            assert_eq!(Duration::from(Took::from(Duration::from_nanos(nanos))), Duration::from_nanos(nanos));
+            assert_eq!(Duration::from(Nanos::from(Duration::from_nanos(nanos))), Duration::from_nanos(nanos));
         }
-        assert_eq!(Took::from(Duration::ZERO), Took::ZERO);
+        assert_eq!(Nanos::from(Duration::ZERO), Nanos::ZERO);
         for long in [Duration::from_nanos(u64::MAX), Duration::MAX] {
-            assert_eq!(Took::from(long).nanos(), u64::MAX - 1);
+            assert_eq!(Nanos::from(long).nanos(), u64::MAX - 1);
         }
     }
 }
