@@ -4,13 +4,18 @@
 //! - The question is the name itself, absolute: A and AAAA, and what its CNAMEs lead to. Neither a search list nor the
 //!   hosts file is consulted. `localhost` and names below it are loopback without a question (RFC 6761 §6.3).
 //! - An answer is kept as long as its TTL says; TTL 0 is not kept. The store is bounded.
+//! - A server that does not know EDNS (RFC 6891 §7) is asked once more without it: where it says FORMERR or the like, and
+//!   where it says nothing. That is remembered for some minutes.
+//! - A family that stays silent does not hold up the other: see [`DELAY_OF_AAAA`] and [`DELAY_OF_A`].
 //! - Equal questions of one worker that are under way together are asked once, and count once among those under way.
 //!
 //! Deliberately not done: DNSSEC, encrypted transports, randomised case (some servers lower it), telling what a server
 //! put beside the answer from the answer itself: all of it is vetted.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -23,6 +28,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
+use tokio::time::{Instant, timeout};
 
 use super::resolve::Addresses;
 use crate::facts::{DomainName, ResolveError};
@@ -32,13 +38,26 @@ use crate::places::{Full, Holder, Place, Places};
 const CACHED_ANSWERS: u64 = 2048;
 /// For how long a "no such name" is believed at most, whatever the zone says: people mend DNS and try again.
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(30);
-/// How often a question is put again when nothing came back; the other servers come first then.
-const REPETITIONS: usize = 1;
+/// How often a question is put again in the same form: never. Whatever brought no answer with EDNS is asked without, which
+/// is the repetition after a lost datagram, too.
+const REPETITIONS: usize = 0;
+/// How long the AAAA answer may come after one with IPv4 addresses: the resolution delay of RFC 8305 §3.
+const DELAY_OF_AAAA: Duration = Duration::from_millis(50);
+/// How long the A answer may come after one with IPv6 addresses. Longer: many networks have IPv6 addresses that lead
+/// nowhere, and there is no adding addresses to those that were vetted.
+const DELAY_OF_A: Duration = Duration::from_secs(1);
+/// For how long questions go without EDNS after it was in the way.
+const WITHOUT_EDNS: Duration = Duration::from_mins(10);
+/// Nothing with EDNS and an answer without, so many times in a row, is no accident of the network.
+const SUSPICIONS: u32 = 2;
 
 /// A client of the configured servers, for one worker.
 #[derive(Debug)]
 pub(super) struct Servers {
     resolver: TokioResolver,
+    /// The same servers, asked without EDNS.
+    plain: TokioResolver,
+    edns: Edns,
     in_flight: Arc<Places>,
     /// The names under way, each with its place among `in_flight`. As many entries as places.
     asking: Mutex<HashMap<DomainName, Weak<Asking>>>,
@@ -52,9 +71,13 @@ struct Asking(#[expect(dead_code, reason = "held, and given back with the last w
 impl Servers {
     pub(super) fn new(servers: &[SocketAddr], timeout: Duration, in_flight: Arc<Places>) -> Result<Self, NetError> {
         let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect());
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        *builder.options_mut() = options(timeout);
-        Ok(Self { resolver: builder.build()?, in_flight, asking: Mutex::default() })
+        let client = |edns| {
+            let mut builder = TokioResolver::builder_with_config(config.clone(), TokioRuntimeProvider::default());
+            *builder.options_mut() = options(timeout, edns);
+            builder.build()
+        };
+        let (resolver, plain) = (client(true)?, client(false)?);
+        Ok(Self { resolver, plain, edns: Edns::default(), in_flight, asking: Mutex::default() })
     }
 
     pub(super) async fn look_up(&self, name: &DomainName, client: Holder) -> Result<Addresses, ResolveError> {
@@ -62,13 +85,116 @@ impl Servers {
         // Made of labels, a name is absolute.
         let labels = name.as_str().split('.').map(str::as_bytes);
         let name = Name::from_labels(labels).map_err(|_| ResolveError::Failed)?;
-        let (v6, v4) = tokio::join!(
-            self.resolver.lookup(name.clone(), RecordType::AAAA),
-            self.resolver.lookup(name, RecordType::A)
-        );
+        let (v6, v4) = both(self.ask(name.clone(), RecordType::AAAA), self.ask(name, RecordType::A)).await;
         match (v6, v4) {
-            (Err(v6), Err(v4)) => Err(worse(reason(&v6), reason(&v4))),
-            (v6, v4) => Ok([v6, v4].iter().flatten().flat_map(addresses).collect()),
+            (Err(v6), Err(v4)) => Err(worse(v6, v4)),
+            (v6, v4) => Ok([v6, v4].into_iter().flatten().flatten().collect()),
+        }
+    }
+
+    /// One family's addresses, asked for with EDNS or, where that brings nothing, without.
+    async fn ask(&self, name: Name, family: RecordType) -> Result<Addresses, ResolveError> {
+        if self.edns.is_in_the_way() {
+            return found(self.plain.lookup(name, family).await);
+        }
+        let answer = self.resolver.lookup(name.clone(), family).await;
+        let Some(fault) = answer.as_ref().err().and_then(EdnsFault::of) else {
+            self.edns.works();
+            return found(answer);
+        };
+        let again = self.plain.lookup(name, family).await;
+        if !again.as_ref().is_err_and(|error| EdnsFault::of(error).is_some()) {
+            self.edns.failed(fault);
+        }
+        found(again)
+    }
+}
+
+/// Both families' answers. One with addresses waits for the other no longer than that one's delay; the other then counts as
+/// timed out.
+async fn both(
+    v6: impl Future<Output = Result<Addresses, ResolveError>>,
+    v4: impl Future<Output = Result<Addresses, ResolveError>>,
+) -> (Result<Addresses, ResolveError>, Result<Addresses, ResolveError>) {
+    let (mut v6, mut v4) = (pin!(v6), pin!(v4));
+    let late = |_| Err(ResolveError::Timeout);
+    tokio::select! {
+        v6 = &mut v6 => {
+            let v4 = match has_addresses(&v6) {
+                true => timeout(DELAY_OF_A, v4).await.unwrap_or_else(late),
+                false => v4.await,
+            };
+            (v6, v4)
+        }
+        v4 = &mut v4 => {
+            let v6 = match has_addresses(&v4) {
+                true => timeout(DELAY_OF_AAAA, v6).await.unwrap_or_else(late),
+                false => v6.await,
+            };
+            (v6, v4)
+        }
+    }
+}
+
+fn has_addresses(answer: &Result<Addresses, ResolveError>) -> bool {
+    answer.as_ref().is_ok_and(|addresses| !addresses.is_empty())
+}
+
+/// Whether EDNS is in the way of answers, as far as is known of these servers.
+#[derive(Debug, Default)]
+struct Edns(Mutex<EdnsSeen>);
+
+#[derive(Debug, Default)]
+struct EdnsSeen {
+    /// Answers in a row that came only without EDNS, where that may have been an accident.
+    suspicions: u32,
+    avoided_since: Option<Instant>,
+}
+
+/// What may be the fault of EDNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EdnsFault {
+    /// The server says that it does not understand the question (RFC 6891 §7).
+    NotUnderstood,
+    /// Nothing came back, or only that the server failed.
+    Suspected,
+}
+
+impl Edns {
+    fn is_in_the_way(&self) -> bool {
+        self.seen().avoided_since.is_some_and(|since| since.elapsed() < WITHOUT_EDNS)
+    }
+
+    fn works(&self) {
+        self.seen().suspicions = 0;
+    }
+
+    /// Notes that the same question had an answer without it.
+    fn failed(&self, how: EdnsFault) {
+        let mut seen = self.seen();
+        seen.suspicions += 1;
+        if how == EdnsFault::NotUnderstood || seen.suspicions >= SUSPICIONS {
+            *seen = EdnsSeen { suspicions: 0, avoided_since: Some(Instant::now()) };
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, EdnsSeen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EdnsFault {
+    fn of(error: &NetError) -> Option<Self> {
+        let code = match error {
+            NetError::Timeout => return Some(Self::Suspected),
+            NetError::Dns(DnsError::ResponseCode(code)) => *code,
+            NetError::Dns(DnsError::NoRecordsFound(none)) => none.response_code,
+            _ => return None,
+        };
+        match code {
+            ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS => Some(Self::NotUnderstood),
+            ResponseCode::ServFail => Some(Self::Suspected),
+            _ => None,
         }
     }
 }
@@ -119,12 +245,12 @@ fn server(addr: &SocketAddr) -> NameServerConfig {
     NameServerConfig::new(addr.ip(), true, connections.into())
 }
 
-fn options(timeout: Duration) -> ResolverOpts {
+fn options(timeout: Duration, edns: bool) -> ResolverOpts {
     let mut options = ResolverOpts::default();
     // So that a family which stays silent ends before the whole look-up does, and the other's answer counts.
     options.timeout = timeout / 5 * 2;
     options.attempts = REPETITIONS;
-    options.edns0 = true;
+    options.edns0 = edns;
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = CACHED_ANSWERS;
     options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
@@ -134,8 +260,9 @@ fn options(timeout: Duration) -> ResolverOpts {
     options
 }
 
-fn addresses(answer: &Lookup) -> impl Iterator<Item = IpAddr> {
-    answer.answers().iter().filter_map(|record| record.data.ip_addr())
+fn found(answer: Result<Lookup, NetError>) -> Result<Addresses, ResolveError> {
+    let addresses = |answer: Lookup| answer.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
+    answer.map(addresses).map_err(|error| reason(&error))
 }
 
 fn reason(error: &NetError) -> ResolveError {
@@ -167,7 +294,7 @@ fn worse(one: ResolveError, other: ResolveError) -> ResolveError {
 mod tests {
     use std::cell::RefCell;
     use std::collections::HashMap;
-    use std::future::Future;
+    use std::net::IpAddr;
     use std::rc::Rc;
 
     use hickory_resolver::proto::op::Message;
@@ -195,6 +322,8 @@ mod tests {
         ByTcp(Vec<(&'static str, u32, RData)>),
         /// First a forged answer with another id, then these.
         AfterForgery(Vec<(&'static str, u32, RData)>),
+        /// To a question with EDNS this code, or nothing; to one without, these.
+        WithoutEdns(Option<ResponseCode>, Vec<(&'static str, u32, RData)>),
         Garbage,
     }
 
@@ -292,6 +421,11 @@ mod tests {
         };
         match say {
             Say::Nothing => return Vec::new(),
+            Say::WithoutEdns(code, _) if query.edns.is_some() => match code {
+                Some(code) => answer.metadata.response_code = code,
+                None => return Vec::new(),
+            },
+            Say::WithoutEdns(_, records) => fill(&mut answer, records),
             Say::Garbage => return vec![[&query.metadata.id.to_be_bytes(), [0xff; 40].as_slice()].concat()],
             Say::Code(code) => answer.metadata.response_code = code,
             Say::ByTcp(_) if !tcp => answer.metadata.truncation = true,
@@ -490,6 +624,98 @@ mod tests {
             let began = Instant::now();
             assert_eq!(resolve(&resolver, "half.test").await, found("192.0.2.1"));
             assert!(began.elapsed() < TIMEOUT, "{:?}", began.elapsed());
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_without_edns_answers_and_is_asked_without_from_then_on() {
+        local(async {
+            for code in [Some(ResponseCode::FormErr), Some(ResponseCode::NotImp), Some(ResponseCode::ServFail), None] {
+                let say = |name, ip| Say::WithoutEdns(code, vec![(name, 0, v4(ip))]);
+                let none = || Say::WithoutEdns(code, Vec::new());
+                let server = Server::start(&[
+                    ("A a.test.", say("a.test.", "192.0.2.1")),
+                    ("AAAA a.test.", none()),
+                    ("A b.test.", say("b.test.", "192.0.2.2")),
+                    ("AAAA b.test.", none()),
+                ])
+                .await;
+                let resolver = resolver(&[&server], 100);
+                assert_eq!(resolve(&resolver, "a.test").await, found("192.0.2.1"), "{code:?}");
+                let asked = server.asked();
+                // The library sends a question that nothing answers several times by itself.
+                let times = asked.iter().filter(|asked| *asked == "A a.test.").count();
+                assert!(times == 2 || code.is_none() && times > 2, "{code:?}: with and without, {asked:?}");
+                // The other family may still have been asked for when this one's answer had waited for long enough.
+                resolve(&resolver, "a.test").await.unwrap();
+                server.asked();
+                assert_eq!(resolve(&resolver, "b.test").await, found("192.0.2.2"), "{code:?}");
+                assert_eq!(server.asked(), ["A b.test.", "AAAA b.test."], "{code:?}: it is remembered");
+                tokio::time::advance(WITHOUT_EDNS).await;
+                assert_eq!(resolve(&resolver, "b.test").await, found("192.0.2.2"), "{code:?}");
+                assert!(server.asked().len() > 2, "{code:?}: and tried again later");
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_datagram_is_no_reason_to_do_without_edns() {
+        local(async {
+            let lost = |name, ip| Say::WithoutEdns(None, vec![(name, 0, v4(ip))]);
+            let server = Server::start(&[
+                ("A a.test.", lost("a.test.", "192.0.2.1")),
+                ("A b.test.", lost("b.test.", "192.0.2.2")),
+                ("A c.test.", Say::Records(vec![("c.test.", 0, v4("192.0.2.3"))])),
+            ])
+            .await;
+            let resolver = resolver(&[&server], 100);
+            for (name, ip, is_repeated) in
+                [("a.test", "192.0.2.1", true), ("c.test", "192.0.2.3", false), ("b.test", "192.0.2.2", true)]
+            {
+                assert_eq!(resolve(&resolver, name).await, found(ip), "{name}");
+                let question = format!("A {name}.");
+                let asked = server.asked().iter().filter(|asked| **asked == question).count();
+                assert_eq!(asked > 1, is_repeated, "{name}: with EDNS first, and then without");
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_not_asked_for_again_without_edns() {
+        local(async {
+            let server = Server::start(&[]).await;
+            assert_eq!(resolve(&resolver(&[&server], 100), "no.test").await, Err(ResolveError::NotFound));
+            assert_eq!(server.asked(), ["A no.test.", "AAAA no.test."]);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_family_that_is_silent_delays_the_other_shortly() {
+        local(async {
+            let server = Server::start(&[
+                ("A a.test.", Say::Records(vec![("a.test.", 60, v4("192.0.2.1"))])),
+                ("AAAA a.test.", Say::Nothing),
+                ("A b.test.", Say::Nothing),
+                ("AAAA b.test.", Say::Records(vec![("b.test.", 60, v6("2001:db8::1"))])),
+                ("A c.test.", Say::Nothing),
+            ])
+            .await;
+            let resolver = resolver(&[&server], 100);
+            for (name, expected, least, most) in [
+                ("a.test", found("192.0.2.1"), DELAY_OF_AAAA, DELAY_OF_AAAA * 2),
+                ("b.test", found("2001:db8::1"), DELAY_OF_A, DELAY_OF_A * 2),
+                // Without an address of the one there is nothing to go on with.
+                ("c.test", Err(ResolveError::Timeout), TIMEOUT / 2, TIMEOUT),
+            ] {
+                let began = Instant::now();
+                assert_eq!(resolve(&resolver, name).await, expected, "{name}");
+                let took = began.elapsed();
+                assert!(took >= least && took <= most, "{name}: {took:?}");
+            }
         })
         .await;
     }
