@@ -13,7 +13,7 @@
 //! let text = "version = 1\nname = \"Example Corp\"\nallow = [\"*.example.com\"]";
 //! let document = read_policy(text, Format::Toml).expect("no mistakes");
 //! let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "" }).expect("no mistakes");
-//! let policy = Snapshot::new(Arc::new(compiled.policy));
+//! let policy = Snapshot::from(compiled.policy);
 //!
 //! let facts = |to: &str| {
 //!     let Question { destination, protocol, method, upgrade, path } = Question::parse(to).expect("a URL");

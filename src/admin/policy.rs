@@ -9,13 +9,15 @@ use super::answer::{ApiResult, Problem, json_of};
 use super::call::Call;
 use crate::enforce::{self, Circumstances};
 use crate::facts::{Method, Question, Tool};
-use crate::policy::Snapshot;
+use crate::policy::{Policy, Snapshot};
 use crate::record::UtcTime;
 
 /// `/v1/policy`.
 pub(super) fn show(call: &Call) -> ApiResult {
     let context = &call.context;
     let (policy, status) = (context.shared.store.current(), context.shared.store.status());
+    let layer = |layer: &Policy| json!({ "source": status.source, "revision": layer.revision() });
+    let layers: Vec<_> = policy.layers().map(layer).collect();
     json_of(&json!({
         "name": policy.name(),
         "revision": policy.revision(),
@@ -24,7 +26,7 @@ pub(super) fn show(call: &Call) -> ApiResult {
         "egress": policy.egress().as_str(),
         "rules": policy.rule_count(),
         "source": status.source,
-        "layers": [{ "source": status.source, "revision": policy.revision() }],
+        "layers": layers,
         "loaded": UtcTime(status.loaded).to_string(),
         "error": status.error,
         "selftest": context.selftest.last().map(|tested| json!({

@@ -24,7 +24,7 @@ use super::listeners::BoundListener;
 use crate::admin::{SelfTest, SelfTestResult};
 use crate::enforce::Shared;
 use crate::facts::Destination;
-use crate::policy::{Egress, Mode, Policy};
+use crate::policy::{Egress, Mode, Stack};
 
 /// Between two tests. Monitoring commonly looks every 15 to 60 s; two connections a minute cost nothing.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ impl SelfTestPlan {
         }
     }
 
-    fn test_under(&self, policy: &Policy) -> SelfTestResult {
+    fn test_under(&self, policy: &Stack) -> SelfTestResult {
         let unlisted_pass = lets_unlisted_pass(policy);
         let mut faults = Vec::new();
         let mut left_out = Vec::new();
@@ -178,7 +178,7 @@ enum TestResult {
 }
 
 /// Why unlisted names pass by the policy's own words, if they do.
-pub(crate) fn lets_unlisted_pass(policy: &Policy) -> Option<&'static str> {
+pub(crate) fn lets_unlisted_pass(policy: &Stack) -> Option<&'static str> {
     match (policy.enabled(), policy.egress(), policy.mode()) {
         (false, _, _) | (true, Egress::None, _) => None,
         (true, _, Mode::Observe) => Some("observe mode"),

@@ -3,7 +3,6 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args as ClapArgs;
@@ -98,7 +97,7 @@ fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
     let path = args.policy.clone().or_else(|| config.policy.source.first().cloned());
     let file = path.clone();
     let compiled = PolicySource::new(path).load(false).1.map_err(|report| report.to_string())?;
-    let policy = Snapshot::new(Arc::new(compiled.policy));
+    let policy = Snapshot::from(compiled.policy);
     // On standard error, so that what is on standard output stays one line for each destination.
     say(&format!("outgate: judged by {}", judge(&policy, file.as_deref())));
     let circumstances = Circumstances {

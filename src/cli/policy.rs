@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Subcommand;
@@ -133,7 +132,7 @@ fn test(file: PathBuf) -> ExitCode {
         Ok(loaded) => loaded,
         Err(report) => return fail(&report.to_string()),
     };
-    let policy = Snapshot::new(Arc::new(policy));
+    let policy = Snapshot::from(policy);
     let cases = &loaded.document.tests;
     let mut failed = 0;
     for case in cases {

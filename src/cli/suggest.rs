@@ -199,7 +199,6 @@ fn labels(host: &Host) -> Vec<Box<str>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::SystemTime;
 
     use super::*;
@@ -291,7 +290,7 @@ mod tests {
         let document = read_policy(&suggested(&traffic()), Format::Toml).unwrap();
         let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "r1" }).unwrap();
         assert!(compiled.warnings.is_empty(), "{:?}", compiled.warnings);
-        let policy = Snapshot::new(Arc::new(compiled.policy));
+        let policy = Snapshot::from(compiled.policy);
         for (to, allowed) in [
             ("api.example.com:443", true),
             ("api.example.com:80", false),

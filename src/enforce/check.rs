@@ -40,7 +40,7 @@ pub struct Checked {
     pub reason: &'static str,
     /// The rule that decided, or that was missed most narrowly.
     pub rule: Option<String>,
-    /// Which layer of the policy; there is one in this version.
+    /// The layer that decided, where there is more than one.
     pub layer: Option<String>,
     /// The policy's revision.
     pub revision: String,
@@ -79,6 +79,7 @@ pub async fn check(
     };
     checked.decision = "allow";
     checked.rule = permit.rule_id().map(str::to_owned);
+    checked.layer = permit.layer().map(str::to_owned);
     if let Some(denial) = permit.observed() {
         checked = checked.denied(denial);
         checked.decision = "observe";
@@ -132,6 +133,7 @@ impl Checked {
     fn denied(mut self, denial: &Denial) -> Self {
         self.reason = denial.reason().as_str();
         self.rule = denial.rule_id().map(str::to_owned);
+        self.layer = denial.layer().map(str::to_owned);
         self.hint = denial.rule_reason().or_else(|| denial.hint()).map(str::to_owned);
         self
     }

@@ -68,7 +68,11 @@ pub struct Adviser<'a> {
 impl<'a> Adviser<'a> {
     /// By this policy, in a process with these sockets.
     pub fn new(policy: &'a Snapshot, own: &'a OwnAddresses) -> Self {
-        let taken = policy.rules.iter().map(Rule::id).filter(|id| id.starts_with(ID)).collect();
+        let taken = policy
+            .layers()
+            .flat_map(|layer| layer.rules.iter().map(Rule::id))
+            .filter(|id| id.starts_with(ID))
+            .collect();
         Self { policy, own, taken }
     }
 
@@ -197,8 +201,10 @@ impl<'a> Adviser<'a> {
         }
         let mut special = Vec::new();
         for ip in std::iter::once(ip).chain(self.own.translated(ip)) {
-            if let Some(rule) = self.policy.denied_address(ip, port, None) {
-                return Err(names_it(self.policy.rule(rule).id()));
+            for layer in self.policy.layers() {
+                if let Some(rule) = layer.denied_address(ip, port, None) {
+                    return Err(names_it(layer.rule(rule).id()));
+                }
             }
             match AddressClass::of(ip) {
                 AddressClass::Global => {}
@@ -208,7 +214,7 @@ impl<'a> Adviser<'a> {
                             .to_owned(),
                     );
                 }
-                _ if self.policy.opens_internal(ip) => {}
+                _ if self.policy.layers().all(|layer| layer.opens_internal(ip)) => {}
                 _ => special.push(ip),
             }
         }

@@ -1,9 +1,10 @@
-//! What a record keeps of a decision: which rule of which revision.
+//! What a record keeps of a decision: which rule of which layer and revision.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::decision::RuleIndex;
+use super::stack::LayerIndex;
 use super::{Denial, Permit, Snapshot};
 
 /// A rule and a revision, to be named in a record.
@@ -20,49 +21,61 @@ enum Kind {
     Nobody,
     Policy {
         snapshot: Snapshot,
+        layer: LayerIndex,
         rule: Option<RuleIndex>,
     },
     Text {
+        layer: Option<Arc<str>>,
         rule: Option<Arc<str>>,
         revision: Arc<str>,
     },
 }
 
 impl Cited {
-    pub(super) fn new(snapshot: Snapshot, rule: Option<RuleIndex>) -> Self {
-        Self(Kind::Policy { snapshot, rule })
+    pub(super) fn new(snapshot: Snapshot, layer: LayerIndex, rule: Option<RuleIndex>) -> Self {
+        Self(Kind::Policy { snapshot, layer, rule })
     }
 
     /// Fixed texts, for tests of what reads records.
     #[cfg(test)]
     pub(crate) fn text(rule: Option<&str>, revision: &str) -> Self {
-        Self(Kind::Text { rule: rule.map(Into::into), revision: revision.into() })
+        Self(Kind::Text { layer: None, rule: rule.map(Into::into), revision: revision.into() })
     }
 
     /// The rule's id.
     pub fn rule(&self) -> Option<&str> {
         match &self.0 {
             Kind::Nobody => None,
-            Kind::Policy { snapshot, rule } => rule.map(|rule| snapshot.rule(rule).id()),
+            Kind::Policy { snapshot, layer, rule } => rule.map(|rule| snapshot.layer(*layer).rule(rule).id()),
             Kind::Text { rule, .. } => rule.as_deref(),
         }
     }
 
-    /// The policy's revision; empty where nobody was asked.
+    /// The name of the layer, where there is more than one.
+    pub fn layer(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Nobody => None,
+            Kind::Policy { snapshot, layer, .. } => snapshot.layer_name(*layer).map(|name| &**name),
+            Kind::Text { layer, .. } => layer.as_deref(),
+        }
+    }
+
+    /// The layer's revision; empty where nobody was asked.
     pub fn revision(&self) -> &str {
         match &self.0 {
             Kind::Nobody => "",
-            Kind::Policy { snapshot, .. } => snapshot.policy().revision(),
+            Kind::Policy { snapshot, layer, .. } => snapshot.layer(*layer).revision(),
             Kind::Text { revision, .. } => revision,
         }
     }
 
     /// Lets go of the policy and keeps its words.
     pub fn detach(&mut self) {
-        if let Kind::Policy { snapshot, rule } = &self.0 {
-            let rule = rule.map(|rule| snapshot.rule(rule).shared_id());
-            let revision = snapshot.shared_revision();
-            self.0 = Kind::Text { rule, revision };
+        if let Kind::Policy { snapshot, layer, rule } = &self.0 {
+            let policy = snapshot.layer(*layer);
+            let rule = rule.map(|rule| policy.rule(rule).shared_id());
+            let (layer, revision) = (snapshot.layer_name(*layer).cloned(), policy.shared_revision());
+            self.0 = Kind::Text { layer, rule, revision };
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The decision: one request's facts in, one answer out.
 //!
 //! Guaranteed:
-//! - A request that no rule allows is denied; there is no default.
+//! - A request that no rule allows is denied; there is no default. Of several layers each must allow it.
 //! - Deny rules are asked before allow rules, so the order of rules in a document never matters. Nor does it among allow
 //!   rules: a permit carries every rule that allows the request, and what any of them opens is open.
 //! - The cost does not depend on the number of rules, but on how many name the same host or block.
@@ -15,70 +15,37 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::decision::RuleIndex;
+use super::decision::{Objection, RuleIndex};
 use super::document::{Egress, Mode};
 use super::matcher::{Clause, Matcher};
 use super::miss::Miss;
-use super::permit::Matched;
+use super::permit::{Grant, Grants, Matched};
 use super::rule::{Asked, Circumstances, Test};
+use super::stack::LayerIndex;
 use super::{Basis, Decision, Denial, DenyReason, Permit, Policy, RuleRef, Snapshot, hint};
 use crate::facts::{DomainName, Host, Port, RequestFacts, embedded_ipv4};
 
 impl Snapshot {
-    /// Judges one request by this policy alone. Pure.
+    /// Judges one request: every layer has to allow it, and the first that does not is the one that denies it. Pure.
     pub fn decide(&self, facts: &RequestFacts) -> Decision {
-        match self.judge(facts) {
-            Ok(permit) => Decision::Allow(permit),
-            Err(denial) if self.mode == Mode::Observe && denial.reason().is_observable() => {
-                Decision::Allow(self.permit(facts, Basis::Observed(Box::new(denial)), Matched::new()))
-            }
-            Err(denial) => Decision::Deny(denial),
+        let mut grants = Grants::new();
+        for (index, layer) in self.indexed() {
+            let grant = match layer.judge(index, facts) {
+                Ok(grant) => grant,
+                Err(objection) => {
+                    let lets_pass = layer.mode == Mode::Observe && objection.reason.is_observable();
+                    let denial = Denial::new(self.clone(), objection, facts.destination.clone());
+                    if !lets_pass {
+                        return Decision::Deny(denial);
+                    }
+                    Grant { basis: Basis::Observed(Box::new(denial)), matched: Matched::new() }
+                }
+            };
+            grants.push(grant);
         }
-    }
-
-    fn judge(&self, facts: &RequestFacts) -> Result<Permit, Denial> {
-        if !self.enabled {
-            return Err(self.denial(facts, DenyReason::EgressDisabled, None, None));
-        }
-        if self.egress == Egress::None {
-            return Err(self.denial(facts, DenyReason::EgressNone, None, None));
-        }
-        if facts.passed_through_us {
-            return Err(self.denial(facts, DenyReason::Loop, None, None));
-        }
-        if let Some((rule, reason)) = self.denied(facts) {
-            return Err(self.denial(facts, reason, Some(rule), None));
-        }
-        match self.allowed(facts) {
-            Search::Full(rule, matched) => Ok(self.permit(facts, Basis::Rule(RuleRef(rule)), matched)),
-            Search::Near(_) if self.egress == Egress::All => Ok(self.permit(facts, Basis::EgressAll, Matched::new())),
-            Search::Nothing if self.egress == Egress::All && !is_single_label(facts) => {
-                Ok(self.permit(facts, Basis::EgressAll, Matched::new()))
-            }
-            // The host is known but something else about the request is not: say what, people act on it.
-            Search::Near(miss) => {
-                let hint = hint::for_miss(self, facts, miss);
-                Err(self.denial(facts, miss.reason(), Some(miss.clause.rule), Some(hint)))
-            }
-            Search::Nothing => {
-                Err(self.denial(facts, DenyReason::HostNotAllowed, None, hint::for_unlisted(self, facts)))
-            }
-        }
-    }
-
-    fn permit(&self, facts: &RequestFacts, basis: Basis, matched: Matched) -> Permit {
-        let circumstances = self.denies_addresses_conditionally.then(|| Box::new(Circumstances::of(facts)));
-        Permit::new(self.clone(), basis, matched, facts.destination.clone(), circumstances)
-    }
-
-    fn denial(
-        &self,
-        facts: &RequestFacts,
-        reason: DenyReason,
-        rule: Option<RuleIndex>,
-        hint: Option<String>,
-    ) -> Denial {
-        Denial::new(self.clone(), reason, rule, hint, facts.destination.clone())
+        let is_needed = self.layers().any(|layer| layer.denies_addresses_conditionally);
+        let circumstances = is_needed.then(|| Box::new(Circumstances::of(facts)));
+        Decision::Allow(Permit::new(self.clone(), grants, facts.destination.clone(), circumstances))
     }
 }
 
@@ -93,6 +60,34 @@ enum Search {
 }
 
 impl Policy {
+    /// What this layer says of a request.
+    fn judge(&self, layer: LayerIndex, facts: &RequestFacts) -> Result<Grant, Objection> {
+        let objection = |reason, rule, hint| Err(Objection { layer, reason, rule, hint });
+        if !self.enabled {
+            return objection(DenyReason::EgressDisabled, None, None);
+        }
+        if self.egress == Egress::None {
+            return objection(DenyReason::EgressNone, None, None);
+        }
+        if facts.passed_through_us {
+            return objection(DenyReason::Loop, None, None);
+        }
+        if let Some((rule, reason)) = self.denied(facts) {
+            return objection(reason, Some(rule), None);
+        }
+        match self.allowed(facts) {
+            Search::Full(rule, matched) => Ok(Grant { basis: Basis::Rule(RuleRef { layer, rule }), matched }),
+            Search::Near(_) if self.egress == Egress::All => Ok(Grant::by_egress()),
+            Search::Nothing if self.egress == Egress::All && !is_single_label(facts) => Ok(Grant::by_egress()),
+            // The host is known but something else about the request is not: say what, people act on it.
+            Search::Near(miss) => {
+                let hint = hint::for_miss(self, facts, miss);
+                objection(miss.reason(), Some(miss.clause.rule), Some(hint))
+            }
+            Search::Nothing => objection(DenyReason::HostNotAllowed, None, hint::for_unlisted(self, facts)),
+        }
+    }
+
     /// The first test of a clause that a request fails; none where it passes them all.
     pub(super) fn missed(&self, matcher: &Matcher, clause: Clause, facts: &RequestFacts) -> Option<Test> {
         if !matcher.has_port(clause, facts.destination.port()) {

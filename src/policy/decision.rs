@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::stack::LayerIndex;
 use super::{Cited, DenyReason, Permit, Policy, Snapshot};
 use crate::facts::Destination;
 
@@ -18,6 +19,7 @@ pub enum Decision {
 #[derive(Clone)]
 pub struct Denial {
     snapshot: Snapshot,
+    layer: LayerIndex,
     reason: DenyReason,
     rule: Option<RuleIndex>,
     hint: Option<Box<str>>,
@@ -28,15 +30,20 @@ pub struct Denial {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RuleIndex(pub(super) u32);
 
+/// What one layer has against a request.
+#[derive(Debug)]
+pub(super) struct Objection {
+    pub(super) layer: LayerIndex,
+    pub(super) reason: DenyReason,
+    /// The layer's rule that denies, or that came nearest to allowing.
+    pub(super) rule: Option<RuleIndex>,
+    pub(super) hint: Option<String>,
+}
+
 impl Denial {
-    pub(super) fn new(
-        snapshot: Snapshot,
-        reason: DenyReason,
-        rule: Option<RuleIndex>,
-        hint: Option<String>,
-        destination: Destination,
-    ) -> Self {
-        Self { snapshot, reason, rule, hint: hint.map(String::into_boxed_str), destination }
+    pub(super) fn new(snapshot: Snapshot, objection: Objection, destination: Destination) -> Self {
+        let Objection { layer, reason, rule, hint } = objection;
+        Self { snapshot, layer, reason, rule, hint: hint.map(String::into_boxed_str), destination }
     }
 
     /// Why.
@@ -51,12 +58,12 @@ impl Denial {
 
     /// The rule that denied it, or that it missed most narrowly; none where no rule names the host.
     pub fn rule_id(&self) -> Option<&str> {
-        self.rule.map(|rule| self.snapshot.rule(rule).id())
+        self.rule.map(|rule| self.policy().rule(rule).id())
     }
 
     /// What that rule's author wants people to read.
     pub fn rule_reason(&self) -> Option<&str> {
-        self.rule.and_then(|rule| self.snapshot.rule(rule).reason())
+        self.rule.and_then(|rule| self.policy().rule(rule).reason())
     }
 
     /// The nearest miss in one sentence without its full stop: "`*.example.com` does not cover `example.com` itself".
@@ -67,12 +74,17 @@ impl Denial {
 
     /// What a record keeps of it.
     pub(super) fn cited(&self) -> Cited {
-        Cited::new(self.snapshot.clone(), self.rule)
+        Cited::new(self.snapshot.clone(), self.layer, self.rule)
     }
 
-    /// The policy that answered.
+    /// The policy that denied it: the first layer that does.
     pub fn policy(&self) -> &Policy {
-        &self.snapshot
+        self.snapshot.layer(self.layer)
+    }
+
+    /// The name of that layer, where there is more than one.
+    pub fn layer(&self) -> Option<&str> {
+        self.snapshot.layer_name(self.layer).map(|name| &**name)
     }
 }
 
@@ -83,7 +95,7 @@ impl fmt::Debug for Denial {
             .field("rule", &self.rule_id())
             .field("hint", &self.hint)
             .field("destination", &self.destination)
-            .field("revision", &self.snapshot.revision())
+            .field("revision", &self.policy().revision())
             .finish()
     }
 }

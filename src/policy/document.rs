@@ -59,8 +59,8 @@ pub struct PolicyDocument {
     pub problems: Problems,
 }
 
-/// How far the egress goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far the egress goes, the narrowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Egress {
     /// Nowhere.
     None,

@@ -1,7 +1,7 @@
 //! The decision point.
 //!
-//! Text becomes a [`PolicyDocument`] (what was written), which compiles into one immutable [`Policy`] (what is asked).
-//! [`Snapshot::decide`] answers one request; [`Permit::route`] judges the addresses that it would reach and says by
+//! Text becomes a [`PolicyDocument`] (what was written), which compiles into one immutable [`Policy`]. One or more policies
+//! are a [`Stack`] (what is asked). [`Snapshot::decide`] answers one request; [`Permit::route`] judges the addresses that it would reach and says by
 //! which way.
 //!
 //! Guaranteed:
@@ -35,6 +35,7 @@ mod problem_code;
 mod reason;
 mod rule;
 mod snapshot;
+mod stack;
 mod suffix;
 mod table;
 pub mod text;
@@ -65,15 +66,16 @@ pub use problem::{Complaint, Place, Problem, Problems};
 pub use problem_code::{Example, ProblemCode, Severity};
 pub use reason::DenyReason;
 pub use snapshot::Snapshot;
+pub use stack::Stack;
 pub use suffix::{is_registry_suffix, registrable};
 
 use decision::RuleIndex;
 use matcher::Matcher;
 use rule::Rule;
 
-/// A compiled policy: immutable, shared by every worker, asked through a [`Snapshot`].
+/// A compiled policy: one layer of a [`Stack`].
 pub struct Policy {
-    name: Box<str>,
+    name: Arc<str>,
     revision: Arc<str>,
     enabled: bool,
     egress: Egress,
@@ -138,7 +140,7 @@ impl Policy {
 
     /// Whether some rule began or lapsed between a time and now, whichever of the two is earlier: clocks are set back. The
     /// clock is asked only where it matters.
-    pub fn changes_since(&self, t: SystemTime, clock: impl FnOnce() -> SystemTime) -> bool {
+    pub fn changes_since(&self, t: SystemTime, clock: impl Fn() -> SystemTime) -> bool {
         let before = |t: SystemTime| self.changes.partition_point(|change| *change <= t);
         !self.changes.is_empty() && before(t) != before(clock())
     }

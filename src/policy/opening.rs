@@ -11,15 +11,14 @@
 //! Deliberately not done: looking inside an Encrypted Client Hello. Its outer name is judged, and what else the same front
 //! serves cannot be seen.
 
-use super::decision::RuleIndex;
-use super::{Decision, DenyReason, Permit, Tls};
+use super::{Decision, DenyReason, Permit, RuleRef, Tls};
 use crate::facts::{Destination, DomainName, Host, Opening, RequestFacts, ServerName};
 
 /// What is wrong with how a tunnel begins.
 pub(super) struct Fault {
     pub(super) reason: DenyReason,
     /// The deny rule against the server that the ClientHello names, if there is one.
-    pub(super) rule: Option<RuleIndex>,
+    pub(super) rule: Option<RuleRef>,
     /// What is wrong, in words.
     pub(super) hint: String,
 }
@@ -67,8 +66,10 @@ fn denied_server(permit: &Permit, facts: &RequestFacts, server: &ServerName) -> 
         return None;
     }
     let hint = format!("the tunnel was asked for `{asked}` and the ClientHello names `{named}`, which is denied");
-    let (rule, reason) = permit.snapshot().denied(&as_named(permit, facts, named))?;
-    Some(Fault { reason, rule: Some(rule), hint })
+    let facts = as_named(permit, facts, named);
+    let mut denied = permit.snapshot().indexed().filter_map(|(layer, policy)| Some((layer, policy.denied(&facts)?)));
+    let (layer, (rule, reason)) = denied.next()?;
+    Some(Fault { reason, rule: Some(RuleRef { layer, rule }), hint })
 }
 
 fn wrong_server(permit: &Permit, facts: &RequestFacts, server: &ServerName, optional: bool) -> Option<Fault> {

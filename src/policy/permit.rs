@@ -14,22 +14,40 @@ use std::time::SystemTime;
 
 use smallvec::SmallVec;
 
-use super::decision::RuleIndex;
+use super::decision::{Objection, RuleIndex};
 use super::opening::{self, Fault};
 use super::rule::{Circumstances, Rule};
-use super::{Cited, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Tls};
+use super::stack::LayerIndex;
+use super::{Cited, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Stack, Tls};
 use crate::facts::{AddressClass, Destination, Opening, OwnAddresses, Port, RequestFacts};
 
-/// Leave to reach one destination, by one revision of the policy.
+/// Permission to reach one destination, by one revision of each layer.
 #[derive(Clone)]
 pub struct Permit {
     snapshot: Snapshot,
-    basis: Basis,
-    /// Every rule that allows the request, the basis among them; none where the basis is no rule.
-    matched: Matched,
+    /// What each layer gives, in their order.
+    grants: Grants,
     destination: Destination,
     /// Only where a deny rule for addresses needs it.
     circumstances: Option<Box<Circumstances>>,
+}
+
+/// What each layer gives. One fits without an allocation.
+pub(super) type Grants = SmallVec<[Grant; 1]>;
+
+/// What one layer gives.
+#[derive(Clone)]
+pub(super) struct Grant {
+    pub(super) basis: Basis,
+    /// Every rule that allows the request, the basis among them; none where the basis is no rule.
+    pub(super) matched: Matched,
+}
+
+impl Grant {
+    /// By `egress = "all"`.
+    pub(super) fn by_egress() -> Self {
+        Self { basis: Basis::EgressAll, matched: Matched::new() }
+    }
 }
 
 /// The rules that allow one request. Four fit without an allocation; more than that seldom name the same host.
@@ -46,9 +64,12 @@ pub enum Basis {
     Observed(Box<Denial>),
 }
 
-/// An allow rule of the permit's own policy.
+/// An allow rule of one of the permit's own layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RuleRef(pub(super) RuleIndex);
+pub struct RuleRef {
+    pub(super) layer: LayerIndex,
+    pub(super) rule: RuleIndex,
+}
 
 /// Addresses of each family that a route keeps. All of an answer are judged; no more than a few are ever tried, and an
 /// answer of thousands (64 KiB by TCP) must not cost the square of their number.
@@ -120,12 +141,11 @@ impl VettedAddrs {
 impl Permit {
     pub(super) fn new(
         snapshot: Snapshot,
-        basis: Basis,
-        matched: Matched,
+        grants: Grants,
         destination: Destination,
         circumstances: Option<Box<Circumstances>>,
     ) -> Self {
-        Self { snapshot, basis, matched, destination, circumstances }
+        Self { snapshot, grants, destination, circumstances }
     }
 
     /// What may be reached.
@@ -133,14 +153,17 @@ impl Permit {
         &self.destination
     }
 
-    /// What it rests on.
+    /// What it rests on. Of several layers: the first denial that was only observed, else the first rule.
     pub fn basis(&self) -> &Basis {
-        &self.basis
+        let bases = || self.grants.iter().map(|grant| &grant.basis);
+        let observed = bases().find(|basis| matches!(basis, Basis::Observed(_)));
+        let cited = observed.or_else(|| bases().find(|basis| matches!(basis, Basis::Rule(_))));
+        cited.unwrap_or(&Basis::EgressAll)
     }
 
     /// The denial that observe mode let pass.
     pub fn observed(&self) -> Option<&Denial> {
-        match &self.basis {
+        match self.basis() {
             Basis::Observed(denial) => Some(denial),
             Basis::Rule(_) | Basis::EgressAll => None,
         }
@@ -148,31 +171,46 @@ impl Permit {
 
     /// The allow rule's id, where one is the basis.
     pub fn rule_id(&self) -> Option<&str> {
-        self.rule().map(|rule| self.snapshot.rule(rule).id())
+        self.rule().map(|RuleRef { layer, rule }| self.snapshot.layer(layer).rule(rule).id())
+    }
+
+    /// The name of the layer that it rests on, where there is more than one.
+    pub fn layer(&self) -> Option<&str> {
+        match self.basis() {
+            Basis::Observed(denial) => denial.layer(),
+            Basis::Rule(RuleRef { layer, .. }) => self.snapshot.layer_name(*layer).map(|name| &**name),
+            Basis::EgressAll => self.snapshot.layer_name(LayerIndex::FIRST).map(|name| &**name),
+        }
     }
 
     /// What a record keeps of it.
     pub(super) fn cited(&self) -> Cited {
-        match self.observed() {
-            Some(denial) => denial.cited(),
-            None => Cited::new(self.snapshot.clone(), self.rule()),
+        match self.basis() {
+            Basis::Observed(denial) => denial.cited(),
+            Basis::Rule(RuleRef { layer, rule }) => Cited::new(self.snapshot.clone(), *layer, Some(*rule)),
+            Basis::EgressAll => Cited::new(self.snapshot.clone(), LayerIndex::FIRST, None),
         }
     }
 
-    /// The policy that answered.
-    pub fn policy(&self) -> &Policy {
+    /// The policies that answered.
+    pub fn stack(&self) -> &Stack {
         &self.snapshot
     }
 
-    /// When the allow rule lapses by itself, if it does. Live tunnels are judged again then.
+    /// When a rule that it rests on ends by itself, if one does. Live tunnels are judged again then.
     pub fn until(&self) -> Option<SystemTime> {
-        self.rule().and_then(|rule| self.snapshot.rule(rule).until())
+        let until = |grant: &Grant| match &grant.basis {
+            Basis::Rule(RuleRef { layer, rule }) => self.snapshot.layer(*layer).rule(*rule).until(),
+            Basis::EgressAll | Basis::Observed(_) => None,
+        };
+        self.grants.iter().filter_map(until).min()
     }
 
-    /// Whether a tunnel must begin with a ClientHello that names the host: so, unless a rule that allows it says
+    /// Whether a tunnel must begin with a ClientHello that names the host: so, unless rules that allow it say
     /// `tls = "optional"`.
     pub fn tls(&self) -> Tls {
-        if self.rules().any(|rule| rule.tls == Tls::Optional) { Tls::Optional } else { Tls::Required }
+        let optional = self.granted(|_, rule| rule.tls == Tls::Optional);
+        if optional.is_ok() { Tls::Optional } else { Tls::Required }
     }
 
     /// The way to the destination: to the addresses that it resolved to, once they are all vetted, or to the parent proxy,
@@ -211,7 +249,7 @@ impl Permit {
         for ip in resolved {
             let addr = SocketAddr::new(*ip, self.destination.port().get());
             if own.contains(addr) {
-                return Err(self.denial(DenyReason::Loop, None, None));
+                return Err(self.leads_back());
             }
             self.vet_address(*ip)?;
             // Where the network translates it, a packet ends at the address inside, which then has to pass as well.
@@ -232,7 +270,7 @@ impl Permit {
         let addrs: SmallVec<_> = resolved.iter().map(|ip| SocketAddr::new(*ip, port.get())).collect();
         if addrs.iter().any(|addr| own.contains(*addr)) {
             let hint = "the parent proxy of this proxy's configuration is this proxy itself".to_owned();
-            return Err(self.denial(DenyReason::Loop, None, Some(hint)));
+            return Err(self.denial(LayerIndex::FIRST, DenyReason::Loop, None, Some(hint)));
         }
         VettedAddrs::new(addrs).ok_or_else(|| self.no_address())
     }
@@ -258,33 +296,50 @@ impl Permit {
 
     /// The denial for a connection that turned out to lead back into this process, though no address of it said so.
     pub fn leads_back(&self) -> Denial {
-        self.denial(DenyReason::Loop, None, None)
+        self.denial(LayerIndex::FIRST, DenyReason::Loop, None, None)
     }
 
     fn may_go_unresolved(&self) -> bool {
-        self.rules().any(|rule| rule.parent)
+        self.granted(|_, rule| rule.parent).is_ok()
     }
 
     fn vet_address(&self, ip: IpAddr) -> Result<(), Denial> {
-        let denied = self.snapshot.denied_address(ip, self.destination.port(), self.circumstances.as_deref());
-        if let Some(rule) = denied {
-            return Err(self.denial(DenyReason::AddressNotAllowed, Some(rule), None));
+        let (port, circumstances) = (self.destination.port(), self.circumstances.as_deref());
+        for (index, layer) in self.snapshot.indexed() {
+            if let Some(rule) = layer.denied_address(ip, port, circumstances) {
+                return Err(self.denial(index, DenyReason::AddressNotAllowed, Some(rule), None));
+            }
         }
         let class = AddressClass::of(ip);
         let opened = match class {
-            AddressClass::Global => true,
-            AddressClass::Metadata => self.rules().any(|rule| rule.opens_exactly(ip)),
-            _ => self.rules().any(|rule| rule.opens(ip) || self.snapshot.opens_internal(ip)),
+            AddressClass::Global => Ok(()),
+            AddressClass::Metadata => self.granted(|_, rule| rule.opens_exactly(ip)),
+            _ => self.granted(|layer, rule| rule.opens(ip) || layer.opens_internal(ip)),
         };
-        if opened {
-            return Ok(());
+        opened.map_err(|layer| {
+            let hint = format!("it leads to {}, and only a rule's `addresses` can open those", class.describe());
+            self.denial(layer, DenyReason::AddressNotAllowed, None, Some(hint))
+        })
+    }
+
+    /// Whether something that only rules can give is given by every layer whose rules name the host, and by one at least; else
+    /// the first layer that withholds it. Within a layer each rule stands for itself: what one of them gives is given, or
+    /// else a second rule for a host could take away what the first one gave.
+    fn granted(&self, gives: impl Fn(&Policy, &Rule) -> bool) -> Result<(), LayerIndex> {
+        let mut given = Err(LayerIndex::FIRST);
+        for ((index, layer), grant) in self.snapshot.indexed().zip(&self.grants) {
+            match grant.basis {
+                Basis::EgressAll => {}
+                Basis::Rule(_) if grant.matched.iter().any(|rule| gives(layer, layer.rule(*rule))) => given = Ok(()),
+                Basis::Rule(_) | Basis::Observed(_) => return Err(index),
+            }
         }
-        let hint = format!("it leads to {}, and only a rule's `addresses` can open those", class.describe());
-        Err(self.denial(DenyReason::AddressNotAllowed, None, Some(hint)))
+        given
     }
 
     fn no_address(&self) -> Denial {
-        self.denial(DenyReason::AddressNotAllowed, None, Some("it leads to no address at all".to_owned()))
+        let hint = "it leads to no address at all".to_owned();
+        self.denial(LayerIndex::FIRST, DenyReason::AddressNotAllowed, None, Some(hint))
     }
 
     /// Judges how a tunnel begins. `facts` are those that this permit was given for. What comes back is the denial that
@@ -296,42 +351,39 @@ impl Permit {
         let Some(Fault { reason, rule, hint }) = opening::fault(self, facts, opening) else {
             return Ok(None);
         };
-        let denial = self.denial(reason, rule.or_else(|| self.rule()), Some(hint));
-        if self.snapshot.mode() == Mode::Observe && reason.is_observable() { Ok(Some(denial)) } else { Err(denial) }
+        let rule = rule.or_else(|| self.rule());
+        let layer = rule.map_or(LayerIndex::FIRST, |rule| rule.layer);
+        let denial = self.denial(layer, reason, rule.map(|rule| rule.rule), Some(hint));
+        let all_observe = self.snapshot.layers().all(|layer| layer.mode() == Mode::Observe);
+        if all_observe && reason.is_observable() { Ok(Some(denial)) } else { Err(denial) }
     }
 
-    /// Whether it was given by just this policy, and not by one before it.
-    pub fn is_by(&self, policy: &Arc<Policy>) -> bool {
-        Arc::ptr_eq(self.snapshot.policy(), policy)
+    /// Whether it was given by just these policies, and not by ones before them.
+    pub fn is_by(&self, stack: &Arc<Stack>) -> bool {
+        Arc::ptr_eq(self.snapshot.stack(), stack)
     }
 
-    /// The policy's handle, for judging something else by the same revision.
+    /// The handle to the policies, for judging something else by the same revisions.
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    fn rule(&self) -> Option<RuleIndex> {
-        match self.basis {
-            Basis::Rule(RuleRef(rule)) => Some(rule),
+    fn rule(&self) -> Option<RuleRef> {
+        match self.basis() {
+            Basis::Rule(rule) => Some(*rule),
             Basis::EgressAll | Basis::Observed(_) => None,
         }
     }
 
-    /// The rules that allow the request. Each stands for itself: what one of them opens is open, or else a second rule
-    /// for a host could take away what the first one gave.
-    fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.matched.iter().map(|rule| self.snapshot.rule(*rule))
-    }
-
-    fn denial(&self, reason: DenyReason, rule: Option<RuleIndex>, hint: Option<String>) -> Denial {
-        Denial::new(self.snapshot.clone(), reason, rule, hint, self.destination.clone())
+    fn denial(&self, layer: LayerIndex, reason: DenyReason, rule: Option<RuleIndex>, hint: Option<String>) -> Denial {
+        Denial::new(self.snapshot.clone(), Objection { layer, reason, rule, hint }, self.destination.clone())
     }
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
-            .field("basis", &self.basis)
+            .field("basis", self.basis())
             .field("destination", &self.destination)
             .field("revision", &self.snapshot.revision())
             .finish()

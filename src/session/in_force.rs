@@ -60,7 +60,7 @@ impl InForce {
         reached: Option<&Reached>,
     ) -> Result<Renewal, Denial> {
         let is_current = permit.is_by(self.policy.borrow_mut().current());
-        if is_current && !permit.policy().changes_since(facts.at, SystemTime::now) {
+        if is_current && !permit.stack().changes_since(facts.at, SystemTime::now) {
             return Ok(Renewal::Unchanged);
         }
         let now = RequestFacts { at: SystemTime::now(), ..facts.clone() };

@@ -15,7 +15,7 @@ use self::room::{Room, Settings};
 use super::{Followed, Jsonl, RecentFilter, Sqlite};
 use crate::facts::{Client, ConnectionResult, Destination, Outcome, Protocol, RequestFacts, Tool};
 use crate::policy::text::{Format, read_policy};
-use crate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source};
+use crate::policy::{Cited, Decision, DenyReason, Policy, Snapshot, Source, Stack};
 use crate::record::line::tests::{client as client_at, denied};
 use crate::record::stored::tests::all;
 use crate::record::{Kind, LineHash, MAX_BUFFERED, Nanos, Record, Redact, Verdict, WorkerRecorder, lock};
@@ -584,7 +584,8 @@ fn after_a_shutdown_nobody_waits_and_counts_go_on() {
 fn what_is_kept_of_a_request_names_its_policy_and_does_not_keep_it() {
     let text = "version = 1\nrevision = \"r7\"\n[[rule]]\nid = \"forge\"\neffect = \"allow\"\nto = [\"a.test\"]\n";
     let document = read_policy(text, Format::Toml).unwrap();
-    let policy = Arc::new(Policy::compile(&document, Source { lists: &[], content_hash: "" }).unwrap().policy);
+    let policy = Policy::compile(&document, Source { lists: &[], content_hash: "" }).unwrap().policy;
+    let policy = Arc::new(Stack::from(policy));
     let facts = RequestFacts {
         client: Client::hypothetical(),
         tool: Tool::new("browser"),

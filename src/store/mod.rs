@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
-use crate::policy::{Policy, Snapshot};
+use crate::policy::{Snapshot, Stack};
 use crate::sync::{ArcSwap, Cache, Mutex, MutexGuard};
 
 pub use reloads::{Reload, ReloadOutcome, Reloads};
@@ -23,7 +23,7 @@ pub use reloads::{Reload, ReloadOutcome, Reloads};
 /// The policy in force and what is known of how it came about.
 #[derive(Debug)]
 pub struct Store {
-    current: Arc<ArcSwap<Policy>>,
+    current: Arc<ArcSwap<Stack>>,
     changed: watch::Sender<u64>,
     state: Mutex<StoreState>,
 }
@@ -32,7 +32,7 @@ pub struct Store {
 struct StoreState {
     status: Status,
     /// Replaced policies that somebody may still read. Freed here, off the request path, once nobody does.
-    retired: Vec<Arc<Policy>>,
+    retired: Vec<Arc<Stack>>,
 }
 
 /// How the policy in force came about, and whether a later one failed.
@@ -53,24 +53,24 @@ pub struct Status {
 /// One worker's own way to the policy: a look at it costs a comparison, not a shared counter.
 #[derive(Debug)]
 pub struct Handle {
-    cache: Cache<Arc<ArcSwap<Policy>>, Arc<Policy>>,
+    cache: Cache<Arc<ArcSwap<Stack>>, Arc<Stack>>,
     snapshot: Snapshot,
 }
 
 impl Store {
     /// A store with its first policy in force.
-    pub fn new(policy: Policy, source: String) -> Self {
+    pub fn new(stack: impl Into<Stack>, source: String) -> Self {
         let status = Status { source, loaded: SystemTime::now(), error: None, reloads: 0, failures: 0 };
         Self {
-            current: Arc::new(ArcSwap::from_pointee(policy)),
+            current: Arc::new(ArcSwap::from_pointee(stack.into())),
             changed: watch::Sender::new(0),
             state: Mutex::new(StoreState { status, retired: Vec::new() }),
         }
     }
 
     /// Puts a policy in force: every request that begins after this returns is judged by it.
-    pub fn swap(&self, policy: Policy) {
-        let old = self.current.swap(Arc::new(policy));
+    pub fn swap(&self, stack: impl Into<Stack>) {
+        let old = self.current.swap(Arc::new(stack.into()));
         {
             let mut state = self.lock();
             state.status.loaded = SystemTime::now();
@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// The policy in force. For everything but the request path, which uses a [`Handle`].
-    pub fn current(&self) -> Arc<Policy> {
+    pub fn current(&self) -> Arc<Stack> {
         self.current.load_full()
     }
 
@@ -130,14 +130,14 @@ impl Store {
 
 impl Handle {
     /// The policy in force now, to compare others with.
-    pub fn current(&mut self) -> &Arc<Policy> {
+    pub fn current(&mut self) -> &Arc<Stack> {
         self.cache.load()
     }
 
     /// The policy in force now, to be kept for one whole request.
     pub fn snapshot(&mut self) -> Snapshot {
         let current = self.cache.load();
-        if !Arc::ptr_eq(current, self.snapshot.policy()) {
+        if !Arc::ptr_eq(current, self.snapshot.stack()) {
             self.snapshot = Snapshot::new(Arc::clone(current));
         }
         self.snapshot.clone()

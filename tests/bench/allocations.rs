@@ -36,7 +36,7 @@ fn main() {
     println!("for each operation, {TIMES} of each kind");
 
     for names in [10, 10_000] {
-        let policy = Snapshot::new(sample::shared(names));
+        let policy = Snapshot::from(sample::policy(names));
         let mut judge = |case: &str, most, asked: &[RequestFacts]| {
             let (each, bytes) = per_operation(|turn| drop(black_box(policy.decide(pick(asked, turn)))));
             hold(&format!("decide, {names} names: {case}"), most, each, bytes);

@@ -15,7 +15,7 @@ fn sizes() -> &'static [usize] {
 pub(crate) fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
     for names in sizes() {
-        let policy = Snapshot::new(sample::shared(*names));
+        let policy = Snapshot::from(sample::policy(*names));
         let is_allowed = |facts: &RequestFacts| matches!(policy.decide(facts), Decision::Allow(_));
         let cases = [
             ("hit", sample::hits(*names), true),

@@ -8,7 +8,7 @@ use outgate::protocol::reply::{Delivery, Explanation, Form, write};
 use crate::sample;
 
 pub(crate) fn bench(criterion: &mut Criterion) {
-    let policy = Snapshot::new(sample::shared(10));
+    let policy = Snapshot::from(sample::policy(10));
     let Decision::Deny(denial) = policy.decide(&sample::facts("apex.test")) else { panic!("not covered") };
     let mut out = Vec::new();
     let mut group = criterion.benchmark_group("denial");

@@ -16,7 +16,6 @@
 )]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use outgate::facts::{Client, Destination, Method, Outcome, Peer, Protocol, RequestFacts, Tool};
@@ -124,7 +123,7 @@ impl Made {
         let text = "version = 1\nname = \"bench\"\nrevision = \"2026-11-23.1\"\nallow = [\"*.example\"]";
         let document = read_policy(text, Format::Toml).expect("no mistakes");
         let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "0123456789abcdef" });
-        let policy = Snapshot::new(Arc::new(compiled.expect("no mistakes").policy));
+        let policy = Snapshot::from(compiled.expect("no mistakes").policy);
         let cited = |host: &str| match policy.decide(&facts(host)) {
             Decision::Allow(permit) => Cited::from(&permit),
             Decision::Deny(denial) => Cited::from(&denial),

@@ -1,6 +1,5 @@
 //! What is asked, and of which policies.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use outgate::facts::{Client, Question, RequestFacts, Tool};
@@ -56,11 +55,6 @@ pub(crate) fn facts(host: &str) -> RequestFacts {
     let client = Client::hypothetical();
     let (tool, at) = (Tool::new("browser"), SystemTime::now());
     RequestFacts { client, tool, protocol, destination, method, upgrade, path, passed_through_us: false, at }
-}
-
-/// The same policy, shared.
-pub(crate) fn shared(names: usize) -> Arc<Policy> {
-    Arc::new(policy(names))
 }
 
 /// A request head as a browser sends it through a proxy.

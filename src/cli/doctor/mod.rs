@@ -27,7 +27,7 @@ use super::{configuration, is_colour_wanted};
 use crate::admin::Token;
 use crate::app::{canary::TestedListener, lets_unlisted_pass};
 use crate::config::{Config, ListenConfig, ListenProtocol};
-use crate::policy::Policy;
+use crate::policy::Stack;
 use crate::source::PolicySource;
 
 use finding::{Finding, fail, ok, warn};
@@ -88,7 +88,7 @@ fn read_configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Optio
     }
 }
 
-fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Policy> {
+fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Stack> {
     let source = PolicySource::new(config.policy.source.first().cloned());
     let compiled = match source.load(false).1 {
         Ok(compiled) => compiled,
@@ -98,7 +98,7 @@ fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Policy> {
             return None;
         }
     };
-    let policy = compiled.policy;
+    let policy = Stack::from(compiled.policy);
     let rules = plural(policy.rule_count(), "rule");
     findings.push(ok("policy", format!("\"{}\" ({}), {rules}, revision {}", policy.name(), source, policy.revision())));
     let mend = "see the line that it names; the policy works as it stands";
@@ -122,11 +122,11 @@ fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Policy> {
 }
 
 /// Whether each listener is ours, serves the policy that is written, and denies.
-fn ask_listeners(config: &Config, path: Option<&Path>, policy: Option<&Policy>, findings: &mut Vec<Finding>) {
+fn ask_listeners(config: &Config, path: Option<&Path>, policy: Option<&Stack>, findings: &mut Vec<Finding>) {
     let start =
         path.map_or_else(|| "outgate run".to_owned(), |path| format!("outgate run --config {}", path.display()));
     let expected = Expected {
-        revision: policy.map(Policy::revision),
+        revision: policy.map(Stack::revision),
         unlisted_pass: policy.is_none_or(|policy| lets_unlisted_pass(policy).is_some()),
         start: &start,
     };

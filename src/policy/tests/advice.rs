@@ -40,7 +40,7 @@ tools = ["cli"]
 fn read(text: &str, format: Format) -> Snapshot {
     let document = read_policy(text, format).unwrap_or_else(|problems| panic!("{problems:?} in {text}"));
     let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "0123456789abcdef" });
-    Snapshot::new(Arc::new(compiled.unwrap_or_else(|problems| panic!("{problems:?} in {text}")).policy))
+    Snapshot::from(compiled.unwrap_or_else(|problems| panic!("{problems:?} in {text}")).policy)
 }
 
 fn own() -> OwnAddresses {

@@ -123,7 +123,7 @@ fn doubts_are_warnings_beside_the_policy() {
 fn a_list_may_deny_a_registry_but_not_allow_one() {
     let lists = |effect| PolicyDocument { lists: vec![list("l", effect, Covers::Subdomains)], ..document() };
     let denied = compile_with(&lists(Effect::Deny), &["com\n"]).unwrap();
-    let policy = Snapshot::new(Arc::new(denied.policy));
+    let policy = Snapshot::from(denied.policy);
     assert_eq!(verdict(&policy, &tunnel("example.com")), "deny host_denied list:l");
     let problems = compile_with(&lists(Effect::Allow), &["example.com\nco.uk\n"]).unwrap_err();
     assert_eq!(

@@ -319,7 +319,7 @@ fn lists_are_rules_too() {
         ..document()
     };
     let lists = ["bad.test\nworse.test\nbad.test\n", "one.test\nbad.test", "good.test\none.test"];
-    let policy = Snapshot::new(Arc::new(compile_with(&document, &lists).unwrap().policy));
+    let policy = Snapshot::from(compile_with(&document, &lists).unwrap().policy);
     assert_table(
         &policy,
         &[
@@ -387,9 +387,9 @@ fn a_snapshot_is_shared_between_threads_and_knows_its_policy() {
     fn shared<T: Send + Sync>(value: T) -> T {
         value
     }
-    let policy = Arc::new(compile_with(&document(), &[]).unwrap().policy);
+    let policy = Arc::new(Stack::from(compile_with(&document(), &[]).unwrap().policy));
     let snapshot = shared(Snapshot::new(Arc::clone(&policy)));
     let clones: Vec<Snapshot> = (0..3).map(|_| snapshot.clone()).collect();
-    assert!(clones.iter().all(|clone| Arc::ptr_eq(clone.policy(), &policy)));
+    assert!(clones.iter().all(|clone| Arc::ptr_eq(clone.stack(), &policy)));
     assert_eq!(Arc::strong_count(&policy), 2, "clones of a handle leave the shared count alone");
 }

@@ -5,6 +5,7 @@ mod advice;
 mod compiling;
 mod deciding;
 mod hints;
+mod layers;
 mod reference;
 mod routing;
 
@@ -84,7 +85,7 @@ fn compile_with(document: &PolicyDocument, lists: &[&str]) -> Result<Compiled, P
 }
 
 fn compile(document: &PolicyDocument) -> Snapshot {
-    Snapshot::new(Arc::new(compile_with(document, &[]).unwrap().policy))
+    Snapshot::from(compile_with(document, &[]).unwrap().policy)
 }
 
 /// A policy of `allow` and `deny` entries.

@@ -274,10 +274,54 @@ fn any_facts() -> impl Strategy<Value = RequestFacts> {
 
 fn compiled(document: &PolicyDocument, lists: &[String]) -> Snapshot {
     let lists: Vec<&str> = lists.iter().map(String::as_str).collect();
-    Snapshot::new(Arc::new(compile_with(document, &lists).unwrap().policy))
+    Snapshot::from(compile_with(document, &lists).unwrap().policy)
+}
+
+/// What two layers come to, by what each says alone.
+fn conjunction(organisation: String, machine: String) -> String {
+    let denies = |said: &str| said.starts_with("deny");
+    let observes = |said: &str| said.starts_with("observe");
+    match (organisation, machine) {
+        (first, _) if denies(&first) => first,
+        (_, second) if denies(&second) => second,
+        (first, _) if observes(&first) => first,
+        (_, second) if observes(&second) => second,
+        (first, second) if first == "all" => second,
+        (first, _) => first,
+    }
 }
 
 proptest! {
+    #[test]
+    fn two_layers_are_the_conjunction_of_the_two(
+        (organisation, its_lists) in any_policy(),
+        (machine, more_lists) in any_policy(),
+        asked in proptest::collection::vec(any_facts(), 12),
+        resolved in address(),
+    ) {
+        let layer = |document: &PolicyDocument, lists: &[String]| {
+            let lists: Vec<&str> = lists.iter().map(String::as_str).collect();
+            compile_with(document, &lists).unwrap().policy
+        };
+        let layers = (layer(&organisation, &its_lists), layer(&machine, &more_lists));
+        let stack = Snapshot::new(Arc::new(Stack::new(layers.0, vec![layers.1])));
+        let (first, second) = (compiled(&organisation, &its_lists), compiled(&machine, &more_lists));
+        // No special-purpose address is among these: what opens those is in `layers.rs`.
+        let resolved: IpAddr = resolved.parse().unwrap();
+        let reaches = |policy: &Snapshot, facts: &RequestFacts| match policy.decide(facts) {
+            Decision::Allow(permit) => permit.vet(&[resolved], &OwnAddresses::default()).is_ok(),
+            Decision::Deny(_) => false,
+        };
+        let is_global = crate::facts::AddressClass::of(resolved).is_global();
+        for facts in asked {
+            let expected = conjunction(fast(&first, &facts), fast(&second, &facts));
+            prop_assert_eq!(fast(&stack, &facts), expected, "{:?}", facts);
+            if is_global {
+                prop_assert_eq!(reaches(&stack, &facts), reaches(&first, &facts) && reaches(&second, &facts), "{:?}", facts);
+            }
+        }
+    }
+
     #[test]
     fn the_fast_way_answers_as_the_slow_one(
         (document, lists) in any_policy(),

@@ -1,7 +1,6 @@
 //! Lists of names: every line that is a name is in force and no other name is, in both formats.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use outgate::facts::{DomainName, Port};
 use outgate::policy::{Covers, Effect, ListDocument, ListFormat, ListSource, Place, Policy, Snapshot, Source};
@@ -41,7 +40,7 @@ fn check_list(input: &[u8], format: ListFormat, covers: Covers) {
         }
         Ok(compiled) => {
             problems::check("", &[lines], &compiled.warnings);
-            let policy = Snapshot::new(Arc::new(compiled.policy));
+            let policy = Snapshot::from(compiled.policy);
             check_names(&policy, &names, covers, input.is_ascii());
         }
     }

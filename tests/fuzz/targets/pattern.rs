@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use outgate::facts::{AddressClass, Port};
@@ -34,7 +33,7 @@ fn compile(text: &str, deny: bool) -> Result<Snapshot, Problems> {
     }
     let compiled = Policy::compile(&document, SOURCE)?;
     problems::check("", &[], &compiled.warnings);
-    Ok(Snapshot::new(Arc::new(compiled.policy)))
+    Ok(Snapshot::from(compiled.policy))
 }
 
 /// Following each message leads to a good pattern, or to a message that says it in words.

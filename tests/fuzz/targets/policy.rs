@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use outgate::facts::{Client, Destination, OwnAddresses, Port, Protocol, RequestFacts, Tool};
@@ -103,7 +102,7 @@ fn tunnel(destination: Destination) -> RequestFacts {
 fn compile(document: &PolicyDocument) -> Result<(Snapshot, Problems), Problems> {
     let lists: Vec<_> = document.lists.iter().map(|_| ListSource { text: Ok(b"") }).collect();
     let compiled = Policy::compile(document, Source { lists: &lists, content_hash: "0123456789abcdef" })?;
-    Ok((Snapshot::new(Arc::new(compiled.policy)), compiled.warnings))
+    Ok((Snapshot::from(compiled.policy), compiled.warnings))
 }
 
 /// What we take for JSON every reader of JSON takes for the same.
