@@ -1,5 +1,7 @@
 //! Why the body of a message is refused.
 
+use super::tokens;
+
 /// Why a body is refused. The other side must not get a complete message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
@@ -27,4 +29,15 @@ pub enum BodyError {
     /// The connection ended before the message did.
     #[error("the body ended early")]
     Truncated,
+}
+
+tokens! { BodyError, cause:
+    ChunkSize => "chunk_size",
+    LargeChunk => "large_chunk",
+    Extension => "chunk_extension",
+    LongExtensions => "long_chunk_extensions",
+    ChunkEnd => "chunk_end",
+    Trailer => "trailer_line",
+    LargeTrailers => "large_trailers",
+    Truncated => "truncated_body",
 }

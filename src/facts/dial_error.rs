@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+use super::tokens;
+
 /// Why no address could be reached. Of several failures the one that says most is reported: the one later in this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum DialError {
@@ -23,6 +25,15 @@ pub enum DialError {
     /// The address leads back into a listener of this process. No other address is tried then.
     #[error("the destination is this proxy itself")]
     Loop,
+}
+
+tokens! { DialError, cause:
+    Unreachable(ErrorKind::HostUnreachable) => "connect_failed",
+    Timeout => "connect_timeout",
+    Refused => "connect_refused",
+    NoSockets => "no_sockets",
+    Parent(ParentFault::Closed) => "parent",
+    Loop => "loop",
 }
 
 /// How a parent proxy failed. Nothing of its response is kept but the status.
@@ -49,4 +60,14 @@ pub enum ParentFault {
     /// Its response is not acceptable HTTP.
     #[error("the parent proxy's answer is not acceptable HTTP")]
     Nonsense,
+}
+
+tokens! { ParentFault, cause:
+    Unresolvable => "parent_unresolvable",
+    Unreachable => "parent_unreachable",
+    Timeout => "parent_timeout",
+    Credentials => "parent_credentials",
+    Status(403) => "parent_status",
+    Closed => "parent_closed",
+    Nonsense => "parent_response",
 }

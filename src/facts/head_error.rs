@@ -1,6 +1,6 @@
 //! Why the head of a message is refused. Each text is a clause that fits after a colon.
 
-use super::HostError;
+use super::{HostError, tokens};
 
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,50 +115,41 @@ pub enum HeadError {
     Expectation,
 }
 
-impl HeadError {
-    /// The status to answer a request with. A refused response is 502, whatever stands here.
-    pub fn status(self) -> u16 {
-        match self {
-            Self::BareLf
-            | Self::BareCr
-            | Self::EmptyLines
-            | Self::RequestLine
-            | Self::StatusLine
-            | Self::TargetByte(_)
-            | Self::Fragment
-            | Self::TargetForm
-            | Self::Authority(_)
-            | Self::FoldedLine
-            | Self::BlankBeforeColon
-            | Self::FieldName
-            | Self::FieldValue
-            | Self::DisguisedName
-            | Self::MissingHost
-            | Self::RepeatedHost
-            | Self::Host(_)
-            | Self::LengthAndCoding
-            | Self::RepeatedLength
-            | Self::Length
-            | Self::RepeatedCoding
-            | Self::Coding
-            | Self::CodingInHttp10
-            | Self::ConnectBody
-            | Self::ConnectionOptions
-            | Self::MaxForwards => 400,
-            Self::TargetTooLong => 414,
-            Self::Expectation => 417,
-            Self::HeadTooLarge | Self::TooManyFields => 431,
-            Self::LongMethod | Self::MethodCase | Self::Scheme | Self::Trace | Self::UnknownCoding => 501,
-            Self::Version => 505,
-        }
-    }
-
-    /// The stable word for records and answers: `unsupported` for what is legal but not built, else
-    /// `malformed_request`.
-    pub fn token(self) -> &'static str {
-        match self.status() {
-            501 | 505 => "unsupported",
-            _ => "malformed_request",
-        }
-    }
+tokens! { HeadError, cause:
+    BareLf => "bare_lf",
+    BareCr => "bare_cr",
+    EmptyLines => "empty_lines",
+    RequestLine => "request_line",
+    StatusLine => "status_line",
+    LongMethod => "long_method",
+    MethodCase => "method_case",
+    Version => "http_version",
+    TargetTooLong => "target_too_long",
+    HeadTooLarge => "head_too_large",
+    TooManyFields => "too_many_fields",
+    TargetByte(0) => "target_byte",
+    Fragment => "target_fragment",
+    TargetForm => "target_form",
+    Authority(HostError::Empty) => "target_authority",
+    Scheme => "scheme",
+    Trace => "trace",
+    FoldedLine => "folded_line",
+    BlankBeforeColon => "blank_before_colon",
+    FieldName => "field_name",
+    FieldValue => "field_value",
+    DisguisedName => "disguised_name",
+    MissingHost => "missing_host",
+    RepeatedHost => "repeated_host",
+    Host(HostError::Empty) => "host_field",
+    LengthAndCoding => "length_and_encoding",
+    RepeatedLength => "repeated_content_length",
+    Length => "content_length",
+    RepeatedCoding => "repeated_transfer_encoding",
+    Coding => "transfer_encoding",
+    UnknownCoding => "unknown_encoding",
+    CodingInHttp10 => "encoding_in_http10",
+    ConnectBody => "connect_body",
+    ConnectionOptions => "connection_options",
+    MaxForwards => "max_forwards",
+    Expectation => "expectation",
 }

@@ -25,6 +25,8 @@ mod request;
 mod request_id;
 mod resolve_error;
 mod socks_error;
+mod socks_reply;
+mod tokens;
 
 pub use address::{AddressClass, embedded_ipv4};
 pub use body_error::BodyError;
@@ -45,3 +47,6 @@ pub use request::{Method, Protocol, RequestFacts, Tool, Upgrade};
 pub use request_id::RequestId;
 pub use resolve_error::ResolveError;
 pub use socks_error::SocksError;
+pub use socks_reply::SocksReply;
+
+pub(crate) use tokens::tokens;

@@ -1,5 +1,7 @@
 //! How an origin failed after it was reached.
 
+use super::tokens;
+
 /// How an origin failed after it was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginFault {
@@ -12,4 +14,10 @@ pub enum OriginFault {
     /// It stopped sending.
     #[error("the destination stopped answering")]
     Stalled,
+}
+
+tokens! { OriginFault, cause:
+    Terminated => "origin_closed",
+    Nonsense => "origin_response",
+    Stalled => "origin_silent",
 }

@@ -1,5 +1,6 @@
 //! Why a host has no addresses.
 
+use super::tokens;
 use crate::places::Full;
 
 /// Why a host has no addresses.
@@ -23,4 +24,12 @@ pub enum ResolveError {
         Full::Client => "this client has its share of the lookups in progress (`max-lookups-per-client`)",
     })]
     Busy(Full),
+}
+
+tokens! { ResolveError, cause:
+    NotFound => "no_such_name",
+    NoAddresses => "no_addresses",
+    Failed => "lookup_failed",
+    Timeout => "lookup_timeout",
+    Busy(Full::All) => "max_lookups",
 }

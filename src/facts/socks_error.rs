@@ -1,6 +1,6 @@
 //! Why a SOCKS5 request is refused.
 
-use super::HostError;
+use super::{HostError, tokens};
 
 /// Why bytes are not a SOCKS5 request that can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,4 +23,13 @@ pub enum SocksError {
     /// The name or the port is not valid.
     #[error(transparent)]
     Host(#[from] HostError),
+}
+
+tokens! { SocksError, cause:
+    Version => "socks_version",
+    NoMethods => "socks_no_methods",
+    Command => "socks_command",
+    Reserved => "socks_reserved",
+    AddressType => "socks_address_type",
+    Host(HostError::Empty) => "socks_host",
 }

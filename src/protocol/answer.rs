@@ -4,8 +4,6 @@ use std::fmt::{Display, Write};
 
 use super::door::Next;
 use super::reply::{self, Delivery, Explanation};
-use crate::facts::{DialError, OriginFault, ParentFault, ProxyError, ResolveError};
-use crate::policy::DenyReason;
 use crate::session::{Refusal, Refused};
 use crate::stream::{ClientStream, Wire};
 
@@ -24,9 +22,6 @@ pub const BUSY_CLIENT: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
 /// Room for nearly every destination and id.
 const USUAL_TEXT: usize = 48;
 
-/// Why nothing passes while records are required and cannot be kept.
-const UNRECORDABLE: &str = "the organisation wants every request recorded, and records cannot be written now";
-
 /// Sends a refusal. A client that is gone has its record all the same.
 ///
 /// It is composed at once: what is waited with is the answer and nothing else.
@@ -36,7 +31,7 @@ pub(super) fn refuse(
     delivery: Delivery,
 ) -> impl Future<Output = Next> + use<> {
     let mut out = Vec::with_capacity(1024);
-    let detail = detail(&refused.why);
+    let detail = refused.why.kind().detail();
     let explanation = Explanation { detail: detail.as_deref(), ..explain(refused) };
     reply::write(&explanation, delivery, &mut out);
     async move {
@@ -47,15 +42,21 @@ pub(super) fn refuse(
 
 /// What a refusal says to people, all but the detail.
 fn explain(refused: &Refused) -> Explanation<'_> {
-    let why = &refused.why;
-    let denial = match why {
+    let row = refused.why.row();
+    let denial = match &refused.why {
         Refusal::Denied(denial) => Some(denial),
-        _ => None,
+        Refusal::Malformed(_)
+        | Refusal::Unresolvable(_)
+        | Refusal::Unreachable(_)
+        | Refusal::Failed(_)
+        | Refusal::Busy(_)
+        | Refusal::Unrecordable
+        | Refusal::Internal => None,
     };
     Explanation {
-        status: why.status(),
-        token: why.token(),
-        error: error(why),
+        status: row.status,
+        token: row.token,
+        error: row.error,
         denied: denial.is_some(),
         policy_name: denial.map_or("", |denial| denial.policy().name()),
         contact: denial.and_then(|denial| denial.policy().contact()),
@@ -75,65 +76,4 @@ fn text(shown: impl Display) -> String {
     // A String takes all.
     let _ = write!(text, "{shown}");
     text
-}
-
-fn detail(why: &Refusal) -> Option<String> {
-    match why {
-        Refusal::Denied(_) | Refusal::Internal => None,
-        Refusal::Malformed(malformed) => Some(malformed.detail.to_string()),
-        Refusal::Unresolvable(error) => Some(error.to_string()),
-        Refusal::Unreachable(error) => Some(error.to_string()),
-        Refusal::Failed(fault) => Some(fault.to_string()),
-        Refusal::Busy(busy) => Some(busy.describe().to_owned()),
-        Refusal::Unrecordable => Some(UNRECORDABLE.to_owned()),
-    }
-}
-
-/// The error type of RFC 9209 §2.3 for each refusal.
-fn error(why: &Refusal) -> ProxyError {
-    match why {
-        Refusal::Denied(denial) => match denial.reason() {
-            DenyReason::AddressNotAllowed => ProxyError::DestinationIpProhibited,
-            DenyReason::Loop => ProxyError::ProxyLoopDetected,
-            DenyReason::EgressDisabled
-            | DenyReason::EgressNone
-            | DenyReason::HostDenied
-            | DenyReason::HostNotAllowed
-            | DenyReason::MethodNotAllowed
-            | DenyReason::NotTls
-            | DenyReason::OutsidePeriod
-            | DenyReason::PortNotAllowed
-            | DenyReason::SniMismatch
-            | DenyReason::SniMissing
-            | DenyReason::ToolNotAllowed => ProxyError::HttpRequestDenied,
-        },
-        Refusal::Malformed(_) => ProxyError::HttpRequestError,
-        Refusal::Unresolvable(error) => match error {
-            ResolveError::Timeout => ProxyError::DnsTimeout,
-            ResolveError::Busy(_) => ProxyError::ConnectionLimitReached,
-            ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed => ProxyError::DnsError,
-        },
-        Refusal::Unreachable(error) => match error {
-            DialError::Timeout => ProxyError::ConnectionTimeout,
-            DialError::NoSockets => ProxyError::ConnectionLimitReached,
-            DialError::Loop => ProxyError::ProxyLoopDetected,
-            DialError::Refused | DialError::Unreachable(_) => ProxyError::ConnectionRefused,
-            DialError::Parent(fault) => match fault {
-                ParentFault::Timeout => ProxyError::ConnectionTimeout,
-                ParentFault::Closed => ProxyError::ConnectionTerminated,
-                ParentFault::Nonsense => ProxyError::HttpProtocolError,
-                ParentFault::Unresolvable
-                | ParentFault::Unreachable
-                | ParentFault::Credentials
-                | ParentFault::Status(_) => ProxyError::ConnectionRefused,
-            },
-        },
-        Refusal::Failed(fault) => match fault {
-            OriginFault::Terminated => ProxyError::ConnectionTerminated,
-            OriginFault::Nonsense => ProxyError::HttpProtocolError,
-            OriginFault::Stalled => ProxyError::ConnectionReadTimeout,
-        },
-        Refusal::Busy(_) => ProxyError::ConnectionLimitReached,
-        Refusal::Unrecordable | Refusal::Internal => ProxyError::ProxyInternalError,
-    }
 }

@@ -238,14 +238,8 @@ fn finish(
 /// The answer could not be passed on. If none has begun, the client gets one of ours.
 fn stop(door: &Door, session: Session<Cleared>, failed: Failed) -> Stopped {
     let why = match failed {
-        Failed::Body { error, answered: false } => {
-            Refusal::Malformed(Malformed { status: 400, token: "malformed_request", detail: error.to_string().into() })
-        }
-        Failed::BodyLate { answered: false } => Refusal::Malformed(Malformed {
-            status: 408,
-            token: "request_timeout",
-            detail: "the request body took too long".into(),
-        }),
+        Failed::Body { error, answered: false } => Malformed::Body(error).into(),
+        Failed::BodyLate { answered: false } => Malformed::BodyLate.into(),
         Failed::OriginSilent | Failed::OriginGone { answered: false } => Refusal::Failed(OriginFault::Terminated),
         Failed::OriginNonsense { answered: false } => Refusal::Failed(OriginFault::Nonsense),
         Failed::OriginLate { answered: false } => Refusal::Failed(OriginFault::Stalled),

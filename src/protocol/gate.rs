@@ -24,7 +24,7 @@ use super::timer::Timer;
 use super::{answer, connect, forward, own, socks5};
 use crate::enforce::{Attempt, Idle, WayOut};
 use crate::facts::{Client, ConnectionResult, HeadError, Protocol};
-use crate::session::{Malformed, Refusal, Refused};
+use crate::session::{Malformed, Refused};
 use crate::stream::{ClientStream, Wire};
 use crate::tunnel::Running;
 
@@ -213,27 +213,16 @@ fn request<'a>(
 async fn no_head(wire: Wire<ClientStream>, mut attempt: Attempt, why: NoHead) -> Next {
     let malformed = match why {
         // Whoever leaves in the middle of a head gets no answer, but has a record: something was asked.
-        NoHead::Ended => Malformed {
-            status: 400,
-            token: "malformed_request",
-            detail: "the connection ended inside the request head".into(),
-        },
-        NoHead::Late => {
-            Malformed { status: 408, token: "request_timeout", detail: "the request head took too long".into() }
-        }
-        NoHead::Bad(error) => {
-            Malformed { status: error.status(), token: error.token(), detail: error.to_string().into() }
-        }
+        NoHead::Ended => Malformed::HeadEnded,
+        NoHead::Late => Malformed::HeadLate,
+        NoHead::Bad(error) => Malformed::Head(error),
         NoHead::Socks => {
             attempt.protocol(Protocol::Socks5);
-            let detail = "this listener speaks no SOCKS of that version".into();
-            let _recorded = attempt.refuse(Refusal::Malformed(Malformed { status: 501, token: "unsupported", detail }));
+            let _recorded = attempt.refuse(Malformed::SocksNotSpoken.into());
             return Next::Gone;
         }
-        NoHead::NotSpoken => {
-            Malformed { status: 501, token: "unsupported", detail: "this listener speaks SOCKS5 alone".into() }
-        }
+        NoHead::NotSpoken => Malformed::HttpNotSpoken,
     };
-    let refused = attempt.refuse(Refusal::Malformed(malformed));
+    let refused = attempt.refuse(malformed.into());
     answer::refuse(wire, &refused, Delivery::closing(Form::Sentence)).await
 }

@@ -15,11 +15,8 @@ use super::pac;
 use super::reply::{self, Delivery, Form, Page};
 use crate::enforce::Attempt;
 use crate::facts::{Destination, Host, Port, Protocol};
-use crate::session::{Malformed, Refusal};
+use crate::session::Malformed;
 use crate::stream::{ClientStream, Wire};
-
-/// What a page of another site is told, and whoever asks by a name.
-const FOREIGN: &str = "this page is not for other sites: ask for it by the proxy's address";
 
 /// How many of a client's own denials it can ask for: what fits a screen.
 const MAX_DENIALS: usize = 50;
@@ -118,16 +115,14 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
 
 /// RFC 9110 §15.5.20: this is a proxy, and it serves no such thing itself.
 async fn misdirected(wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
-    let detail = "this is a forward proxy: set it as your client's proxy, or ask it with a full http:// address";
-    let status = if &*asked.path == "*" && !asked.is_get { 400 } else { 421 };
-    let why = Malformed { status, token: "misdirected", detail: detail.into() };
-    let refused = attempt.refuse(Refusal::Malformed(why));
+    let is_asterisk = &*asked.path == "*" && !asked.is_get;
+    let why = if is_asterisk { Malformed::MisdirectedAsterisk } else { Malformed::Misdirected };
+    let refused = attempt.refuse(why.into());
     answer::refuse(wire, &refused, asked.delivery()).await
 }
 
 async fn foreign(wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
-    let why = Malformed { status: 403, token: "cross_site", detail: FOREIGN.into() };
-    let refused = attempt.refuse(Refusal::Malformed(why));
+    let refused = attempt.refuse(Malformed::CrossSite.into());
     answer::refuse(wire, &refused, Delivery::closing(asked.form)).await
 }
 

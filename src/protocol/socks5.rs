@@ -15,10 +15,8 @@ use tokio::time::timeout_at;
 use super::door::{Door, Next};
 use super::tunnelled;
 use crate::enforce::{Asked, Attempt, Unreached};
-use crate::facts::{
-    Destination, DialError, Host, HostError, Identity, OriginFault, Port, Protocol, ResolveError, SocksError,
-};
-use crate::session::{Malformed, Refusal};
+use crate::facts::{Destination, Host, HostError, Identity, Port, Protocol, SocksError, SocksReply};
+use crate::session::Malformed;
 use crate::stream::{ClientStream, Wire};
 
 /// The version, and so the first byte of a connection.
@@ -29,21 +27,6 @@ const NO_AUTHENTICATION: u8 = 0;
 /// The choice of a method, and that there is none.
 const CHOSEN: [u8; 2] = [VERSION, NO_AUTHENTICATION];
 const NONE_ACCEPTABLE: [u8; 2] = [VERSION, 0xff];
-
-/// The `REP` of a reply (RFC 1928 §6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Reply {
-    Succeeded = 0,
-    GeneralFailure = 1,
-    NotAllowed = 2,
-    NetworkUnreachable = 3,
-    HostUnreachable = 4,
-    ConnectionRefused = 5,
-    TtlExpired = 6,
-    CommandNotSupported = 7,
-    AddressTypeNotSupported = 8,
-}
 
 /// What a client's method selection offers (RFC 1928 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +106,11 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
     let deadline = Instant::now() + door.limits.head_timeout;
     let greeting = match read(&mut wire, deadline, read_greeting).await {
         Ok(greeting) => greeting,
-        Err(why) => return refuse(wire, attempt, why, None).await,
+        Err(why) => return refuse(wire, attempt, why, false).await,
     };
     wire.consume(greeting.length);
     if !greeting.offers_none {
-        let why = malformed(&"the client offers no method without authentication");
-        let _recorded = attempt.refuse(Refusal::Malformed(why));
+        let _recorded = attempt.refuse(Malformed::SocksMethod.into());
         let _gone = wire.send(&NONE_ACCEPTABLE).await;
         return Next::Close(wire);
     }
@@ -136,7 +118,7 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
     let _gone = wire.send(&CHOSEN).await;
     let (destination, length) = match read(&mut wire, deadline, read_request).await {
         Ok(request) => request,
-        Err(why) => return refuse(wire, attempt, why, Some(Reply::GeneralFailure)).await,
+        Err(why) => return refuse(wire, attempt, why, true).await,
     };
     wire.consume(length);
     let asked = Asked {
@@ -154,10 +136,10 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
         Err(refused) => Err(refused.into()),
     };
     match reached {
-        Ok(session) => tunnelled::establish(door, wire, session, &reply(Reply::Succeeded)).await,
+        Ok(session) => tunnelled::establish(door, wire, session, &reply(SocksReply::Succeeded)).await,
         Err(Unreached::ClientLeft) => Next::Gone,
         Err(Unreached::Refused(refused)) => {
-            let _gone = wire.send(&reply(Reply::of(&refused.why))).await;
+            let _gone = wire.send(&reply(refused.why.row().reply)).await;
             Next::Close(wire)
         }
     }
@@ -188,63 +170,23 @@ async fn read<T>(
     }
 }
 
-/// Refuses what is no request. Before the method is chosen there is no reply to give (`otherwise` none): it is closed.
-async fn refuse(mut wire: Wire<ClientStream>, attempt: Attempt, why: Unread, otherwise: Option<Reply>) -> Next {
-    let (malformed, code) = match why {
-        Unread::Bad(error) => (malformed(&error), otherwise.map(|_| Reply::from(error))),
-        Unread::Late => {
-            let detail = "the SOCKS5 request took too long".into();
-            (Malformed { status: 408, token: "request_timeout", detail }, otherwise)
-        }
-        Unread::Ended => (malformed(&"the connection ended inside the SOCKS5 request"), None),
+/// Refuses what is not a request. Before the method is chosen there is no reply to give: then it is only closed.
+async fn refuse(mut wire: Wire<ClientStream>, attempt: Attempt, why: Unread, is_method_chosen: bool) -> Next {
+    let (malformed, is_listening) = match why {
+        Unread::Bad(error) => (Malformed::Socks(error), true),
+        Unread::Late => (Malformed::SocksLate, true),
+        Unread::Ended => (Malformed::SocksEnded, false),
     };
-    let _recorded = attempt.refuse(Refusal::Malformed(malformed));
-    if let Some(code) = code {
-        let _gone = wire.send(&reply(code)).await;
+    let refused = attempt.refuse(malformed.into());
+    if is_method_chosen && is_listening {
+        let _gone = wire.send(&reply(refused.why.row().reply)).await;
     }
     Next::Close(wire)
 }
 
-fn malformed(detail: &dyn std::fmt::Display) -> Malformed {
-    Malformed { status: 400, token: "malformed_request", detail: detail.to_string().into() }
-}
-
 /// A reply. The bound address is left unspecified: it would tell a client about this machine's networks.
-fn reply(code: Reply) -> [u8; 10] {
-    [VERSION, code as u8, 0, 1, 0, 0, 0, 0, 0, 0]
-}
-
-impl From<SocksError> for Reply {
-    fn from(error: SocksError) -> Self {
-        match error {
-            SocksError::Command => Self::CommandNotSupported,
-            SocksError::AddressType => Self::AddressTypeNotSupported,
-            SocksError::Version | SocksError::NoMethods | SocksError::Reserved | SocksError::Host(_) => {
-                Self::GeneralFailure
-            }
-        }
-    }
-}
-
-impl Reply {
-    fn of(why: &Refusal) -> Self {
-        match why {
-            Refusal::Denied(_) | Refusal::Unreachable(DialError::Loop) => Self::NotAllowed,
-            Refusal::Unresolvable(ResolveError::Timeout) | Refusal::Unreachable(DialError::Timeout) => Self::TtlExpired,
-            Refusal::Unresolvable(ResolveError::NotFound | ResolveError::NoAddresses | ResolveError::Failed) => {
-                Self::HostUnreachable
-            }
-            Refusal::Unreachable(DialError::Refused) => Self::ConnectionRefused,
-            Refusal::Unreachable(DialError::Unreachable(_)) => Self::NetworkUnreachable,
-            Refusal::Unresolvable(ResolveError::Busy(_))
-            | Refusal::Unreachable(DialError::NoSockets | DialError::Parent(_))
-            | Refusal::Failed(OriginFault::Terminated | OriginFault::Nonsense | OriginFault::Stalled)
-            | Refusal::Malformed(_)
-            | Refusal::Busy(_)
-            | Refusal::Unrecordable
-            | Refusal::Internal => Self::GeneralFailure,
-        }
-    }
+fn reply(code: SocksReply) -> [u8; 10] {
+    [VERSION, code.code(), 0, 1, 0, 0, 0, 0, 0, 0]
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use in_force::Renewal;
 
 pub use in_force::InForce;
 pub use pending::{ListenerId, Pending};
-pub use refusal::{Busy, Malformed, Refusal, Refused};
+pub use refusal::{Busy, Malformed, Refusal, RefusalKind, Refused, Row};
 pub use registry::{Cut, Listing, OPEN_AFTER, Open, Registry};
 pub use roll::{Listed, Roll, RollCall, Unanswered};
 pub use share::{Share, Shares};

@@ -287,21 +287,26 @@ impl Pending {
 
     /// Ends the request without a way out.
     pub fn refuse(mut self, why: Refusal) -> Refused {
-        let id = self.id();
+        let (id, row) = (self.id(), why.row());
         self.with(|record| {
-            record.status = why.status();
+            record.status = row.status;
             match &why {
                 Refusal::Denied(denial) => note_denial(record, denial),
                 // The policy had allowed it, or nobody was asked: then the token says why.
-                other => {
+                Refusal::Malformed(_)
+                | Refusal::Unresolvable(_)
+                | Refusal::Unreachable(_)
+                | Refusal::Failed(_)
+                | Refusal::Busy(_)
+                | Refusal::Unrecordable
+                | Refusal::Internal => {
                     if let Verdict::None(_) = record.verdict {
-                        record.verdict = Verdict::None(other.token());
+                        record.verdict = Verdict::None(row.token);
                     }
                 }
             }
         });
-        let outcome = why.outcome();
-        self.finish(outcome);
+        self.finish(row.outcome);
         Refused { id, why }
     }
 
