@@ -6,6 +6,8 @@
 //! - Lookups in progress are bounded, in all and for one client. Equal ones are asked once.
 //! - No client has all threads: each has its share of them, as of everything (see `places`), and a name that waits for a
 //!   client's share lets the next client's name pass.
+//! - No domain has all threads either: names of one registrable domain whose servers are dead (a VPN that is down) have at
+//!   most [`DOMAIN_SHARE`] of them, and other names pass theirs in the queue.
 //! - A lookup that nobody waits for any more is taken out of the queue at once. One that a thread has begun cannot be
 //!   ended: it keeps its place and its thread, as its client's, until the system has an answer.
 //!
@@ -26,11 +28,15 @@ use tokio::sync::oneshot;
 use super::resolve::Addresses;
 use crate::facts::{DomainName, ResolveError};
 use crate::places::{Full, Holder, Place, Places};
+use crate::policy::registrable;
 use crate::sync::{Condvar, Mutex, MutexGuard, bound, thread};
 
-/// Each lookup that waits holds a thread. Names that answer take milliseconds; 32 lets a burst pass while some names'
-/// servers are dead, at no more than 32 small stacks.
-const MAX_THREADS: usize = bound(32, 1);
+/// Each lookup that waits holds a thread. Names that answer take milliseconds; 64 let a burst pass while some names'
+/// servers are dead, at no more than 64 small stacks.
+const MAX_THREADS: usize = bound(64, 1);
+/// Threads that ask for names of one registrable domain at once. A burst of them that are answered passes through eight
+/// without a delay that anybody notices; six dead domains leave room within one client's share.
+const DOMAIN_SHARE: usize = bound(8, 1);
 /// What a thread may use for its stack. The C library's resolver takes some tens of KiB, its modules are strangers.
 const STACK: usize = 512 * 1024;
 /// Where a system keeps its fixed names.
@@ -60,6 +66,8 @@ struct State {
     queue: VecDeque<DomainName>,
     /// The names that are queued or being asked.
     lookups: HashMap<DomainName, Lookup>,
+    /// How many names of each registrable domain are being asked; none is in it without one.
+    domains: HashMap<Box<str>, usize>,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -135,6 +143,23 @@ impl Drop for Waiting<'_> {
     }
 }
 
+impl State {
+    /// Gives back a thread of the name's domain.
+    fn leave(&mut self, name: &DomainName) {
+        if let Some(asked) = self.domains.get_mut(domain(name)) {
+            *asked -= 1;
+            if *asked == 0 {
+                self.domains.remove(domain(name));
+            }
+        }
+    }
+}
+
+/// What one owner registered, and so what is dead or alive together; a single label is its own.
+fn domain(name: &DomainName) -> &str {
+    registrable(name.as_str()).unwrap_or(name.as_str())
+}
+
 impl Lookup {
     /// Whether anybody still waits for it.
     fn is_wanted(&self) -> bool {
@@ -187,6 +212,7 @@ impl Pool {
             let waiting = {
                 let mut state = self.lock();
                 drop(asking);
+                state.leave(&name);
                 state.lookups.remove(&name).map(|lookup| lookup.waiting)
             };
             for waiter in waiting.into_iter().flatten() {
@@ -215,11 +241,15 @@ impl Pool {
         }
     }
 
-    /// Takes the first name off the queue that somebody waits for whose share of the threads is not used up.
+    /// Takes the first name off the queue that somebody waits for whose share of the threads is not used up, and whose
+    /// domain's share is not either.
     fn take(&self, state: &mut State) -> Option<(DomainName, Place)> {
-        let State { queue, lookups, .. } = state;
+        let State { queue, lookups, domains, .. } = state;
         let mut refused = SmallVec::<[Holder; 4]>::new();
         let found = queue.iter().enumerate().find_map(|(at, name)| {
+            if domains.get(domain(name)).is_some_and(|asked| *asked >= DOMAIN_SHARE) {
+                return None;
+            }
             let waiting = lookups.get(name).into_iter().flat_map(|lookup| &lookup.waiting);
             waiting.filter(|waiter| !waiter.answer.is_closed()).find_map(|Waiter { client, .. }| {
                 if refused.contains(client) {
@@ -231,6 +261,7 @@ impl Pool {
         });
         let (at, place) = found?;
         let name = queue.remove(at)?;
+        *domains.entry(domain(&name).into()).or_default() += 1;
         if let Some(lookup) = lookups.get_mut(&name) {
             lookup.is_queued = false;
         }
@@ -416,6 +447,29 @@ mod tests {
             assert!(answer(waiting).await.is_ok());
         }
         assert!(seen.try_recv().is_err(), "what nobody waits for is not asked");
+    }
+
+    #[tokio::test]
+    async fn five_hundred_dead_names_of_a_domain_leave_the_others_alone() {
+        let (system, seen, allow) = scripted(1000);
+        let dead: Vec<_> = (0..500).map(|index| name(&format!("n{index}.dead.test"))).collect();
+        let hanging: Vec<_> = dead.iter().map(|name| system.pool.enqueue(name, ME).unwrap()).collect();
+        next(&seen, DOMAIN_SHARE);
+        assert!(seen.try_recv().is_err(), "the others wait, whoever asks for them");
+        let last = system.pool.enqueue(&dead[499], ANOTHER).unwrap();
+        // The same client's names of other domains pass, as many as a burst has.
+        let live: Vec<_> = (0..20).map(|index| name(&format!("n{index}.live{index}.test"))).collect();
+        let passing: Vec<_> = live.iter().map(|name| system.pool.enqueue(name, ME).unwrap()).collect();
+        assert_eq!(next(&seen, 20).len(), 20);
+        assert!(seen.try_recv().is_err());
+        for _ in 0..500 + 20 {
+            allow.send(()).unwrap();
+        }
+        for waiting in passing.into_iter().chain([last]).chain(hanging) {
+            assert!(answer(waiting).await.is_ok());
+        }
+        assert_eq!(system.pool.in_flight.taken(), (0, 0));
+        assert!(system.pool.lock().domains.is_empty());
     }
 
     #[tokio::test]
