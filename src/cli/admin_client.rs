@@ -35,7 +35,7 @@ impl AdminClient {
     /// The proxy that the arguments name, or else the configuration.
     pub(super) fn find(admin: Option<&str>, token: Option<&Path>, config: &AdminConfig) -> Result<Self, String> {
         let address = match admin {
-            Some(text) => parse_address(text).map_err(|(what, mend)| format!("--admin: {what}; {mend}"))?,
+            Some(text) => parse_address(text).map_err(|(what, fix)| format!("--admin: {what}; {fix}"))?,
             None => {
                 config.address.ok_or("[admin] address is off, so nothing can be asked; name another with --admin")?
             }

@@ -81,7 +81,7 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
 /// The command line's wishes, over the file's.
 fn override_with(config: &mut Config, args: Args) -> Result<(), String> {
     let address =
-        |flag: &str, text: &str| parse_address(text).map_err(|(what, mend)| format!("--{flag}: {what}; {mend}"));
+        |flag: &str, text: &str| parse_address(text).map_err(|(what, fix)| format!("--{flag}: {what}; {fix}"));
     if let Some(policy) = args.policy {
         config.policy.source = vec![policy];
     }

@@ -10,7 +10,7 @@ const DNS_PORT: u16 = 53;
 /// An address to listen on: an IP address and a port, IPv6 in brackets.
 ///
 /// # Errors
-/// What is wrong with it and how to mend it, as two clauses.
+/// What is wrong with it and how to fix it, as two clauses.
 pub fn parse_address(text: &str) -> Result<SocketAddr, (String, String)> {
     if text.starts_with("unix:") || text.starts_with("fd:") {
         let what = format!("the address {} is not supported in this version", quote(text));
@@ -20,12 +20,12 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, (String, String)> {
         return Ok(address);
     }
     let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok());
-    let mend = match (text.parse::<IpAddr>(), port) {
+    let fix = match (text.parse::<IpAddr>(), port) {
         (Ok(ip), _) => format!("add a port: \"{}\"", SocketAddr::new(ip, 3128)),
         (Err(_), Some(port)) => format!("write an IP address and a port, such as \"127.0.0.1:{port}\""),
         (Err(_), None) => "write an IP address and a port, such as \"127.0.0.1:3128\" or \"[::1]:3128\"".into(),
     };
-    Err((format!("{} is no address to listen on", quote(text)), mend))
+    Err((format!("{} is no address to listen on", quote(text)), fix))
 }
 
 /// A name server: an IP address, with a port where it is not 53.
@@ -49,7 +49,7 @@ mod tests {
             assert_eq!(parse_address(text).map(|address| address.to_string()), Ok(text.to_owned()));
         }
         let plain = "write an IP address and a port, such as \"127.0.0.1:3128\" or \"[::1]:3128\"";
-        for (text, what, mend) in [
+        for (text, what, fix) in [
             (
                 "localhost:3128",
                 "is no address to listen on",
@@ -63,7 +63,7 @@ mod tests {
             ("http://127.0.0.1:x", "is no address to listen on", plain),
             ("", "is no address to listen on", plain),
         ] {
-            assert_eq!(parse_address(text), Err((format!("\"{text}\" {what}"), mend.to_owned())));
+            assert_eq!(parse_address(text), Err((format!("\"{text}\" {what}"), fix.to_owned())));
         }
         for text in ["unix:/run/outgate.sock", "fd:proxy"] {
             let (what, _) = parse_address(text).unwrap_err();

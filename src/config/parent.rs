@@ -8,7 +8,7 @@ use crate::facts::{Credentials, CredentialsError, Destination};
 use crate::policy::text::{Fields, Node, Problems, Value};
 use crate::policy::{ParentScope, Place, ProblemCode};
 
-/// How it must look; every mend says so.
+/// How it must look; every fix says so.
 const FORM: &str = "write it as \"http://proxy.example:3128\" or \"http://user:password@proxy.example:3128\"";
 
 pub(super) fn read(fields: Fields<'_>, problems: &mut Problems) -> Option<ParentConfig> {
@@ -32,8 +32,8 @@ pub(super) fn read(fields: Fields<'_>, problems: &mut Problems) -> Option<Parent
     let url = fields.text(&keys::URL, problems)?;
     match parse_url(&url.value) {
         Ok((address, credentials)) => Some(ParentConfig { address, credentials, scope }),
-        Err((what, mend)) => {
-            problems.at(url.span, ProblemCode::InvalidValue, format!("`url` {what}"), mend);
+        Err((what, fix)) => {
+            problems.at(url.span, ProblemCode::InvalidValue, format!("`url` {what}"), fix);
             None
         }
     }
@@ -44,16 +44,16 @@ fn parse_url(url: &str) -> Result<(Destination, Option<Credentials>), (String, S
     let wrong = |what: &str| (what.to_owned(), FORM.to_owned());
     let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("has no scheme"))?;
     if scheme.eq_ignore_ascii_case("https") {
-        let mend = "write http://, if the parent takes that too: a tunnel's TLS is the client's own".to_owned();
-        return Err(("of a parent that is reached by TLS is not supported in this version".to_owned(), mend));
+        let fix = "write http://, if the parent takes that too: a tunnel's TLS is the client's own".to_owned();
+        return Err(("of a parent that is reached by TLS is not supported in this version".to_owned(), fix));
     }
     if !scheme.eq_ignore_ascii_case("http") {
         return Err(wrong("has a scheme other than http"));
     }
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#']) {
-        let mend = "take it out; in a password write / as %2F, ? as %3F and # as %23".to_owned();
-        return Err(("has a path, a query or a fragment".to_owned(), mend));
+        let fix = "take it out; in a password write / as %2F, ? as %3F and # as %23".to_owned();
+        return Err(("has a path, a query or a fragment".to_owned(), fix));
     }
     let (login, authority) = match rest.rsplit_once('@') {
         Some((login, authority)) => (Some(login), authority),
@@ -66,7 +66,7 @@ fn parse_url(url: &str) -> Result<(Destination, Option<Credentials>), (String, S
 
 fn parse_login(login: &str) -> Result<Credentials, (String, String)> {
     let escape = "write a percent sign as %25, a colon as %3A and an at sign as %40";
-    let wrong = |what: &str, mend: &str| (format!("has a user name or password that {what}"), mend.to_owned());
+    let wrong = |what: &str, fix: &str| (format!("has a user name or password that {what}"), fix.to_owned());
     if login.contains('@') {
         return Err(wrong("holds an at sign", escape));
     }
@@ -149,9 +149,9 @@ mod tests {
             ("http://:s3cret@proxy.example:3128", "has a user name or password that is empty"),
             ("http://@proxy.example:3128", "has a user name or password that is empty"),
         ] {
-            let (said, mend) = parse_url(url).unwrap_err();
+            let (said, fix) = parse_url(url).unwrap_err();
             assert_eq!(said, what, "{url}");
-            assert!(!said.contains("s3") && !mend.contains("s3"), "{said}; {mend}");
+            assert!(!said.contains("s3") && !fix.contains("s3"), "{said}; {fix}");
         }
     }
 }

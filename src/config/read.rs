@@ -133,18 +133,18 @@ impl Reader<'_> {
         let named = fields.texts(&keys::IDENTITY, &mut self.problems);
         if let Some(first) = named.first() {
             let what = format!("the identity {} is not supported in this version", quote(&first.value));
-            let mend = "remove it: a client is known by its address, a tool by its listener";
-            self.problems.at(first.span, ProblemCode::Unsupported, what, mend);
+            let fix = "remove it: a client is known by its address, a tool by its listener";
+            self.problems.at(first.span, ProblemCode::Unsupported, what, fix);
         }
     }
 
-    fn refuse_true(&mut self, fields: Fields<'_>, key: &Key, mend: &str) {
+    fn refuse_true(&mut self, fields: Fields<'_>, key: &Key, fix: &str) {
         if let (Some(true), Some(node)) = (fields.flag(key, &mut self.problems), fields.node(key)) {
             self.problems.at(
                 node.span,
                 ProblemCode::Unsupported,
                 format!("`{} = true` is not supported in this version", key.name),
-                mend,
+                fix,
             );
         }
     }
@@ -152,16 +152,16 @@ impl Reader<'_> {
     /// Loopback is this machine; anything else needs a word that somebody meant it.
     fn keep_close(&mut self, address: &Spanned<SocketAddr>, open: bool, why: &str) {
         if !open && !address.value.ip().to_canonical().is_loopback() {
-            let mend = format!("write \"127.0.0.1:{}\", or add open = true", address.value.port());
-            self.problems.at(address.span, ProblemCode::InvalidValue, format!("{} {why}", address.value), mend);
+            let fix = format!("write \"127.0.0.1:{}\", or add open = true", address.value.port());
+            self.problems.at(address.span, ProblemCode::InvalidValue, format!("{} {why}", address.value), fix);
         }
     }
 
     fn address(&mut self, text: &Spanned<String>) -> Option<Spanned<SocketAddr>> {
         match parse_address(&text.value) {
             Ok(value) => Some(Spanned { value, span: text.span }),
-            Err((what, mend)) => {
-                self.problems.at(text.span, ProblemCode::InvalidValue, what, mend);
+            Err((what, fix)) => {
+                self.problems.at(text.span, ProblemCode::InvalidValue, what, fix);
                 None
             }
         }
@@ -195,8 +195,8 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, fields: Fields<'_>, default: &PolicyConfig) -> PolicyConfig {
-        let mend = "name the policy's file, or leave the key out for the built-in starter policy";
-        let source = fields.some_texts(&keys::SOURCE, mend, &mut self.problems);
+        let fix = "name the policy's file, or leave the key out for the built-in starter policy";
+        let source = fields.some_texts(&keys::SOURCE, fix, &mut self.problems);
         for text in &source {
             self.refuse_other_than_file(text);
         }
@@ -211,7 +211,7 @@ impl Reader<'_> {
     }
 
     fn refuse_other_than_file(&mut self, text: &Spanned<String>) {
-        let (what, mend) = if text.value.contains("://") {
+        let (what, fix) = if text.value.contains("://") {
             ("a policy from a URL is not supported in this version", "fetch it yourself, and name the file")
         } else if text.value.ends_with('/') {
             ("a folder of policies is not supported in this version", "name one file")
@@ -220,7 +220,7 @@ impl Reader<'_> {
         } else {
             return;
         };
-        self.problems.at(text.span, ProblemCode::EmptyValue, what, mend);
+        self.problems.at(text.span, ProblemCode::EmptyValue, what, fix);
     }
 
     fn record(&mut self, fields: Fields<'_>, default: &RecordConfig) -> RecordConfig {

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_there_until_it_is_mended_and_dates_from_its_first_time() {
+    fn a_fault_is_there_until_it_is_fixed_and_dates_from_its_first_time() {
         let sink = SinkAccount::default();
         let status = || sink.status("jsonl", None);
         assert_eq!((status().error, status().since, status().last_dropped), (None, None, None));

@@ -18,7 +18,7 @@ const TELL_EVERY: Duration = Duration::from_secs(600);
 pub(super) struct Retry {
     at: Instant,
     wait: Duration,
-    mended: Option<Instant>,
+    recovered: Option<Instant>,
     told: Option<Instant>,
     /// Whether the log was told of a failure that still lasts.
     complained: bool,
@@ -26,7 +26,7 @@ pub(super) struct Retry {
 
 impl Retry {
     pub(super) fn new(now: Instant) -> Self {
-        Self { at: now, wait: FIRST, mended: None, told: None, complained: false }
+        Self { at: now, wait: FIRST, recovered: None, told: None, complained: false }
     }
 
     /// When it wants to be tried again.
@@ -36,7 +36,7 @@ impl Retry {
 
     /// It failed. Whether the log is to hear of it.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
-        if self.mended.take().is_some_and(|mended| now.saturating_duration_since(mended) > STEADY) {
+        if self.recovered.take().is_some_and(|recovered| now.saturating_duration_since(recovered) > STEADY) {
             self.wait = FIRST;
         }
         self.at = now + self.wait;
@@ -50,14 +50,14 @@ impl Retry {
     }
 
     /// It works again. Whether the log is to hear of it, because it heard of the failure.
-    pub(super) fn mended(&mut self, now: Instant) -> bool {
-        self.mended = Some(now);
+    pub(super) fn recovered(&mut self, now: Instant) -> bool {
+        self.recovered = Some(now);
         std::mem::replace(&mut self.complained, false)
     }
 }
 
 /// What somebody can do about an error of a file.
-pub(super) fn mend_of(error: &io::Error) -> &'static str {
+pub(super) fn fix_of(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -84,9 +84,9 @@ mod tests {
             (retry.at() - now).as_secs()
         };
         assert_eq!([0, 1, 3, 7, 15, 25].map(|at| fail(&mut retry, at)), [1, 2, 4, 8, 10, 10]);
-        retry.mended(began + Duration::from_secs(30));
+        retry.recovered(began + Duration::from_secs(30));
         assert_eq!(fail(&mut retry, 31), 10, "it came and went");
-        retry.mended(began + Duration::from_secs(40));
+        retry.recovered(began + Duration::from_secs(40));
         assert_eq!(fail(&mut retry, 101), 1, "it was steady");
     }
 
@@ -95,12 +95,12 @@ mod tests {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
         let mut retry = Retry::new(began);
-        assert!(!retry.mended(at(0)), "nobody knew of a failure");
+        assert!(!retry.recovered(at(0)), "nobody knew of a failure");
         assert!(retry.failed(at(1)));
         assert!(!retry.failed(at(2)));
-        assert!(retry.mended(at(3)));
+        assert!(retry.recovered(at(3)));
         assert!(!retry.failed(at(4)), "it comes and goes");
-        assert!(!retry.mended(at(5)));
+        assert!(!retry.recovered(at(5)));
         assert!(retry.failed(at(601)), "ten minutes later it is news again");
     }
 }

@@ -378,7 +378,7 @@ fn a_folder_that_is_gone_stops_no_request_and_the_file_says_what_is_missing() {
     assert_eq!(
         (file.written, file.dropped, file.error.as_deref()),
         (1, 5, None),
-        "what is mended is not wrong any more"
+        "what is fixed is not wrong any more"
     );
     assert_eq!(recorder.denials(10).total, 6);
 }

@@ -43,7 +43,7 @@ pub enum Reload {
     Replaced,
 }
 
-/// Why a certificate and its key cannot be used. Each is a sentence that says what to mend.
+/// Why a certificate and its key cannot be used. Each is a sentence that says what to fix.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptorError {
     /// A file cannot be read.
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_without_a_usable_pair_says_what_to_mend() {
+    fn a_start_without_a_usable_pair_says_what_to_fix() {
         let (pair, _) = Pair::new();
         let good = fs::read_to_string(pair.path("cert.pem")).unwrap();
         for (name, text, expected) in [

@@ -184,7 +184,7 @@ def a_denied_row_says_who_asked_and_offers_a_rule_that_can_be_copied_by_keyboard
     copied = page.run("navigator.clipboard.readText()")
     offered = next(row for row in setting.api("/v1/denials?limit=1000")["destinations"] if row["destination"] == "copy.test:443")
     setting.write("policy.toml", POLICY + copied)
-    allowed = page.until(f"{row}.querySelector('.mend').textContent.startsWith('allowed now')")
+    allowed = page.until(f"{row}.querySelector('.fix').textContent.startsWith('allowed now')")
     setting.write("policy.toml", POLICY)
     again = page.until(f"!!{row}.querySelector('[data-copy]')")
     return (tools == "web, shell" and outlined != "none" and said and copied == offered["allow"] and allowed and again
@@ -196,7 +196,7 @@ def where_no_rule_would_help_the_row_says_why(setting):
                                      ("169.254.169.254:80", WEB, "metadata")):
         setting.connect(destination, port).close()
         row = setting.row("denials", destination)
-        if not (setting.sees("denials", destination) and setting.page.run(f"{row}.querySelector('.mend').textContent.includes('{words}')")
+        if not (setting.sees("denials", destination) and setting.page.run(f"{row}.querySelector('.fix').textContent.includes('{words}')")
                 and setting.page.run(f"{row}.querySelector('[data-copy]') === null")):
             return False
     setting.connect("tool.test:443", SHELL).close()

@@ -1,5 +1,5 @@
 //! The committed inputs of every fuzz target, run once each. What the fuzzer found once is among them, so that it stays
-//! mended without a fuzzer.
+//! fixed without a fuzzer.
 
 use std::fs;
 use std::panic::catch_unwind;

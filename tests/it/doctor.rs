@@ -1,4 +1,4 @@
-//! `outgate doctor`: what is wrong with a set-up, each with its mend.
+//! `outgate doctor`: what is wrong with a set-up, each with its fix.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -30,7 +30,7 @@ fn found(document: &Value, check: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_proxy_that_is_well_has_nothing_to_mend() {
+fn a_proxy_that_is_well_has_nothing_to_fix() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let here = format!("http://{}", proxy.address());
     let (finished, document) = examine(&proxy, &[("HTTPS_PROXY", &here), ("HTTP_PROXY", &here)]);
@@ -72,7 +72,7 @@ fn where_nothing_runs_it_says_how_to_start_it() {
     let table = Outgate::new().run(&["doctor", "--config", proxy.path("outgate.toml").to_str().unwrap()]);
     assert_eq!(table.code, Some(1));
     assert!(table.stdout.contains("fail  listener       agent: nothing listens at "), "{}", table.stdout);
-    assert!(table.stdout.contains("mend: start the proxy: outgate run --config "), "{}", table.stdout);
+    assert!(table.stdout.contains("fix: start the proxy: outgate run --config "), "{}", table.stdout);
     assert!(!table.stdout.contains('\u{1b}'), "no colour in a pipe");
 }
 

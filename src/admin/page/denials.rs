@@ -96,7 +96,7 @@ fn denial(row: &DenialRow, most: u64) -> Markup {
             td.minor { (time(&row.first)) }
             td.tools { (name(&row.tools)) }
             td.minor { (narrow_name(&row.rule.clone().unwrap_or_else(|| "none".into()))) }
-            td.mend { (advice(&row.advice)) }
+            td.fix { (advice(&row.advice)) }
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn legend() -> Markup {
                 @for reason in DenyReason::ALL {
                     div {
                         dt { code { (reason.as_str()) } }
-                        dd { span.meaning { (reason.meaning()) } span.mend { (reason.advice()) } }
+                        dd { span.meaning { (reason.meaning()) } span.fix { (reason.advice()) } }
                     }
                 }
             }

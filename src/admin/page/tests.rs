@@ -289,10 +289,12 @@ fn a_row_without_a_rule_says_why_in_prose() {
         AdviceView { allow: None, allowed_now: false, note: Some("the deny rule `x` names it".into()) };
     view.denials[3].advice = AdviceView { allow: None, allowed_now: true, note: None };
     let page = render(&view);
-    assert!(page.contains("<td class=\"mend\"><p>the deny rule <code>x</code> names it</p></td>"));
-    assert!(page.contains(
-        "<td class=\"mend\"><span class=\"decision\" data-decision=\"allow\">allowed now</span><p></p></td>"
-    ));
+    assert!(page.contains("<td class=\"fix\"><p>the deny rule <code>x</code> names it</p></td>"));
+    assert!(
+        page.contains(
+            "<td class=\"fix\"><span class=\"decision\" data-decision=\"allow\">allowed now</span><p></p></td>"
+        )
+    );
 }
 
 #[test]

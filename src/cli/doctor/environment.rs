@@ -38,7 +38,7 @@ pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, doors: &[TestedLi
             }
         };
         let finding = judge_one(name, &value, doors);
-        leads_here |= upper == "HTTPS_PROXY" && finding.mend.is_none();
+        leads_here |= upper == "HTTPS_PROXY" && finding.fix.is_none();
         findings.push(finding);
     }
     findings.extend(exceptions("NO_PROXY", set("NO_PROXY").as_deref()));

@@ -22,7 +22,7 @@ pub(super) struct Finding {
     pub(super) level: Level,
     pub(super) check: &'static str,
     pub(super) what: String,
-    pub(super) mend: Option<String>,
+    pub(super) fix: Option<String>,
 }
 
 impl Finding {
@@ -32,15 +32,15 @@ impl Finding {
 }
 
 pub(super) fn ok(check: &'static str, what: String) -> Finding {
-    Finding { level: Level::Ok, check, what, mend: None }
+    Finding { level: Level::Ok, check, what, fix: None }
 }
 
-pub(super) fn warn(check: &'static str, what: String, mend: impl Into<String>) -> Finding {
-    Finding { level: Level::Warn, check, what, mend: Some(mend.into()) }
+pub(super) fn warn(check: &'static str, what: String, fix: impl Into<String>) -> Finding {
+    Finding { level: Level::Warn, check, what, fix: Some(fix.into()) }
 }
 
-pub(super) fn fail(check: &'static str, what: String, mend: impl Into<String>) -> Finding {
-    Finding { level: Level::Fail, check, what, mend: Some(mend.into()) }
+pub(super) fn fail(check: &'static str, what: String, fix: impl Into<String>) -> Finding {
+    Finding { level: Level::Fail, check, what, fix: Some(fix.into()) }
 }
 
 /// What no check can find, and everybody should know.
@@ -61,7 +61,7 @@ pub(super) fn json(findings: &[Finding], traffic: &[Row]) -> serde_json::Value {
 pub(super) fn table(findings: &[Finding], traffic: &[Row], colour: bool) -> String {
     let mut out = String::new();
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
-    for Finding { level, check, what, mend } in findings {
+    for Finding { level, check, what, fix } in findings {
         let (word, code) = match level {
             Level::Ok => ("ok  ", "32"),
             Level::Warn => ("warn", "33"),
@@ -76,8 +76,8 @@ pub(super) fn table(findings: &[Finding], traffic: &[Row], colour: bool) -> Stri
                 _ => out.push_str(&format!("{indent}{line}\n")),
             }
         }
-        for line in mend.iter().flat_map(|mend| mend.lines()) {
-            out.push_str(&format!("{indent}mend: {}\n", escaped(line)));
+        for line in fix.iter().flat_map(|fix| fix.lines()) {
+            out.push_str(&format!("{indent}fix: {}\n", escaped(line)));
         }
     }
     out.push_str("\nWhich traffic passes here\n");
@@ -89,7 +89,7 @@ pub(super) fn table(findings: &[Finding], traffic: &[Row], colour: bool) -> Stri
     out.push_str(
         match count(findings, Level::Fail) + count(findings, Level::Warn) {
             0 => "\nNothing is wrong.\n".to_owned(),
-            _ => format!("\n{} to mend, {} to look at.\n", count(findings, Level::Fail), count(findings, Level::Warn)),
+            _ => format!("\n{} to fix, {} to look at.\n", count(findings, Level::Fail), count(findings, Level::Warn)),
         }
         .as_str(),
     );
@@ -106,15 +106,15 @@ mod tests {
 
     #[test]
     fn the_report_is_aligned_inert_and_coloured_only_when_asked() {
-        let findings = [ok("clock", "2026".into()), fail("policy", "one\ntwo \u{1b}[31m".into(), "mend it")];
+        let findings = [ok("clock", "2026".into()), fail("policy", "one\ntwo \u{1b}[31m".into(), "fix it")];
         let text = table(&findings, &[], false);
         assert!(
             text.starts_with(
-                "ok    clock   2026\nfail  policy  one\n              two \\u{1b}[31m\n              mend: mend it\n"
+                "ok    clock   2026\nfail  policy  one\n              two \\u{1b}[31m\n              fix: fix it\n"
             ),
             "{text}"
         );
-        assert!(text.ends_with("1 to mend, 0 to look at.\n"));
+        assert!(text.ends_with("1 to fix, 0 to look at.\n"));
         assert!(table(&findings, &[], true).starts_with("\u{1b}[32mok  \u{1b}[0m  clock"));
         assert!(table(&findings[..1], &[], false).ends_with("\nNothing is wrong.\n"));
     }
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(document["ok"], true);
         assert_eq!(
             document["findings"][0],
-            serde_json::json!({"level":"warn","check":"clock","what":"late","mend":"set it"})
+            serde_json::json!({"level":"warn","check":"clock","what":"late","fix":"set it"})
         );
         assert_eq!(json(&[fail("clock", "late".into(), "set it")], &[])["ok"], false);
     }

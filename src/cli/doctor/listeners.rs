@@ -122,8 +122,7 @@ fn judge_denials(
     instance: &mut Option<String>,
 ) -> Finding {
     const CHECK: &str = "self-test";
-    let mend =
-        "do not rely on this proxy: stop it, and report it (SECURITY.md) with its policy and `outgate --version`";
+    let fix = "do not rely on this proxy: stop it, and report it (SECURITY.md) with its policy and `outgate --version`";
     for (destination, answer) in asked {
         let answer = match answer {
             Ok(answer) => answer,
@@ -144,7 +143,7 @@ fn judge_denials(
         }
         if !answer.is_denial() {
             let what = format!("{name}: {destination} had to be denied and was answered {}", answer.status);
-            return fail(CHECK, what, mend);
+            return fail(CHECK, what, fix);
         }
         let answered = answer.instance().unwrap_or_default();
         let first = instance.get_or_insert_with(|| answered.to_owned());
@@ -164,7 +163,7 @@ pub(super) fn judge_health(address: SocketAddr, policy: &Value) -> Vec<Finding> 
     let mut findings = vec![ok(CHECK, format!("{address} answers, and takes the token"))];
     if let Some(error) = policy.get("error").and_then(Value::as_str) {
         let what = format!("the last reload failed, and the policy before stays in force:\n{error}");
-        findings.push(fail("policy", what, "mend the policy and save it: it is read again at once"));
+        findings.push(fail("policy", what, "fix the policy and save it: it is read again at once"));
     }
     let detail = |tested: &Value| tested.get("detail").and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(tested) = policy.get("selftest").filter(|tested| tested.get("ok") == Some(&Value::Bool(false))) {

@@ -206,7 +206,7 @@ mod tests {
         assert!(is_pac_of("URL: http://127.0.0.1:3128/proxy.pac\nEnabled: Yes\n", &doors()));
         assert!(!is_pac_of("URL: http://127.0.0.1:3128/proxy.pac\nEnabled: No\n", &doors()));
         assert!(
-            judge_service("Wi-Fi", false, &doors()).unwrap().mend.unwrap().contains("-setautoproxyurl \"Wi-Fi\" http")
+            judge_service("Wi-Fi", false, &doors()).unwrap().fix.unwrap().contains("-setautoproxyurl \"Wi-Fi\" http")
         );
         assert_eq!(judge_service("Wi-Fi", true, &doors()), None);
     }

@@ -1,4 +1,4 @@
-//! `outgate doctor`: what is wrong with this machine's set-up, each with its mend.
+//! `outgate doctor`: what is wrong with this machine's set-up, each with its fix.
 //!
 //! Guaranteed: nothing leaves the machine, and nothing on it is changed. Programs' own settings (git, npm, pip) are not
 //! read, and of an environment variable only host and port are shown.
@@ -77,12 +77,12 @@ fn read_configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Optio
     match configuration(path) {
         Ok((config, warnings)) => {
             findings.push(ok("configuration", format!("{name}: valid, {}", plural(config.listen.len(), "listener"))));
-            let mend = "see the line that it names; `outgate run` starts all the same";
-            findings.extend(warnings.into_iter().map(|warning| warn("configuration", warning, mend)));
+            let fix = "see the line that it names; `outgate run` starts all the same";
+            findings.extend(warnings.into_iter().map(|warning| warn("configuration", warning, fix)));
             Some(config)
         }
         Err(error) => {
-            findings.push(fail("configuration", error, "mend the line that it names; nothing starts until then"));
+            findings.push(fail("configuration", error, "fix the line that it names; nothing starts until then"));
             None
         }
     }
@@ -93,16 +93,16 @@ fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Stack> {
     let compiled = match source.load(false).1 {
         Ok(compiled) => compiled,
         Err(report) => {
-            let mend = "`outgate policy validate` shows the same; a proxy that runs keeps the policy before";
-            findings.push(fail("policy", report.to_string(), mend));
+            let fix = "`outgate policy validate` shows the same; a proxy that runs keeps the policy before";
+            findings.push(fail("policy", report.to_string(), fix));
             return None;
         }
     };
     let policy = Stack::from(compiled.policy);
     let rules = plural(policy.rule_count(), "rule");
     findings.push(ok("policy", format!("\"{}\" ({}), {rules}, revision {}", policy.name(), source, policy.revision())));
-    let mend = "see the line that it names; the policy works as it stands";
-    findings.extend(compiled.warnings.lines().into_iter().map(|warning| warn("policy", warning, mend)));
+    let fix = "see the line that it names; the policy works as it stands";
+    findings.extend(compiled.warnings.lines().into_iter().map(|warning| warn("policy", warning, fix)));
     if let Some(why) = lets_unlisted_pass(&policy) {
         let what = format!("what no rule lists passes: {why}");
         findings.push(warn(

@@ -25,7 +25,7 @@ use crate::private_file;
 use crate::record::files::{begun, compressed, create, numbered, remove, rotated, unfinished};
 use crate::record::lock;
 use crate::sink::age::{Age, Expiry, Reading, share};
-use crate::sink::retry::{Retry, mend_of};
+use crate::sink::retry::{Retry, fix_of};
 use crate::sync::{self, Mutex};
 
 /// What is compressed between two looks at whether to stop: less than half a millisecond's work, and as long may a worker
@@ -124,10 +124,10 @@ impl ArchiveState {
         let path = self.path.display();
         let (expired, compressed) = (self.expire(expiry), self.compress_all());
         match expired.and(compressed) {
-            Ok(()) => _ = retry.mended(Instant::now()),
+            Ok(()) => _ = retry.recovered(Instant::now()),
             Err(error) if retry.failed(Instant::now()) => {
-                let mend = mend_of(&error);
-                tracing::warn!(%path, %error, mend, "rotated files of records cannot be removed or compressed");
+                let fix = fix_of(&error);
+                tracing::warn!(%path, %error, fix, "rotated files of records cannot be removed or compressed");
             }
             Err(_) => {}
         }

@@ -180,7 +180,7 @@ impl SqliteThread {
         self.mailbox.account.heal();
         if std::mem::replace(&mut self.failing, false) {
             SinkFault::Sqlite.set(&self.mailbox.health, false);
-            if self.retry.mended(Instant::now()) {
+            if self.retry.recovered(Instant::now()) {
                 tracing::info!(path = %self.settings.path.display(), "the history is written again");
             }
         }

@@ -39,9 +39,9 @@ function advice(row) {
 }
 
 function denialRow() {
-  const [line, [destination, why, count, last, first, tools, rule, mend]] = cells([
+  const [line, [destination, why, count, last, first, tools, rule, fix]] = cells([
     ["th", { scope: "row" }], ["td"], ["td", { class: "number" }], ["td"], ["td", { class: "minor" }], ["td", { class: "tools" }],
-    ["td", { class: "minor" }], ["td", { class: "mend" }],
+    ["td", { class: "minor" }], ["td", { class: "fix" }],
   ]);
   const update = (row) => {
     put(destination, row.destination, name);
@@ -52,7 +52,7 @@ function denialRow() {
     put(first, row.first, time);
     put(tools, row.tools ?? [], (named) => name(named.join(", ")));
     put(rule, row.rule ?? "none", narrowName);
-    put(mend, [row.allow, row.allowed_now, row.note], () => advice(row));
+    put(fix, [row.allow, row.allowed_now, row.note], () => advice(row));
   };
   return { line, update };
 }

@@ -14,7 +14,7 @@ use crate::private_file;
 use crate::record::files::{compressed, numbered, remove, rename, time_of};
 use crate::record::{Chain, LineHash};
 use crate::sink::age::{Age, Expiry, Reading};
-use crate::sink::retry::{Retry, mend_of};
+use crate::sink::retry::{Retry, fix_of};
 
 /// Lines are written when they are this many bytes, or a batch ends: a hundred lines, so that the call is cheap beside
 /// them, and no more than what is in the cache still.
@@ -200,7 +200,7 @@ impl JsonlFile {
             tracing::warn!(
                 path = %self.settings.path.display(),
                 %error,
-                mend = mend_of(error),
+                fix = fix_of(error),
                 "records cannot be written; {}; what is lost is counted, and the file tried again every few seconds",
                 self.consequence,
             );
@@ -241,7 +241,7 @@ impl JsonlFile {
         self.append(line, seq, hash, false);
         self.write_out();
         if self.live.is_some() {
-            if self.retry.mended(Instant::now()) {
+            if self.retry.recovered(Instant::now()) {
                 let path = self.settings.path.display();
                 tracing::info!(%path, missing = self.missing, "records are written again");
             }
