@@ -14,7 +14,7 @@ use super::listeners::BoundListener;
 use crate::enforce::{Enforcer, Shared};
 use crate::facts::Tool;
 use crate::listen::{AcceptLimits, Acceptor, Connections, Crew, Inbox};
-use crate::protocol::{Door, Drain, GateLimits, OwnPaths};
+use crate::protocol::{Drain, GateLimits, ListenerContext, OwnPaths};
 use crate::session::{Cut, ListenerId, RollCall};
 
 /// Between two sweeps when nothing has changed: silence is measured in seconds.
@@ -69,7 +69,7 @@ async fn work(plan: Plan) -> std::io::Result<()> {
     let mut acceptors = Vec::new();
     let via: Rc<str> = enforcer.via().into();
     for (place, listener) in listeners.into_iter().enumerate() {
-        let door = Rc::new(Door {
+        let door = Rc::new(ListenerContext {
             enforcer: Rc::clone(&enforcer),
             // A name of this worker's own: cloning it per request must not touch another core's cache line.
             listener: ListenerId { index: place, tool: Tool::new(&listener.name) },

@@ -7,6 +7,7 @@
 //!
 //! Deliberately not here: judging addresses. What a lookup returns is not vetted yet.
 
+mod addresses;
 mod connect;
 mod local;
 mod loops;
@@ -19,9 +20,10 @@ mod resolve;
 mod servers;
 mod system;
 
+pub use addresses::Addresses;
 pub use connect::{Dialled, connect};
 pub use local::to_own_listener;
 pub use loops::{IsLoop, Loops};
 pub use machine::machine_addresses;
 pub use parent::{ParentProxy, connect_by_parent};
-pub use resolve::{Addresses, CANARY_ZONE, DnsSettings, Resolver, SetUpError};
+pub use resolve::{CANARY_ZONE, DnsSettings, Resolver, SetUpError};

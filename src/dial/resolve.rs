@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 use tokio::time;
 
+use super::addresses::Addresses;
 use super::servers::Servers;
 use super::system::System;
 use crate::facts::{DomainName, Host, ResolveError};
@@ -25,9 +26,6 @@ use crate::places::{Holder, Places};
 /// The names that the self-test asks for end in this. No name of the real world does (RFC 6761 §6.4), so that a look-up of
 /// one is a look-up of a name that had to be denied first.
 pub const CANARY_ZONE: &str = ".outgate.invalid";
-
-/// What a host resolved to, in the resolver's order.
-pub type Addresses = SmallVec<[IpAddr; 4]>;
 
 /// How names are resolved (CONTRACT §4, `[dns]`).
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::time::{Instant, timeout};
 
-use super::resolve::Addresses;
+use super::addresses::Addresses;
 use crate::facts::{DomainName, ResolveError};
 use crate::places::{Full, Holder, Place, Places};
 

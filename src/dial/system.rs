@@ -25,7 +25,7 @@ use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use super::resolve::Addresses;
+use super::addresses::Addresses;
 use crate::facts::{DomainName, ResolveError};
 use crate::places::{Full, Holder, Place, Places};
 use crate::policy::registrable;

@@ -23,7 +23,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::dial::IsLoop;
 use crate::facts::{Client, ConnectionResult, Peer};
 use crate::places::{Full, Place, Places};
-use crate::protocol::{Door, serve};
+use crate::protocol::{ListenerContext, serve};
 use crate::session::Share;
 use crate::stream::ClientStream;
 use crate::tls::TlsAcceptor;
@@ -57,7 +57,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// One worker's share of one listening socket.
 #[derive(Debug)]
 pub struct Acceptor {
-    door: Rc<Door>,
+    door: Rc<ListenerContext>,
     tls: Option<Arc<TlsAcceptor>>,
     open: Rc<Connections>,
     turn_away: TurnAway,
@@ -122,7 +122,7 @@ impl Drop for Entered {
 
 impl Acceptor {
     /// `tls` is how it speaks TLS, if it does; `open` are the connections of this worker, and how many there may be.
-    pub fn new(door: Rc<Door>, tls: Option<Arc<TlsAcceptor>>, open: Rc<Connections>) -> Self {
+    pub fn new(door: Rc<ListenerContext>, tls: Option<Arc<TlsAcceptor>>, open: Rc<Connections>) -> Self {
         let turn_away = TurnAway::new(tls.is_some());
         Self { door, tls, open, turn_away }
     }
@@ -239,7 +239,12 @@ impl Acceptor {
 }
 
 /// One client connection, from its first byte to its last.
-fn connection(door: Rc<Door>, stream: ClientStream, client: Client, place: Entered) -> impl Future<Output = ()> {
+fn connection(
+    door: Rc<ListenerContext>,
+    stream: ClientStream,
+    client: Client,
+    place: Entered,
+) -> impl Future<Output = ()> {
     // In a box of its own, which a tunnel does not keep.
     let requests = Box::pin(serve(door, stream, client));
     async move {

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::door::Next;
+use super::next::Next;
 use super::reply::{self, Delivery, Explanation};
 use crate::session::{Refusal, Refused};
 use crate::stream::{ClientStream, Wire};

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use super::answer;
-use super::door::{Door, Next};
+use super::listener_context::ListenerContext;
+use super::next::Next;
 use super::reply::{Delivery, Form};
 use super::tunnelled;
 use crate::enforce::{Asked, Attempt, Unreached, WayOut};
@@ -33,7 +34,7 @@ pub(super) fn open(attempt: Attempt, destination: &Destination, passed_through_u
 /// Goes the way out and lets the bytes flow, or refuses and closes.
 #[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
 pub(super) fn serve(
-    door: &Rc<Door>,
+    door: &Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
     way: WayOut,
     form: Form,

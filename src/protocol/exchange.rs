@@ -16,9 +16,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::door::{Door, GateLimits, REVOKED_WITHIN};
 use super::forward::Plan;
 use super::head::{self, BodyReader, BodyWriter, HeadScan, ResponseFraming, Version};
+use super::listener_context::{GateLimits, ListenerContext, REVOKED_WITHIN};
 use super::timer::Timer;
 use crate::facts::{BodyError, NextHop, Upgrade};
 use crate::policy::Denial;
@@ -67,7 +67,7 @@ pub(super) enum Failed {
 
 /// Runs one exchange over the session's connection.
 pub(super) async fn run(
-    door: &Door,
+    door: &ListenerContext,
     client: &mut Wire<ClientStream>,
     session: &mut Session<Cleared>,
     plan: &Plan,
@@ -375,7 +375,7 @@ impl<'a> Upload<'a> {
 struct Download<'a> {
     plan: &'a Plan,
     next_hop: NextHop,
-    door: &'a Door,
+    door: &'a ListenerContext,
     pump: Pump<'a>,
     state: DownloadState,
     interim: usize,
@@ -415,7 +415,7 @@ enum Done {
 }
 
 impl<'a> Download<'a> {
-    fn new(plan: &'a Plan, next_hop: NextHop, door: &'a Door) -> Self {
+    fn new(plan: &'a Plan, next_hop: NextHop, door: &'a ListenerContext) -> Self {
         let state = DownloadState::Head(HeadScan::response());
         Self {
             plan,

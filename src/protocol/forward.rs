@@ -11,9 +11,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::answer;
-use super::door::{Door, Next};
 use super::exchange::{self, Ended, Failed};
 use super::head::{self, BodyFraming, OriginHop, RequestHead, Upgrade, Version};
+use super::listener_context::ListenerContext;
+use super::next::Next;
 use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::tunnelled;
@@ -73,7 +74,7 @@ impl Plan {
         }
     }
 
-    fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, door: &Door) {
+    fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, door: &ListenerContext) {
         let hop = OriginHop { via: &door.via, keep_alive: self.may_share, expect: true };
         self.parent_head = door.enforcer.forwards_to(destination, self.upgrade).map(|parent| {
             let mut out = Vec::with_capacity(USUAL_HEAD);
@@ -128,7 +129,7 @@ pub(super) fn open(
     head: &RequestHead<'_>,
     destination: &Destination,
     passed_through_us: bool,
-    door: &Door,
+    door: &ListenerContext,
     form: Form,
     attempt: Attempt,
     idle: &mut Option<Idle>,
@@ -154,7 +155,7 @@ pub(super) fn open(
 /// Forwards one request and its answer.
 #[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
 pub(super) fn serve<'a>(
-    door: &'a Rc<Door>,
+    door: &'a Rc<ListenerContext>,
     mut client: Wire<ClientStream>,
     idle: &'a mut Option<Idle>,
     way: WayOut,
@@ -185,7 +186,7 @@ pub(super) fn serve<'a>(
 /// The request up and its answer down.
 #[expect(clippy::manual_async_fn, reason = "as above")]
 fn pass<'a>(
-    door: &'a Rc<Door>,
+    door: &'a Rc<ListenerContext>,
     client: &'a mut Wire<ClientStream>,
     mut session: Session<Cleared>,
     reusing: bool,
@@ -215,7 +216,7 @@ fn pass<'a>(
 
 /// The answer has been passed on whole.
 fn finish(
-    door: &Rc<Door>,
+    door: &Rc<ListenerContext>,
     client: Wire<ClientStream>,
     session: Session<Cleared>,
     ended: Ended,
@@ -236,7 +237,7 @@ fn finish(
 }
 
 /// The answer could not be passed on. If none has begun, the client gets one of ours.
-fn stop(door: &Door, session: Session<Cleared>, failed: Failed) -> Stopped {
+fn stop(door: &ListenerContext, session: Session<Cleared>, failed: Failed) -> Stopped {
     let why = match failed {
         Failed::Body { error, answered: false } => Malformed::Body(error).into(),
         Failed::BodyLate { answered: false } => Malformed::BodyLate.into(),

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::door::{Door, Next};
 use super::head::{self, HeadScan, RequestHead, Target};
+use super::listener_context::ListenerContext;
+use super::next::Next;
 use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::{answer, connect, forward, own, socks5};
@@ -49,7 +50,7 @@ enum NoHead {
 
 /// Serves one client connection until it has ended or is one side of a tunnel. That is returned, to be run by whoever
 /// called: what served the requests until then is freed first, and an idle tunnel costs what it needs.
-pub async fn serve(door: Rc<Door>, stream: ClientStream, client: Client) -> Option<Running> {
+pub async fn serve(door: Rc<ListenerContext>, stream: ClientStream, client: Client) -> Option<Running> {
     let mut wire: Wire<ClientStream> = Wire::new(stream);
     let mut idle: Option<Idle> = None;
     let mut requests = 0_usize;
@@ -125,7 +126,7 @@ async fn first_byte(
 }
 
 /// Waits until a whole head is there and is acceptable; its length.
-async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize, NoHead> {
+async fn whole_head(door: &ListenerContext, wire: &mut Wire<ClientStream>) -> Result<usize, NoHead> {
     let first = wire.ahead().first();
     if first.is_some_and(|byte| SOCKS.contains(byte)) {
         return Err(NoHead::Socks);
@@ -155,12 +156,12 @@ async fn whole_head(door: &Door, wire: &mut Wire<ClientStream>) -> Result<usize,
 enum Judged {
     Tunnel(Result<WayOut, Refused>, Form),
     Forward(Result<WayOut, Refused>, forward::Plan),
-    Own(Attempt, own::Asked),
+    Own(Attempt, own::OwnRequest),
     Bad(Attempt, HeadError),
 }
 
 impl Judged {
-    fn of(head: &RequestHead<'_>, door: &Door, attempt: Attempt, idle: &mut Option<Idle>) -> Self {
+    fn of(head: &RequestHead<'_>, door: &ListenerContext, attempt: Attempt, idle: &mut Option<Idle>) -> Self {
         let form = Form::of(head.accept);
         let passed_through_us = head::names_instance(head, door.enforcer.via());
         match &head.target {
@@ -175,7 +176,7 @@ impl Judged {
                 Self::Forward(way, plan)
             }
             Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
-                Self::Own(attempt, own::Asked::of(head, form))
+                Self::Own(attempt, own::OwnRequest::of(head, form))
             }
         }
     }
@@ -187,7 +188,7 @@ type Serving<'a> = Pin<Box<dyn Future<Output = Next> + 'a>>;
 /// One whole head: judge it, and hand it to whoever serves what became of it. Each has a box of its own size, below the
 /// 1,032 bytes that glibc keeps at hand: what is larger takes its slow way.
 fn request<'a>(
-    door: &'a Rc<Door>,
+    door: &'a Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
     idle: &'a mut Option<Idle>,
     attempt: Attempt,

@@ -14,13 +14,15 @@
 
 mod answer;
 mod connect;
-mod door;
 mod drain;
 mod exchange;
 mod forward;
 mod gate;
 pub mod head;
+mod listener_context;
+mod next;
 mod own;
+mod own_paths;
 pub mod pac;
 pub mod reply;
 pub mod socks5;
@@ -28,8 +30,8 @@ mod timer;
 mod tunnelled;
 
 pub use answer::{BUSY, BUSY_CLIENT};
-pub use door::{Door, GateLimits, Speaks};
 pub use drain::Drain;
 pub use gate::serve;
 pub use head::HeadLimits;
-pub use own::OwnPaths;
+pub use listener_context::{GateLimits, ListenerContext, Speaks};
+pub use own_paths::OwnPaths;

@@ -5,36 +5,25 @@
 //! cross-site `Sec-Fetch-Site` are refused, and but for the PAC those by a name without TLS, since a page can lead its own
 //! name to this listener and be of the same site then); a client sees its own denials only, by its address.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::answer;
-use super::door::{Door, Next};
 use super::head::{BodyFraming, RequestHead, Target};
+use super::listener_context::ListenerContext;
+use super::next::Next;
 use super::pac;
 use super::reply::{self, Delivery, Form, Page};
 use crate::enforce::Attempt;
-use crate::facts::{Destination, Host, Port, Protocol};
+use crate::facts::{Destination, Port, Protocol};
 use crate::session::Malformed;
 use crate::stream::{ClientStream, Wire};
 
 /// How many of a client's own denials it can ask for: what fits a screen.
 const MAX_DENIALS: usize = 50;
 
-/// What the own paths need to know of their listener.
-#[derive(Clone, Debug)]
-pub struct OwnPaths {
-    /// The address that this listener is bound to.
-    pub address: SocketAddr,
-    /// Whether it speaks TLS.
-    pub tls: bool,
-    /// Whether clients may ask for their own denials here.
-    pub denials: bool,
-}
-
 /// What is kept of a request for an own path once its bytes are gone.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct OwnRequest {
     path: Box<str>,
     is_get: bool,
     is_head: bool,
@@ -45,22 +34,7 @@ pub(super) struct Asked {
     form: Form,
 }
 
-impl OwnPaths {
-    /// Whether an absolute-form target names this very listener; clients with a proxy set ask for its paths so.
-    pub(super) fn is_this_listener(&self, destination: &Destination) -> bool {
-        match destination.host() {
-            Host::Ip(ip) => *ip == self.address.ip() && destination.port().get() == self.address.port(),
-            Host::Name(_) => false,
-        }
-    }
-
-    fn pac(&self) -> Option<String> {
-        let port = Port::new(self.address.port()).ok()?;
-        Some(pac::script(&Destination::new(Host::Ip(self.address.ip()), port), self.tls))
-    }
-}
-
-impl Asked {
+impl OwnRequest {
     pub(super) fn of(head: &RequestHead<'_>, form: Form) -> Self {
         let cross_site = head.field("sec-fetch-site").is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
         let by_a_name = match head.target {
@@ -88,7 +62,12 @@ impl Asked {
 }
 
 /// Answers one of the proxy's own paths, or says that this is a proxy.
-pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut attempt: Attempt, asked: &Asked) -> Next {
+pub(super) async fn serve(
+    door: &Rc<ListenerContext>,
+    mut wire: Wire<ClientStream>,
+    mut attempt: Attempt,
+    asked: &OwnRequest,
+) -> Next {
     attempt.protocol(Protocol::Own);
     let page = match &*asked.path {
         _ if !asked.is_get => None,
@@ -114,14 +93,14 @@ pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut att
 }
 
 /// RFC 9110 §15.5.20: this is a proxy, and it serves no such thing itself.
-async fn misdirected(wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
+async fn misdirected(wire: Wire<ClientStream>, attempt: Attempt, asked: &OwnRequest) -> Next {
     let is_asterisk = &*asked.path == "*" && !asked.is_get;
     let why = if is_asterisk { Malformed::MisdirectedAsterisk } else { Malformed::Misdirected };
     let refused = attempt.refuse(why.into());
     answer::refuse(wire, &refused, asked.delivery()).await
 }
 
-async fn foreign(wire: Wire<ClientStream>, attempt: Attempt, asked: &Asked) -> Next {
+async fn foreign(wire: Wire<ClientStream>, attempt: Attempt, asked: &OwnRequest) -> Next {
     let refused = attempt.refuse(Malformed::CrossSite.into());
     answer::refuse(wire, &refused, Delivery::closing(asked.form)).await
 }
@@ -132,7 +111,7 @@ fn is_a_name(host: &[u8]) -> bool {
     host.is_ok_and(|host| host.host().as_name().is_some_and(|name| name.as_str() != "localhost"))
 }
 
-fn about(door: &Door) -> String {
+fn about(door: &ListenerContext) -> String {
     let snapshot = door.enforcer.snapshot();
     serde_json::json!({
         "policy": snapshot.name(),
@@ -144,7 +123,7 @@ fn about(door: &Door) -> String {
     .to_string()
 }
 
-async fn denials(door: &Door, attempt: &Attempt) -> String {
+async fn denials(door: &ListenerContext, attempt: &Attempt) -> String {
     let denials: Vec<_> = door
         .enforcer
         .recent_denials(attempt.client().peer, MAX_DENIALS)

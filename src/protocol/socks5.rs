@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-use super::door::{Door, Next};
+use super::listener_context::ListenerContext;
+use super::next::Next;
 use super::tunnelled;
 use crate::enforce::{Asked, Attempt, Unreached};
 use crate::facts::{Destination, Host, HostError, Identity, Port, Protocol, SocksError, SocksReply};
@@ -101,7 +102,7 @@ pub fn read_request(bytes: &[u8]) -> Result<Option<(Destination, usize)>, SocksE
 }
 
 /// Serves one SOCKS5 connection, whose first byte is there.
-pub(super) async fn serve(door: &Rc<Door>, mut wire: Wire<ClientStream>, mut attempt: Attempt) -> Next {
+pub(super) async fn serve(door: &Rc<ListenerContext>, mut wire: Wire<ClientStream>, mut attempt: Attempt) -> Next {
     attempt.protocol(Protocol::Socks5);
     let deadline = Instant::now() + door.limits.head_timeout;
     let greeting = match read(&mut wire, deadline, read_greeting).await {

@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-use super::door::{Door, Next, REVOKED_WITHIN};
+use super::listener_context::{ListenerContext, REVOKED_WITHIN};
+use super::next::Next;
 use crate::facts::{Opening, Outcome};
 use crate::session::{Cleared, Cut, Dialled, FirstBytes, Listing, Session};
 use crate::stream::{ClientStream, Wire};
@@ -32,7 +33,7 @@ const DECODE_ERROR: u8 = 50;
 /// Tells the client that the tunnel stands, judges how it begins, and lets the bytes flow.
 #[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
 pub(super) fn establish(
-    door: &Rc<Door>,
+    door: &Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
     mut session: Session<Dialled>,
     greeting: &[u8],
@@ -70,7 +71,12 @@ pub(super) fn establish(
 }
 
 /// From here on the bytes flow. `early_down` are those that the origin has sent already.
-pub(super) fn join(door: &Door, wire: Wire<ClientStream>, session: Session<Cleared>, early_down: Vec<u8>) -> Next {
+pub(super) fn join(
+    door: &ListenerContext,
+    wire: Wire<ClientStream>,
+    session: Session<Cleared>,
+    early_down: Vec<u8>,
+) -> Next {
     let (client, early_up) = wire.into_parts();
     let (origin, open) = session.enter(door.enforcer.registry());
     Next::Tunnel(Tunnel { client, origin, open, early_up, early_down }.run())
@@ -79,7 +85,7 @@ pub(super) fn join(door: &Door, wire: Wire<ClientStream>, session: Session<Clear
 /// How the tunnel begins, or how it ended without a byte: browsers leave connections that they opened ahead and never
 /// needed, and where TLS is optional it may be silent for as long as any tunnel.
 async fn opening(
-    door: &Door,
+    door: &ListenerContext,
     wire: &mut Wire<ClientStream>,
     session: &mut Session<Dialled>,
     listing: &mut Option<Listing>,

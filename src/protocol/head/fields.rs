@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::hop::Role;
+use super::role::Role;
 use crate::facts::HeadError;
 
 /// No head has more fields than this, whatever a limit says: the tokenizer's room is on the stack.
@@ -19,6 +19,19 @@ pub struct Field<'b> {
     pub value: &'b [u8],
     /// What it is to us, by its name alone.
     pub(super) role: Role,
+}
+
+impl Field<'_> {
+    /// The role of a received field. One that is special only if its punctuation is read as a hyphen has no meaning to this
+    /// proxy: it is dropped when the head is written, and where it would reframe the request, the request is refused.
+    pub(super) fn received_role(&self) -> Result<Role, HeadError> {
+        match self.role {
+            Role::EndToEnd => Ok(Role::EndToEnd),
+            role if self.name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') => Ok(role),
+            Role::Host | Role::ContentLength | Role::TransferEncoding => Err(HeadError::DisguisedName),
+            _ => Ok(Role::Hop),
+        }
+    }
 }
 
 /// The valid fields of a head, in the order in which they came.

@@ -6,7 +6,8 @@ use std::io::Write;
 
 use super::fields::{Field, FieldBlock};
 use super::framing::{BodyFraming, ResponseFraming};
-use super::hop::{Role, Upgrade, is_nominated};
+use super::hop::{Upgrade, is_nominated};
+use super::role::Role;
 use super::{RequestHead, ResponseHead, Target, Version, proxy_status};
 use crate::facts::{Destination, Host, Port};
 

@@ -29,6 +29,7 @@ mod method;
 mod proxy_status;
 mod request;
 mod response;
+mod role;
 mod scan;
 mod target;
 mod trailers;

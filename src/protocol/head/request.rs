@@ -2,7 +2,8 @@
 
 use super::fields::{Field, FieldBlock, split_line};
 use super::framing::BodyFraming;
-use super::hop::{HopFields, Role, Upgrade};
+use super::hop::{HopFields, Upgrade};
+use super::role::Role;
 use super::{HeadLimits, HeadScan, Target, Version, method as methods};
 use crate::facts::{Destination, HeadError, Port};
 
@@ -143,7 +144,7 @@ impl<'b> Said<'b> {
     fn collect(method: &str, block: &FieldBlock<'b>) -> Result<Self, HeadError> {
         let mut said = Self::default();
         for field in block.iter() {
-            let role = Role::of_received(&field)?;
+            let role = field.received_role()?;
             match role {
                 Role::Host => {
                     if said.host.replace(field.value).is_some() {

@@ -2,7 +2,7 @@
 
 use super::fields::{Field, FieldBlock, split_line};
 use super::framing::{BodyFraming, ResponseFraming};
-use super::hop::{HopFields, Role, Upgrade};
+use super::hop::{HopFields, Upgrade};
 use super::{HeadLimits, HeadScan, Version};
 use crate::facts::HeadError;
 
@@ -55,7 +55,7 @@ pub(in crate::protocol) fn read_scanned_response<'b>(
     let mut hop = HopFields::default();
     for field in block.iter() {
         // No CGI stands between us and the client: a disguised name is noise here, dropped when the head is written.
-        if let Ok(role) = Role::of_received(&field) {
+        if let Ok(role) = field.received_role() {
             hop.see(role, field.value)?;
         }
     }

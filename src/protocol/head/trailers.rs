@@ -1,7 +1,7 @@
 //! The trailer section of a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2).
 
 use super::fields::{Field, FieldBlock};
-use super::hop::{Role, same_name};
+use super::role::{Role, same_name};
 use crate::facts::{BodyError, HeadError};
 
 /// A trailer section in bytes. gRPC statuses and checksums take some hundred; the section is held until it is whole.

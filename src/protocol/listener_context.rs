@@ -1,19 +1,17 @@
-//! What every connection of one listener needs, whatever is spoken on it, and what becomes of it after a request.
+//! What every connection of one listener needs, in every protocol.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::drain::Drain;
 use super::head::HeadLimits;
-use super::own::OwnPaths;
+use super::own_paths::OwnPaths;
 use crate::enforce::Enforcer;
 use crate::session::ListenerId;
-use crate::stream::{ClientStream, Wire};
-use crate::tunnel::Running;
 
 /// What every connection of one listener needs.
 #[derive(Debug)]
-pub struct Door {
+pub struct ListenerContext {
     /// The worker's enforcement point.
     pub enforcer: Rc<Enforcer>,
     /// Which listener.
@@ -58,15 +56,3 @@ pub struct GateLimits {
 
 /// How often what is under way is asked whether it is still permitted, where no sweep does that: as often as tunnels are.
 pub(super) const REVOKED_WITHIN: Duration = Duration::from_secs(1);
-
-/// What becomes of the client connection after a request.
-pub(super) enum Next {
-    /// Another request may come.
-    KeepAlive(Wire<ClientStream>),
-    /// It is closed, gently: an answer has been sent.
-    Close(Wire<ClientStream>),
-    /// It is one side of a tunnel now, which is to be run.
-    Tunnel(Running),
-    /// It is gone.
-    Gone,
-}

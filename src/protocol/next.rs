@@ -1,0 +1,16 @@
+//! How a client connection goes on after a request.
+
+use crate::stream::{ClientStream, Wire};
+use crate::tunnel::Running;
+
+/// How the client connection goes on after a request.
+pub(super) enum Next {
+    /// Another request may come.
+    KeepAlive(Wire<ClientStream>),
+    /// It is closed, gently: a response has been sent.
+    Close(Wire<ClientStream>),
+    /// It is one side of a tunnel now, which is to be run.
+    Tunnel(Running),
+    /// It is gone.
+    Gone,
+}
