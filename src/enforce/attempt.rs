@@ -80,7 +80,7 @@ impl Attempt {
         if let Some(reused) = &reused {
             self.pending.connected(reused.address, None);
         }
-        let request = Box::new(Permitted { pending: self.pending, permit, facts });
+        let request = Box::new(Permitted::new(self.pending, permit, facts));
         Ok(match reused {
             Some(reused) => WayOut::Open(Session::dialled(request, reused)),
             None => WayOut::Dial(self.enforcer, request),

@@ -22,7 +22,7 @@ use super::listener_context::{GateLimits, ListenerContext, REVOKED_WITHIN};
 use super::timer::Timer;
 use crate::facts::{BodyError, NextHop, Upgrade};
 use crate::policy::Denial;
-use crate::session::{Cleared, Cut, Listing, OPEN_AFTER, Session, Standing};
+use crate::session::{Cleared, Cut, Listing, Ongoing, Session};
 use crate::stream::{ClientStream, OriginStream, Wire, spare, with_scratch};
 
 /// An interim answer costs the origin nothing; more than this many before a final one is an attack or a defect.
@@ -74,7 +74,7 @@ pub(super) async fn run(
     timer: &mut Timer<'_>,
 ) -> Result<Ended, Failed> {
     let next_hop = session.next_hop();
-    let (origin, pending, mut standing) = session.parts();
+    let (origin, mut ongoing) = session.parts();
     let mut origin = Wire::new(origin);
     let mut upload = Upload::new(plan, next_hop);
     let mut download = Download::new(plan, next_hop, door);
@@ -88,7 +88,7 @@ pub(super) async fn run(
         }
         // No byte of the request leaves under a permission that had been taken away before this turn. The first turn is that
         // of `clear`, and the response to a request that left whole may take until the next look.
-        if !std::mem::take(&mut is_cleared) && !upload.is_done() && !standing.holds(door.enforcer.in_force()) {
+        if !std::mem::take(&mut is_cleared) && !upload.is_done() && !ongoing.holds(door.enforcer.in_force()) {
             return Poll::Ready(Err(Failed::Cut(Cut::Revoked)));
         }
         let before = (upload.pump.moved, download.pump.moved, download.received);
@@ -98,9 +98,9 @@ pub(super) async fn run(
             return Poll::Ready(Err(Failed::Body { error, answered: download.answered() }));
         }
         let was_plain = download.is_plain;
-        let received = download.poll(context, client, &mut origin, &mut standing);
+        let received = download.poll(context, client, &mut origin, &mut ongoing);
         if let Some(listing) = listing.as_ref().filter(|_| was_plain != download.is_plain) {
-            listing.rests_on(&standing);
+            listing.rests_on(&ongoing);
         }
         match received {
             Poll::Ready(Ok(done)) => return Poll::Ready(Ok(done)),
@@ -114,13 +114,14 @@ pub(super) async fn run(
         let answered = download.answered();
         loop {
             let is_listed = listing.is_some();
-            let look = || match standing.holds(door.enforcer.in_force()) {
+            let look = || match ongoing.holds(door.enforcer.in_force()) {
                 false => Some(Over::Revoked),
-                true => (!is_listed && pending.age() >= OPEN_AFTER).then_some(Over::Lasting),
+                true if is_listed => None,
+                true => ongoing.list_if_lasting(door.enforcer.registry()).map(Over::Lasting),
             };
             return Poll::Ready(Err(match ready!(patience.poll_over(context, progress, download.head_began, look)) {
-                Over::Lasting => {
-                    let listed = listing.insert(door.enforcer.registry().list_request(&standing, pending));
+                Over::Lasting(listed) => {
+                    let listed = listing.insert(listed);
                     listed.moved(upload.pump.moved, download.pump.moved, download.status);
                     match listed.poll_cut(context) {
                         Poll::Ready(cut) => Failed::Cut(cut),
@@ -135,6 +136,7 @@ pub(super) async fn run(
         }
     })
     .await;
+    let pending = ongoing.pending();
     if let Some(listing) = listing {
         listing.leave(pending);
     }
@@ -176,8 +178,8 @@ struct Patience<'a, 't> {
 enum Over {
     Late,
     Revoked,
-    /// It lasts, and is not listed yet.
-    Lasting,
+    /// It lasts, and is listed now.
+    Lasting(Listing),
 }
 
 impl Patience<'_, '_> {
@@ -444,7 +446,7 @@ impl<'a> Download<'a> {
         context: &mut Context<'_>,
         client: &mut Wire<ClientStream>,
         origin: &mut Wire<&mut OriginStream>,
-        standing: &mut Standing<'_>,
+        ongoing: &mut Ongoing<'_>,
     ) -> Poll<Result<Done, Failed>> {
         loop {
             // A head and the body bytes that came with it go out together: one system call, and one packet for most.
@@ -457,7 +459,7 @@ impl<'a> Download<'a> {
                 DownloadState::Switching => return Poll::Ready(Ok(Done::Switched)),
                 DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.door.limits.head) {
                     Ok(Some(length)) => {
-                        self.head(origin, length, standing)?;
+                        self.head(origin, length, ongoing)?;
                         if self.ends_with_close && client.stream().reset_on_close(true).is_err() {
                             return Poll::Ready(Err(Failed::ClientGone));
                         }
@@ -500,7 +502,7 @@ impl<'a> Download<'a> {
         &mut self,
         origin: &mut Wire<&mut OriginStream>,
         length: usize,
-        standing: &mut Standing<'_>,
+        ongoing: &mut Ongoing<'_>,
     ) -> Result<(), Failed> {
         let nonsense = Failed::OriginNonsense { answered: false };
         let bytes = origin.ahead().get(..length).unwrap_or_default();
@@ -519,7 +521,7 @@ impl<'a> Download<'a> {
         let mut is_withheld = false;
         if head.status != 101
             && !self.is_plain
-            && let Err(denial) = self.judge_as_plain(standing, head.status >= 200)
+            && let Err(denial) = self.judge_as_plain(ongoing, head.status >= 200)
         {
             if head.status >= 200 {
                 return Err(Failed::Denied(Box::new(denial)));
@@ -535,7 +537,7 @@ impl<'a> Download<'a> {
                 return Err(nonsense);
             }
             // From here on the client's bytes flow: by the policy in force.
-            standing.renew(self.door.enforcer.in_force()).map_err(|denial| Failed::Denied(Box::new(denial)))?;
+            ongoing.renew(self.door.enforcer.in_force()).map_err(|denial| Failed::Denied(Box::new(denial)))?;
             head::write_response(head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
             self.status = Some(101);
             self.state = DownloadState::Switching;
@@ -577,9 +579,9 @@ impl<'a> Download<'a> {
 
     /// An interim response decides nothing for the next one: the policy may change before it, or the origin may still
     /// switch protocols.
-    fn judge_as_plain(&mut self, standing: &mut Standing<'_>, is_final: bool) -> Result<(), Denial> {
+    fn judge_as_plain(&mut self, ongoing: &mut Ongoing<'_>, is_final: bool) -> Result<(), Denial> {
         let in_force = self.door.enforcer.in_force();
-        let observed = if is_final { standing.drop_upgrade(in_force) } else { standing.without_upgrade(in_force) }?;
+        let observed = if is_final { ongoing.drop_upgrade(in_force) } else { ongoing.without_upgrade(in_force) }?;
         self.is_plain = is_final;
         if self.observed.is_none() {
             self.observed = observed;

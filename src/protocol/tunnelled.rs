@@ -47,7 +47,7 @@ pub(super) fn establish(
         let mut listing = None;
         let opening = opening(door, &mut wire, &mut session, &mut listing).await;
         if let Some(listing) = listing {
-            session.unlist(listing);
+            listing.leave(session.ongoing().pending());
         }
         let opening = match opening {
             Ok(opening) => opening,
@@ -119,12 +119,12 @@ async fn opening(
         };
         match filled {
             Err(_) if may_be_silent && began.elapsed() >= idle => return Err(Outcome::Timeout),
-            Err(_) if may_be_silent && !session.holds(door.enforcer.in_force()) => {
+            Err(_) if may_be_silent && session.ongoing().renew(door.enforcer.in_force()).is_err() => {
                 return Err(Outcome::Revoked);
             }
             Err(_) if may_be_silent => {
                 if listing.is_none() {
-                    *listing = session.list_if_lasting(door.enforcer.registry());
+                    *listing = session.ongoing().list_if_lasting(door.enforcer.registry());
                 }
             }
             // Half a ClientHello and then silence is no other protocol that a rule could have meant.

@@ -13,38 +13,27 @@ mod in_force;
 #[cfg(feature = "model")]
 mod model_tests;
 mod pending;
+mod permitted;
 mod refusal;
 mod registry;
 mod roll;
 mod share;
 
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::dial;
-use crate::facts::{Destination, NextHop, Opening, Outcome, RequestFacts};
-use crate::policy::{Denial, Permit, Reached, Tls};
+use crate::facts::{Destination, NextHop, Opening, Outcome};
+use crate::policy::Tls;
 use crate::stream::OriginStream;
-
-use in_force::Renewal;
 
 pub use in_force::InForce;
 pub use pending::{ListenerId, Pending};
+pub use permitted::{Ongoing, Permitted};
 pub use refusal::{Busy, Malformed, Refusal, RefusalKind, Refused, Row};
 pub use registry::{Cut, Listing, OPEN_AFTER, Open, Registry};
 pub use roll::{Listed, Roll, RollCall, Unanswered};
 pub use share::{Share, Shares};
-
-/// A permitted request: its record in the making, what permits it, and what was asked.
-#[derive(Debug)]
-pub struct Permitted {
-    /// The record.
-    pub pending: Pending,
-    /// By which it may have a way out.
-    pub permit: Permit,
-    /// What the permit was given for.
-    pub facts: RequestFacts,
-}
 
 /// A way out that has been dialled, for a permitted request.
 #[derive(Debug)]
@@ -52,71 +41,6 @@ pub struct Session<S> {
     /// In a box: a session passes through many hands, and through futures that would have to hold room for it.
     request: Box<Permitted>,
     state: S,
-}
-
-impl Permitted {
-    /// Judges it by the policy in force, whole, if that is not the one that permitted it. `reached` is where its connection
-    /// leads, once there is one.
-    ///
-    /// # Errors
-    /// The denial; no byte of it may leave.
-    pub fn renew(&mut self, in_force: &InForce, reached: Option<&Reached>) -> Result<(), Denial> {
-        let Self { pending, permit, facts } = self;
-        match in_force.renew(permit, facts, reached)? {
-            Renewal::Unchanged => {}
-            Renewal::Replaced => pending.permitted_again(permit),
-        }
-        Ok(())
-    }
-}
-
-/// What an open way out rests on, to be judged again while it lasts.
-#[derive(Debug)]
-pub struct Standing<'a> {
-    permit: &'a mut Permit,
-    facts: &'a mut RequestFacts,
-    reached: &'a Reached,
-}
-
-impl Standing<'_> {
-    /// Judges it by the policy in force, if that is not the one that permitted it.
-    ///
-    /// # Errors
-    /// The denial.
-    pub fn renew(&mut self, in_force: &InForce) -> Result<(), Denial> {
-        in_force.renew(self.permit, self.facts, Some(self.reached)).map(drop)
-    }
-
-    /// Whether the policy in force permits it still.
-    pub fn holds(&mut self, in_force: &InForce) -> bool {
-        self.renew(in_force).is_ok()
-    }
-
-    /// Judges the request as it would be without its upgrade, while the origin may still switch protocols. What comes back
-    /// is the denial that observe mode let pass, if it did.
-    ///
-    /// # Errors
-    /// The denial; no interim response may reach the client.
-    pub fn without_upgrade(&self, in_force: &InForce) -> Result<Option<Denial>, Denial> {
-        Ok(self.plain(in_force)?.0.observed().cloned())
-    }
-
-    /// As [`Self::without_upgrade`], once the origin has not switched protocols: from now on the response rests on the plain
-    /// request, and is judged as its response.
-    ///
-    /// # Errors
-    /// The denial; nothing of the response may reach the client.
-    pub fn drop_upgrade(&mut self, in_force: &InForce) -> Result<Option<Denial>, Denial> {
-        let (permit, facts) = self.plain(in_force)?;
-        let observed = permit.observed().cloned();
-        (*self.permit, *self.facts) = (permit, facts);
-        Ok(observed)
-    }
-
-    fn plain(&self, in_force: &InForce) -> Result<(Permit, RequestFacts), Denial> {
-        let facts = RequestFacts { at: SystemTime::now(), ..self.facts.without_upgrade() };
-        Ok((in_force.judge(&facts, Some(self.reached))?, facts))
-    }
 }
 
 /// Connected, but the client's first bytes have not been judged yet.
@@ -166,7 +90,7 @@ impl Session<Dialled> {
         if let Err(denial) = self.request.renew(in_force, Some(&self.state.origin.reached)) {
             return Err(self.request.pending.refuse(denial.into()));
         }
-        let Permitted { pending, permit, facts } = &mut *self.request;
+        let Permitted { pending, permit, facts, .. } = &mut *self.request;
         if let FirstBytes::Tunnel(opening) = &first {
             let admitted = permit.admit(facts, opening);
             pending.opened(opening, &admitted);
@@ -191,21 +115,9 @@ impl Session<Dialled> {
         self.request.permit.tls() == Tls::Optional
     }
 
-    /// Whether the policy in force permits it still.
-    pub fn holds(&mut self, in_force: &InForce) -> bool {
-        self.request.renew(in_force, Some(&self.state.origin.reached)).is_ok()
-    }
-
-    /// Lists it, once it has lasted for long enough: its first bytes are still waited for.
-    pub fn list_if_lasting(&mut self, registry: &Rc<Registry>) -> Option<Listing> {
-        let Permitted { pending, permit, facts } = &mut *self.request;
-        let standing = Standing { permit, facts, reached: &self.state.origin.reached };
-        (pending.age() >= OPEN_AFTER).then(|| registry.list_request(&standing, pending))
-    }
-
-    /// Takes it off the list again.
-    pub fn unlist(&mut self, listing: Listing) {
-        listing.leave(&mut self.request.pending);
+    /// The request, to be judged again while its first bytes are waited for.
+    pub fn ongoing(&mut self) -> Ongoing<'_> {
+        Ongoing { request: &mut self.request, reached: &self.state.origin.reached }
     }
 
     /// Waits until the origin says something, or is gone.
@@ -222,12 +134,10 @@ impl Session<Cleared> {
         self.state.origin.next_hop
     }
 
-    /// All at once, for whoever moves bytes and counts them, as long as it may.
-    pub fn parts(&mut self) -> (&mut OriginStream, &mut Pending, Standing<'_>) {
+    /// The stream to the origin, and the request, to be judged again while its bytes move.
+    pub fn parts(&mut self) -> (&mut OriginStream, Ongoing<'_>) {
         let Self { request, state } = self;
-        let Permitted { pending, permit, facts } = &mut **request;
-        let standing = Standing { permit, facts, reached: &state.origin.reached };
-        (&mut state.origin.stream, pending, standing)
+        (&mut state.origin.stream, Ongoing { request, reached: &state.origin.reached })
     }
 
     /// Ends the request and gives the connection back, for the next request of the same client connection, and for where

@@ -95,7 +95,7 @@ impl Worker {
         pending.permitted(&permit, Duration::ZERO);
         let reached = Reached::Direct([192, 0, 2, 1].into());
         let first = FirstBytes::Request { may_be_judged_again: false };
-        self.registry.enter(Permitted { pending, permit, facts }, first, reached)
+        self.registry.enter(Permitted::new(pending, permit, facts), first, reached)
     }
 
     fn sweep(&self) {

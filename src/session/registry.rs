@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::in_force::Renewal;
 use super::pending::Account;
-use super::{FirstBytes, InForce, Listed, Pending, Permitted, Share, Standing};
+use super::{FirstBytes, InForce, Listed, Ongoing, Pending, Permitted, Share};
 use crate::facts::{Outcome, RequestFacts, RequestId};
 use crate::policy::{Permit, Reached};
 use crate::record::{Kind, Record};
@@ -155,15 +155,16 @@ impl Registry {
     }
 
     pub(super) fn enter(self: &Rc<Self>, request: Permitted, first: FirstBytes, reached: Reached) -> Open {
-        let Permitted { pending, permit, facts } = request;
+        let Permitted { pending, permit, facts, .. } = request;
         pending.account().worker().tunnel_opened();
         self.share.add();
         Open(self.place(What::Tunnel(pending), permit, facts, Some(first), Some(reached)))
     }
 
     /// Lists a request that lasts, while its owner carries it on.
-    pub fn list_request(self: &Rc<Self>, standing: &Standing<'_>, pending: &Pending) -> Listing {
-        let (permit, facts, reached) = (standing.permit.clone(), standing.facts.clone(), standing.reached.clone());
+    pub fn list_request(self: &Rc<Self>, ongoing: &Ongoing<'_>) -> Listing {
+        let Permitted { pending, permit, facts, .. } = &*ongoing.request;
+        let (permit, facts, reached) = (permit.clone(), facts.clone(), ongoing.reached.clone());
         Listing(self.place(What::Request(pending.copy()), permit, facts, None, Some(reached)))
     }
 
@@ -457,9 +458,9 @@ impl Listing {
     }
 
     /// Notes that the request rests on something else now.
-    pub fn rests_on(&self, standing: &Standing<'_>) {
-        self.0.entry.permit.replace(standing.permit.clone());
-        self.0.entry.facts.replace(standing.facts.clone());
+    pub fn rests_on(&self, ongoing: &Ongoing<'_>) {
+        self.0.entry.permit.replace(ongoing.request.permit.clone());
+        self.0.entry.facts.replace(ongoing.request.facts.clone());
     }
 
     /// Leaves. The request's own record learns from here whether it has had an `open` record.
@@ -518,7 +519,7 @@ mod tests {
         let mut pending = Pending::begin(Rc::new(recorder.worker(0)), &listener, facts.client.clone());
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
-        Permitted { pending, permit, facts }
+        Permitted::new(pending, permit, facts)
     }
 
     fn reached() -> Reached {
@@ -531,8 +532,7 @@ mod tests {
     }
 
     fn listing(registry: &Rc<Registry>, request: &mut Permitted) -> Listing {
-        let Permitted { pending, permit, facts } = request;
-        registry.list_request(&Standing { permit, facts, reached: &reached() }, pending)
+        registry.list_request(&Ongoing { request, reached: &reached() })
     }
 
     /// Kind and bytes of each line, once all are there.
@@ -645,5 +645,36 @@ mod tests {
         let line = recorder.recent(&RecentFilter::newest(1)).remove(0).to_json();
         assert!(line.contains(r#""kind":"open""#) && line.contains(r#""outcome":"","#), "{line}");
         assert!(line.contains(r#""decision":"allow""#), "{line}");
+    }
+
+    #[test]
+    fn a_record_cites_the_policy_by_which_bytes_began_to_flow() {
+        let store = Store::new(policy(), String::new());
+        let (recorder, registry) = (recorder(), registry_of(&store));
+        let public = Reached::Direct([1, 1, 1, 1].into());
+        let again = |revision: &'static str| {
+            let document = read_policy("version = 1\nallow = [\"*.test\", \"ok.test\"]\n", Format::Toml).unwrap();
+            store.swap(Policy::compile(&document, Source { lists: &[], content_hash: revision }).unwrap().policy);
+        };
+        let cited = |request: Permitted| {
+            request.pending.finish(Outcome::Completed);
+            recorder.flush();
+            recorder.recent(&RecentFilter::newest(1))[0].record().unwrap().revision().to_owned()
+        };
+        // It goes on while the policy is replaced.
+        let mut request = permitted(&registry, &recorder);
+        let first = registry.in_force.snapshot().revision().to_owned();
+        again("r2");
+        assert!(Ongoing { request: &mut request, reached: &public }.holds(&registry.in_force));
+        assert_eq!(cited(request), first);
+        // It goes on as well, and then bytes begin to flow: those of a tunnel, or to another connection.
+        let mut request = permitted(&registry, &recorder);
+        again("r3");
+        let second = registry.in_force.snapshot().revision().to_owned();
+        let mut ongoing = Ongoing { request: &mut request, reached: &public };
+        assert!(ongoing.holds(&registry.in_force));
+        ongoing.renew(&registry.in_force).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(cited(request), second);
     }
 }
