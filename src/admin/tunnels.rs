@@ -16,7 +16,8 @@ const TUNNELS: usize = 100;
 pub(super) async fn list(call: Call) -> ApiResult {
     let limit = call.query.number("limit", TUNNELS)?;
     let shared = &call.context.shared;
-    let listed = shared.roll.list(limit).await.map_err(|silent| Problem::unavailable(silent.to_string()))?;
+    let listed =
+        shared.tunnel_directory.list(limit).await.map_err(|silent| Problem::unavailable(silent.to_string()))?;
     let tunnel = |tunnel: &Record| {
         json!({
             "id": tunnel.id.to_string(),
@@ -40,7 +41,7 @@ pub(super) async fn list(call: Call) -> ApiResult {
 pub(super) async fn end(call: Call) -> ApiResult {
     let id = call.name;
     let revoked = match RequestId::parse(&id) {
-        Some(id) => call.context.shared.roll.revoke(id).await,
+        Some(id) => call.context.shared.tunnel_directory.revoke(id).await,
         None => Ok(false),
     };
     if revoked.map_err(|silent| Problem::unavailable(silent.to_string()))? {

@@ -10,7 +10,7 @@ use super::page::{
 };
 use crate::facts::Protocol;
 use crate::record::{Decided, Kind, OverTime, Record, RecordLine, Recorder, UtcTime, Window};
-use crate::session::Listed;
+use crate::session::OpenTunnels;
 use crate::sink::{RecentFilter, SinkStatus};
 use crate::text::Inert;
 
@@ -34,7 +34,7 @@ pub(super) async fn of(context: &AdminContext) -> View {
     records.reverse();
     let now = SystemTime::now();
     // Workers that do not answer leave the number that is counted anyway.
-    let tunnels = shared.roll.list(ROWS).await.map_or_else(
+    let tunnels = shared.tunnel_directory.list(ROWS).await.map_or_else(
         |_| TunnelsView { total: totals.tunnels_open, oldest: Vec::new() },
         |listed| open_tunnels(&listed, &shared.recorder, now),
     );
@@ -103,7 +103,7 @@ pub(super) fn over_time(over_time: &OverTime) -> TimeView {
     }
 }
 
-fn open_tunnels(listed: &Listed, recorder: &Recorder, now: SystemTime) -> TunnelsView {
+fn open_tunnels(listed: &OpenTunnels, recorder: &Recorder, now: SystemTime) -> TunnelsView {
     let row = |tunnel: &Record| TunnelRow {
         request: match tunnel.protocol {
             Some(Protocol::Http) => tunnel.method.as_ref().map(|method| method.as_str().into()),

@@ -31,7 +31,7 @@ use crate::history;
 use crate::listen::{self, AcceptLimits};
 use crate::places::Places;
 use crate::record::Recorder;
-use crate::session::{Roll, Shares};
+use crate::session::{TunnelDirectory, WorkerLoads};
 use crate::sink::{SinkKind, Sinks, Terminal};
 use crate::source::{self, PolicySource};
 use crate::store::{Reloads, Store};
@@ -125,7 +125,7 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
     })
     .map_err(|error| system("cannot resolve names")(io::Error::other(error)))?;
     let via = via::name().map_err(system("cannot make up a name for Via"))?;
-    let (roll, roll_calls) = Roll::new(workers);
+    let (tunnel_directory, directory_inboxes) = TunnelDirectory::new(workers);
     let shared = Arc::new(enforce::Shared {
         store: Arc::clone(&store),
         recorder,
@@ -134,14 +134,14 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         parent: parent(config, &via),
         own: Arc::new(ArcSwap::from_pointee(own)),
         loops,
-        roll,
+        tunnel_directory,
         limits: enforce::Limits {
             connect: config.limits.connect_timeout,
             idle: config.limits.idle_timeout,
             tunnels: Places::new(config.limits.max_tunnels, config.limits.max_tunnels_per_client),
             dials: Places::new(config.limits.max_dials, config.limits.max_dials_per_client),
         },
-        shares: Shares::new(workers),
+        worker_loads: WorkerLoads::new(workers),
         via,
     });
     let (shutdown, down) = watch::channel(false);
@@ -151,17 +151,17 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         handshakes: Places::new(config.limits.max_handshakes, config.limits.max_handshakes_per_client),
     };
     let mut threads = Vec::new();
-    let (inboxes, crew) = listen::crew(workers);
-    for (index, (roll_call, inbox)) in roll_calls.into_iter().zip(inboxes).enumerate() {
+    let (inboxes, handoff) = listen::worker_handoff(workers);
+    for (index, (directory_inbox, inbox)) in directory_inboxes.into_iter().zip(inboxes).enumerate() {
         let plan = Plan {
             index,
             inbox,
-            crew: crew.clone(),
+            handoff: handoff.clone(),
             shared: Arc::clone(&shared),
             listeners: share(&listeners).map_err(system("cannot share a listening socket"))?,
             limits: gate_limits(config),
             accept: accept.clone(),
-            roll_call,
+            directory_inbox,
             drain_timeout: config.limits.drain_timeout,
             shutdown: down.clone(),
             drain_over: over.clone(),

@@ -13,9 +13,9 @@ use tracing::info;
 use super::listeners::BoundListener;
 use crate::enforce::{Enforcer, Shared};
 use crate::facts::Tool;
-use crate::listen::{AcceptLimits, Acceptor, Connections, Crew, Inbox};
+use crate::listen::{AcceptLimits, Acceptor, Connections, HandoffInbox, WorkerHandoff};
 use crate::protocol::{Drain, GateLimits, ListenerContext, OwnPaths};
-use crate::session::{Cut, ListenerId, RollCall};
+use crate::session::{Cut, DirectoryInbox, ListenerId};
 
 /// Between two sweeps when nothing has changed: silence is measured in seconds.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,13 +26,13 @@ pub(super) struct Plan {
     pub(super) index: usize,
     pub(super) shared: Arc<Shared>,
     /// Connections that other workers hand over.
-    pub(super) inbox: Inbox,
+    pub(super) inbox: HandoffInbox,
     /// The way to other workers' inboxes.
-    pub(super) crew: Crew,
+    pub(super) handoff: WorkerHandoff,
     pub(super) listeners: Vec<BoundListener>,
     pub(super) limits: GateLimits,
     pub(super) accept: AcceptLimits,
-    pub(super) roll_call: RollCall,
+    pub(super) directory_inbox: DirectoryInbox,
     pub(super) drain_timeout: Duration,
     /// Turns true when the proxy shuts down.
     pub(super) shutdown: watch::Receiver<bool>,
@@ -53,19 +53,19 @@ async fn work(plan: Plan) -> std::io::Result<()> {
         index,
         shared,
         inbox,
-        crew,
+        handoff,
         listeners,
         limits,
         accept,
-        roll_call,
+        directory_inbox,
         drain_timeout,
         mut shutdown,
         mut drain_over,
     } = plan;
-    let share = shared.shares.worker(index);
+    let load = shared.worker_loads.worker(index);
     let enforcer = Rc::new(Enforcer::new(shared, index).map_err(std::io::Error::other)?);
     let drain = Rc::new(Drain::default());
-    let connections = Connections::new(accept, share.clone(), crew);
+    let connections = Connections::new(accept, load.clone(), handoff);
     let mut acceptors = Vec::new();
     let via: Rc<str> = enforcer.via().into();
     for (place, listener) in listeners.into_iter().enumerate() {
@@ -86,7 +86,7 @@ async fn work(plan: Plan) -> std::io::Result<()> {
     }
     tokio::task::spawn_local(inbox.serve(acceptors));
     let registry = Rc::clone(enforcer.registry());
-    tokio::task::spawn_local(async move { roll_call.answer(&registry).await });
+    tokio::task::spawn_local(async move { directory_inbox.answer(&registry).await });
     // It goes on while the proxy drains: what may last until the drain time is over must not outlive its permission.
     let mut sweeping = pin!(sweep(&enforcer));
     tokio::select! {
@@ -97,7 +97,7 @@ async fn work(plan: Plan) -> std::io::Result<()> {
     drain.begin();
     let finished = timeout(drain_timeout, async {
         // Not only once: another worker may have handed over a connection just before it learned of the drain.
-        while share.open() > 0 {
+        while load.open() > 0 {
             connections.gone().await;
             enforcer.registry().gone().await;
             tokio::task::yield_now().await;

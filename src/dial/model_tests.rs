@@ -1,7 +1,6 @@
 //! The threads that ask the system for names, in every order that they and those who wait can take. There is one such
 //! thread here (`bound`), so that names queue.
 
-use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,24 +12,9 @@ use super::loops::Loops;
 use super::system::System;
 use crate::facts::{DomainName, ResolveError};
 use crate::places::{Holder, Places};
-use crate::sync::{explore, thread};
+use crate::sync::{TURNS, explore, thread, wait_for};
 
 const ME: Holder = Holder::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
-
-/// More turns for everybody else than any of these models has steps.
-const TURNS: usize = 200;
-
-/// Until it is ready; who still waits when all others have come as far as they can waits for ever.
-fn wait_for<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    for _ in 0..TURNS {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return value;
-        }
-        thread::yield_now();
-    }
-    panic!("waited in vain");
-}
 
 fn system(max_in_flight: usize) -> System {
     System::asking(

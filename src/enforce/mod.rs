@@ -25,7 +25,7 @@ use crate::facts::{
 use crate::places::Places;
 use crate::policy::Snapshot;
 use crate::record::{RecordLine, Recorder, WorkerRecorder};
-use crate::session::{InForce, ListenerId, Pending, Registry, Roll, Shares};
+use crate::session::{InForce, ListenerId, Pending, Registry, TunnelDirectory, WorkerLoads};
 use crate::sink::{RecentFilter, Sinks};
 use crate::store::Store;
 
@@ -60,13 +60,13 @@ pub struct Shared {
     /// Our own sockets.
     pub own: Arc<ArcSwap<OwnAddresses>>,
     /// What is open on all workers.
-    pub roll: Roll,
+    pub tunnel_directory: TunnelDirectory,
     /// What is dialled to ports of our own sockets.
     pub loops: Arc<Loops>,
     /// How long and how much.
     pub limits: Limits,
     /// How much each worker has open.
-    pub shares: Arc<Shares>,
+    pub worker_loads: Arc<WorkerLoads>,
     /// What this process calls itself in `Via`, as in `Via: 1.1 outgate-…`: a request that names it has been here before.
     pub via: String,
 }
@@ -94,7 +94,7 @@ impl Enforcer {
         let recorder = Rc::new(shared.recorder.worker(index));
         let resolver = shared.resolver.for_worker()?;
         let complaints = parent::Complaints::default();
-        let registry = Rc::new(Registry::new(shared.shares.worker(index), Rc::clone(&in_force)));
+        let registry = Rc::new(Registry::new(shared.worker_loads.worker(index), Rc::clone(&in_force)));
         Ok(Self { in_force, recorder, shared, registry, resolver, complaints })
     }
 

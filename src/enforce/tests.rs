@@ -12,7 +12,7 @@ use super::*;
 use crate::facts::{Client, Destination, Identity, Method, Outcome, Tool};
 use crate::policy::text::{Format, read_policy};
 use crate::policy::{Policy, Source};
-use crate::session::{Dialled, FirstBytes, Refusal, Session, Shares};
+use crate::session::{Dialled, FirstBytes, Refusal, Session, TunnelDirectory, WorkerLoads};
 use crate::sink::tests::room::{Room, Settings};
 
 fn ip(text: &str) -> IpAddr {
@@ -154,8 +154,8 @@ fn enforcer(
         sinks: Arc::clone(&room.sinks),
         resolver,
         parent: None,
-        roll: Roll::new(1).0,
-        shares: Shares::new(1),
+        tunnel_directory: TunnelDirectory::new(1).0,
+        worker_loads: WorkerLoads::new(1),
         own: Arc::new(ArcSwap::from_pointee(OwnAddresses::new(vec![SocketAddr::new(ip(OWN), world.port)], Vec::new()))),
         loops: Loops::new(&[]),
         limits: Limits {

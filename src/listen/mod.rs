@@ -8,8 +8,8 @@
 //! - Neither a full proxy nor running out of files ends accepting; a connection that cannot be served is told so with 503
 //!   and closed, while the open ones go on.
 
-mod crew;
 mod turn_away;
+mod worker_handoff;
 
 use std::cell::Cell;
 use std::io;
@@ -24,13 +24,13 @@ use crate::dial::IsLoop;
 use crate::facts::{Client, ConnectionResult, Peer};
 use crate::places::{Full, Place, Places};
 use crate::protocol::{ListenerContext, serve};
-use crate::session::Share;
+use crate::session::WorkerLoad;
 use crate::stream::ClientStream;
 use crate::tls::TlsAcceptor;
 
-use crew::Handed;
-pub use crew::{Crew, Inbox, crew};
 use turn_away::TurnAway;
+use worker_handoff::HandedOver;
+pub use worker_handoff::{HandoffInbox, WorkerHandoff, worker_handoff};
 
 /// How many connections may wait to be accepted. An agent's browser opens hundreds at once; the kernel caps it further.
 const BACKLOG: i32 = 4096;
@@ -69,8 +69,8 @@ pub struct Connections {
     count: Cell<usize>,
     limits: AcceptLimits,
     empty: tokio::sync::Notify,
-    share: Share,
-    crew: Crew,
+    load: WorkerLoad,
+    handoff: WorkerHandoff,
 }
 
 /// What all workers together may hold.
@@ -90,9 +90,9 @@ struct Entered {
 }
 
 impl Connections {
-    /// None yet, on the worker that has this share of all.
-    pub fn new(limits: AcceptLimits, share: Share, crew: Crew) -> Rc<Self> {
-        Rc::new(Self { count: Cell::new(0), limits, empty: tokio::sync::Notify::new(), share, crew })
+    /// None yet, on the worker that has this load.
+    pub fn new(limits: AcceptLimits, load: WorkerLoad, handoff: WorkerHandoff) -> Rc<Self> {
+        Rc::new(Self { count: Cell::new(0), limits, empty: tokio::sync::Notify::new(), load, handoff })
     }
 
     /// Waits until none is left.
@@ -102,7 +102,7 @@ impl Connections {
         }
     }
 
-    /// One more, which its share counts already.
+    /// One more, which the worker's load counts already.
     fn enter(self: &Rc<Self>, place: Place) -> Entered {
         self.count.set(self.count.get() + 1);
         Entered { connections: Rc::clone(self), _place: place }
@@ -113,7 +113,7 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let left = self.connections.count.get() - 1;
         self.connections.count.set(left);
-        self.connections.share.remove();
+        self.connections.load.remove();
         if left == 0 {
             self.connections.empty.notify_waiters();
         }
@@ -170,11 +170,11 @@ impl Acceptor {
             Err(full) => return self.refuse(stream, full),
         };
         // Who drains may be the last that is awake.
-        let other = if self.door.drain.is_draining() { None } else { self.open.share.hand_over() };
+        let other = if self.door.drain.is_draining() { None } else { self.open.load.hand_over() };
         match other {
             Some(worker) => self.hand_over(worker, stream, peer, place),
             None => {
-                self.open.share.add();
+                self.open.load.add();
                 self.serve(stream, peer, self.open.enter(place));
             }
         }
@@ -191,17 +191,18 @@ impl Acceptor {
 
     /// Hands a connection to a worker that has less to do.
     fn hand_over(&self, worker: usize, stream: tokio::net::TcpStream, peer: SocketAddr, place: Place) {
-        let handed = stream.into_std().map(|stream| Handed { listener: self.door.listener.index, stream, peer, place });
-        let Ok(handed) = handed else { return self.open.share.take_back(worker) };
-        if let Err(handed) = self.open.crew.hand(worker, handed) {
-            self.open.share.take_back(worker);
-            self.open.share.add();
+        let handed =
+            stream.into_std().map(|stream| HandedOver { listener: self.door.listener.index, stream, peer, place });
+        let Ok(handed) = handed else { return self.open.load.take_back(worker) };
+        if let Err(handed) = self.open.handoff.hand(worker, handed) {
+            self.open.load.take_back(worker);
+            self.open.load.add();
             self.take_over(handed);
         }
     }
 
     /// Serves a connection that another worker has accepted.
-    fn take_over(&self, handed: Handed) {
+    fn take_over(&self, handed: HandedOver) {
         let place = self.open.enter(handed.place);
         // One that cannot be watched here is closed, as where there is no file for it.
         if let Ok(stream) = tokio::net::TcpStream::from_std(handed.stream) {

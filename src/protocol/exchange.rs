@@ -22,7 +22,7 @@ use super::listener_context::{GateLimits, ListenerContext, REVOKED_WITHIN};
 use super::timer::Timer;
 use crate::facts::{BodyError, NextHop, Upgrade};
 use crate::policy::Denial;
-use crate::session::{Cleared, Cut, Listing, Ongoing, Session};
+use crate::session::{Cleared, Cut, ListedRequest, Ongoing, Session};
 use crate::stream::{ClientStream, OriginStream, Wire, spare, with_scratch};
 
 /// An interim answer costs the origin nothing; more than this many before a final one is an attack or a defect.
@@ -81,7 +81,7 @@ pub(super) async fn run(
     let mut patience = Patience { limits: &door.limits, last: None, timer };
     let mut is_cleared = true;
     // Only a request that lasts is listed: others must not pay for it.
-    let mut listing: Option<Listing> = None;
+    let mut listing: Option<ListedRequest> = None;
     let result = poll_fn(|context| {
         if let Some(Poll::Ready(cut)) = listing.as_ref().map(|listing| listing.poll_cut(context)) {
             return Poll::Ready(Err(Failed::Cut(cut)));
@@ -179,7 +179,7 @@ enum Over {
     Late,
     Revoked,
     /// It lasts, and is listed now.
-    Lasting(Listing),
+    Lasting(ListedRequest),
 }
 
 impl Patience<'_, '_> {

@@ -27,7 +27,7 @@ use crate::enforce::{Attempt, Idle, WayOut};
 use crate::facts::{Client, ConnectionResult, HeadError, Protocol};
 use crate::session::{Malformed, Refused};
 use crate::stream::{ClientStream, Wire};
-use crate::tunnel::Running;
+use crate::tunnel::RunningTunnel;
 
 /// The first byte of a SOCKS5 greeting (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.
 const SOCKS: [u8; 2] = [5, 4];
@@ -50,7 +50,7 @@ enum NoHead {
 
 /// Serves one client connection until it has ended or is one side of a tunnel. That is returned, to be run by whoever
 /// called: what served the requests until then is freed first, and an idle tunnel costs what it needs.
-pub async fn serve(door: Rc<ListenerContext>, stream: ClientStream, client: Client) -> Option<Running> {
+pub async fn serve(door: Rc<ListenerContext>, stream: ClientStream, client: Client) -> Option<RunningTunnel> {
     let mut wire: Wire<ClientStream> = Wire::new(stream);
     let mut idle: Option<Idle> = None;
     let mut requests = 0_usize;

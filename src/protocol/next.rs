@@ -1,7 +1,7 @@
 //! How a client connection goes on after a request.
 
 use crate::stream::{ClientStream, Wire};
-use crate::tunnel::Running;
+use crate::tunnel::RunningTunnel;
 
 /// How the client connection goes on after a request.
 pub(super) enum Next {
@@ -10,7 +10,7 @@ pub(super) enum Next {
     /// It is closed, gently: a response has been sent.
     Close(Wire<ClientStream>),
     /// It is one side of a tunnel now, which is to be run.
-    Tunnel(Running),
+    Tunnel(RunningTunnel),
     /// It is gone.
     Gone,
 }

@@ -16,7 +16,7 @@ use tokio::time::timeout_at;
 use super::listener_context::{ListenerContext, REVOKED_WITHIN};
 use super::next::Next;
 use crate::facts::{Opening, Outcome};
-use crate::session::{Cleared, Cut, Dialled, FirstBytes, Listing, Session};
+use crate::session::{Cleared, Cut, Dialled, FirstBytes, ListedRequest, Session};
 use crate::stream::{ClientStream, Wire};
 use crate::tls::{HelloError, HelloReader};
 use crate::tunnel::Tunnel;
@@ -88,7 +88,7 @@ async fn opening(
     door: &ListenerContext,
     wire: &mut Wire<ClientStream>,
     session: &mut Session<Dialled>,
-    listing: &mut Option<Listing>,
+    listing: &mut Option<ListedRequest>,
 ) -> Result<Opening, Outcome> {
     let (began, idle) = (Instant::now(), door.enforcer.shared().limits.idle);
     let patience = door.limits.hello_timeout.min(idle);
@@ -139,7 +139,7 @@ async fn opening(
 }
 
 /// Waits until what is listed must end.
-async fn cut(listing: Option<&Listing>) -> Cut {
+async fn cut(listing: Option<&ListedRequest>) -> Cut {
     match listing {
         Some(listing) => listing.cut().await,
         None => pending().await,

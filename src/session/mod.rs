@@ -16,8 +16,8 @@ mod pending;
 mod permitted;
 mod refusal;
 mod registry;
-mod roll;
-mod share;
+mod tunnel_directory;
+mod worker_load;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -31,9 +31,9 @@ pub use in_force::InForce;
 pub use pending::{ListenerId, Pending};
 pub use permitted::{Ongoing, Permitted};
 pub use refusal::{Busy, Malformed, Refusal, RefusalKind, Refused, Row};
-pub use registry::{Cut, Listing, OPEN_AFTER, Open, Registry};
-pub use roll::{Listed, Roll, RollCall, Unanswered};
-pub use share::{Share, Shares};
+pub use registry::{Cut, ListedRequest, OPEN_AFTER, OpenTunnel, Registry};
+pub use tunnel_directory::{DirectoryInbox, OpenTunnels, TunnelDirectory, Unanswered};
+pub use worker_load::{WorkerLoad, WorkerLoads};
 
 /// A way out that has been dialled, for a permitted request.
 #[derive(Debug)]
@@ -159,7 +159,7 @@ impl Session<Cleared> {
     }
 
     /// Enters the registry of open tunnels, where a policy change or silence can end it.
-    pub fn enter(self, registry: &Rc<Registry>) -> (OriginStream, Open) {
+    pub fn enter(self, registry: &Rc<Registry>) -> (OriginStream, OpenTunnel) {
         let Self { request, state: Cleared { origin, first } } = self;
         let open = registry.enter(*request, first, origin.reached);
         (origin.stream, open)

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::facts::{Client, Destination, Protocol, Tool};
+use crate::facts::{Client, Destination, Protocol, RequestFacts, Tool};
 use crate::policy::text::{Format, read_policy};
-use crate::policy::{Decision, Policy, Reached, Source};
+use crate::policy::{Decision, Permit, Policy, Reached, Source};
 use crate::record::Recorder;
 use crate::sink::tests::room::Settings;
 use crate::store::Store;
@@ -79,7 +79,7 @@ impl Worker {
     fn new(store: &Store) -> Self {
         let recorder = Rc::new(Recorder::new(Settings::default().record()).unwrap().0);
         let in_force = Rc::new(InForce::new(store.handle(), Arc::default()));
-        let registry = Rc::new(Registry::new(Shares::new(1).worker(0), Rc::clone(&in_force)));
+        let registry = Rc::new(Registry::new(WorkerLoads::new(1).worker(0), Rc::clone(&in_force)));
         Self { in_force, registry, recorder }
     }
 
@@ -87,10 +87,10 @@ impl Worker {
         self.in_force.judge(&facts(), None).ok()
     }
 
-    fn open(&self, permit: Permit) -> Open {
+    fn open(&self, permit: Permit) -> OpenTunnel {
         let facts = facts();
         let listener = ListenerId { index: 0, tool: facts.tool.clone() };
-        let mut pending = Pending::begin(Rc::new(self.recorder.worker(0)), &listener, facts.client);
+        let mut pending = Pending::begin(Rc::new(self.recorder.worker(0)), &listener, facts.client.clone());
         pending.asked(&facts);
         pending.permitted(&permit, Duration::ZERO);
         let reached = Reached::Direct([192, 0, 2, 1].into());

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::in_force::Renewal;
-use super::{InForce, Listing, OPEN_AFTER, Pending, Registry};
+use super::{InForce, ListedRequest, OPEN_AFTER, Pending, Registry};
 use crate::facts::RequestFacts;
 use crate::policy::{Denial, Permit, Reached};
 
@@ -76,7 +76,7 @@ impl Ongoing<'_> {
     }
 
     /// Lists it, once it has lasted for long enough.
-    pub fn list_if_lasting(&self, registry: &Rc<Registry>) -> Option<Listing> {
+    pub fn list_if_lasting(&self, registry: &Rc<Registry>) -> Option<ListedRequest> {
         (self.request.pending.age() >= OPEN_AFTER).then(|| registry.list_request(self))
     }
 

@@ -1,15 +1,13 @@
 //! The room in every order that its threads can take: nothing is lost, doubled or left asleep. Buffers are two records
 //! small here (`bound`), so that they overflow.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use super::RecentFilter;
 use super::tests::room::{Room, Settings};
 use crate::record::line::tests::denied;
-use crate::sync::{explore, thread};
+use crate::sync::{explore, thread, wait_for};
 
 fn settings(workers: usize) -> Settings {
     Settings { workers, max_destinations: 2, ring: 100, ..Settings::default() }
@@ -21,21 +19,6 @@ fn kept(recorder: &Room) -> (Vec<String>, u64) {
     let mut ids: Vec<_> = lines.iter().filter_map(|line| line.record()).map(|record| record.id.to_string()).collect();
     ids.sort();
     (ids, lines.iter().filter_map(|line| line.columns(None).dropped).sum())
-}
-
-/// More turns for everybody else than any of these models has steps.
-const TURNS: usize = 200;
-
-/// Until it is ready; who still waits when all others have come as far as they can waits for ever.
-fn wait_for<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    for _ in 0..TURNS {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return value;
-        }
-        thread::yield_now();
-    }
-    panic!("waited in vain");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::{Arc, LazyLock, LockResult, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 pub(crate) use loom::sync::atomic;
@@ -21,6 +23,22 @@ pub(crate) fn explore(preemptions: usize, steps: impl Fn() + Send + Sync + 'stat
         // On a stack of its own: the one that loom begins with is too small for unoptimised code.
         thread::Builder::new().spawn(move || steps()).unwrap().join().unwrap();
     });
+}
+
+/// More turns for all other threads than any model has steps.
+pub(crate) const TURNS: usize = 200;
+
+/// Polls until the future is ready. One that is still pending when all other threads have gone as far as they can would be
+/// pending for ever.
+pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    for _ in 0..TURNS {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+        thread::yield_now();
+    }
+    panic!("waited in vain");
 }
 
 thread_local! {

@@ -10,7 +10,7 @@
 //!   would not take at once is kept.
 //! - Bulk between plain sockets is spliced where the system can; to everybody outside it is the same (a property test
 //!   says so).
-//! - It takes only a way out that was cleared: an [`Open`] comes from a `Session<Cleared>` alone.
+//! - It takes only a way out that was cleared: an [`OpenTunnel`] comes from a `Session<Cleared>` alone.
 
 mod direction;
 #[cfg_attr(not(target_os = "linux"), path = "no_splice.rs")]
@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
 use crate::facts::Outcome;
-use crate::session::Open;
+use crate::session::OpenTunnel;
 use crate::stream::{ClientStream, OriginStream, PlainSocket};
 
 use direction::{Direction, Failed};
@@ -52,7 +52,7 @@ impl Side for ClientStream {
 }
 
 /// A tunnel under way. In a box of its own: until it runs it is handed on by many, who would all have to hold room for it.
-pub type Running = Pin<Box<dyn Future<Output = ()>>>;
+pub type RunningTunnel = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Two sides between which bytes may flow.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub struct Tunnel {
     /// The way out.
     pub origin: OriginStream,
     /// Its place among the open ones.
-    pub open: Open,
+    pub open: OpenTunnel,
     /// Bytes that the client sent before the tunnel stood; they go first.
     pub early_up: Vec<u8>,
     /// As above, that the origin sent.
@@ -71,7 +71,7 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// Moves bytes until both directions have ended or the tunnel is cut, and records the end.
-    pub fn run(self) -> Running {
+    pub fn run(self) -> RunningTunnel {
         let Self { mut client, mut origin, open, early_up, early_down } = self;
         let mut both = Both::new(early_up, early_down);
         // Not an `async fn`: that would hold room for each argument twice, for as long as the tunnel is open.

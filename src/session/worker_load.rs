@@ -1,7 +1,7 @@
 //! How much each worker has open, so that a new connection goes to one that has little.
 //!
-//! Every worker accepts from the same socket, and whoever is awake takes all that waits there: without this, a client
-//! that opens thirty connections at once is served by one core.
+//! Every worker accepts from the same socket, and a worker that is awake takes all that waits there. Without this, one core
+//! would serve a client that opens thirty connections at once.
 //!
 //! Guaranteed: a connection and a tunnel count once each, where they live, from the moment that it is decided where.
 //!
@@ -13,29 +13,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What every worker has open.
 #[derive(Debug)]
-pub struct Shares(Box<[Line]>);
+pub struct WorkerLoads(Box<[Line]>);
 
 /// One worker's number. Aligned so that no two share a cache line (two lines are fetched at once).
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Line(AtomicUsize);
 
-/// One worker's own place among them.
+/// One worker's own number among them.
 #[derive(Clone, Debug)]
-pub struct Share {
-    all: Arc<Shares>,
+pub struct WorkerLoad {
+    all: Arc<WorkerLoads>,
     index: usize,
 }
 
-impl Shares {
+impl WorkerLoads {
     /// So many workers that have nothing open.
     pub fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self((0..workers).map(|_| Line::default()).collect()))
     }
 
-    /// The place of worker `index`.
-    pub fn worker(self: &Arc<Self>, index: usize) -> Share {
-        Share { all: Arc::clone(self), index }
+    /// That of worker `index`.
+    pub fn worker(self: &Arc<Self>, index: usize) -> WorkerLoad {
+        WorkerLoad { all: Arc::clone(self), index }
     }
 
     fn get(&self, index: usize) -> Option<&AtomicUsize> {
@@ -43,7 +43,7 @@ impl Shares {
     }
 }
 
-impl Share {
+impl WorkerLoad {
     /// Connections and tunnels that live here, or are on their way here.
     pub fn open(&self) -> usize {
         self.all.get(self.index).map_or(0, |count| count.load(Ordering::Relaxed))
@@ -100,14 +100,14 @@ mod tests {
 
     /// How many each of `workers` has once the first has accepted `count` connections that stay.
     fn after_a_burst(workers: usize, count: usize) -> Vec<usize> {
-        let shares = Shares::new(workers);
-        let first = shares.worker(0);
+        let loads = WorkerLoads::new(workers);
+        let first = loads.worker(0);
         for _ in 0..count {
             if first.hand_over().is_none() {
                 first.add();
             }
         }
-        (0..workers).map(|index| shares.worker(index).open()).collect()
+        (0..workers).map(|index| loads.worker(index).open()).collect()
     }
 
     #[test]
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn what_has_ended_or_did_not_get_there_counts_no_more() {
-        let shares = Shares::new(2);
-        let (one, other) = (shares.worker(0), shares.worker(1));
+        let loads = WorkerLoads::new(2);
+        let (one, other) = (loads.worker(0), loads.worker(1));
         one.add();
         one.add();
         assert_eq!(one.hand_over(), Some(1));

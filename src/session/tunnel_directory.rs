@@ -1,8 +1,7 @@
-//! What is open on all workers together, tunnels and requests that last, for whoever administers them.
+//! Lists and ends the open tunnels and long requests of all workers, for the admin API.
 //!
-//! Guaranteed: none of them pays for being asked about. Its bytes and its state stay its worker's own; who wants to know asks
-//! the worker, which answers between two turns of its loop. A worker that is held up makes the question fail, and is not
-//! waited for any longer than [`PATIENCE`].
+//! Guaranteed: a tunnel costs no more because it can be listed. Its state stays its worker's own: a query goes to each worker,
+//! which answers between two turns of its loop. A worker that does not answer within [`PATIENCE`] makes the query fail.
 
 use std::time::Duration;
 
@@ -13,25 +12,25 @@ use super::Registry;
 use crate::facts::RequestId;
 use crate::record::Record;
 
-/// A turn of a worker's loop takes milliseconds at most; one that takes longer has other worries than being listed.
+/// A turn of a worker's loop takes milliseconds at most.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Questions that may wait for one worker. Those who ask are few, and more of them wait in the asking.
+/// Queries that may wait for one worker; more wait before they are sent.
 const WAITING: usize = 4;
 
-/// How to ask all workers.
+/// The open tunnels and long requests of all workers.
 #[derive(Debug)]
-pub struct Roll {
-    workers: Vec<mpsc::Sender<Call>>,
+pub struct TunnelDirectory {
+    workers: Vec<mpsc::Sender<DirectoryQuery>>,
 }
 
-/// Where one worker is asked.
+/// Where one worker gets its queries.
 #[derive(Debug)]
-pub struct RollCall(mpsc::Receiver<Call>);
+pub struct DirectoryInbox(mpsc::Receiver<DirectoryQuery>);
 
 /// What is open: tunnels, and requests that last.
 #[derive(Clone, Debug, Default)]
-pub struct Listed {
+pub struct OpenTunnels {
     /// How many are open.
     pub total: usize,
     /// The oldest of them, each as its record would be if it ended now.
@@ -44,29 +43,29 @@ pub struct Listed {
 pub struct Unanswered;
 
 #[derive(Debug)]
-enum Call {
-    List { limit: usize, answer: oneshot::Sender<Listed> },
+enum DirectoryQuery {
+    List { limit: usize, answer: oneshot::Sender<OpenTunnels> },
     Revoke { id: RequestId, answer: oneshot::Sender<bool> },
 }
 
-impl Roll {
+impl TunnelDirectory {
     /// For so many workers, with the end that belongs to each.
-    pub fn new(workers: usize) -> (Self, Vec<RollCall>) {
+    pub fn new(workers: usize) -> (Self, Vec<DirectoryInbox>) {
         let (workers, calls) = (0..workers).map(|_| mpsc::channel(WAITING)).unzip::<_, _, _, Vec<_>>();
-        (Self { workers }, calls.into_iter().map(RollCall).collect())
+        (Self { workers }, calls.into_iter().map(DirectoryInbox).collect())
     }
 
     /// How much is open, and the `limit` oldest, oldest first.
     ///
     /// # Errors
     /// A worker gave no answer.
-    pub async fn list(&self, limit: usize) -> Result<Listed, Unanswered> {
-        let parts = self.ask(|answer| Call::List { limit, answer }).await?;
+    pub async fn list(&self, limit: usize) -> Result<OpenTunnels, Unanswered> {
+        let parts = self.ask(|answer| DirectoryQuery::List { limit, answer }).await?;
         let total = parts.iter().map(|part| part.total).sum();
         let mut tunnels: Vec<_> = parts.into_iter().flat_map(|part| part.tunnels).collect();
         tunnels.sort_by_key(|tunnel| tunnel.started);
         tunnels.truncate(limit);
-        Ok(Listed { total, tunnels })
+        Ok(OpenTunnels { total, tunnels })
     }
 
     /// Ends this tunnel or request with `revoked`. False if no such one is open.
@@ -74,12 +73,12 @@ impl Roll {
     /// # Errors
     /// A worker gave no answer; what it has open may have been meant.
     pub async fn revoke(&self, id: RequestId) -> Result<bool, Unanswered> {
-        let found = self.ask(|answer| Call::Revoke { id, answer }).await?;
+        let found = self.ask(|answer| DirectoryQuery::Revoke { id, answer }).await?;
         Ok(found.contains(&true))
     }
 
     /// Every worker's answer. All are asked before the first answer is waited for.
-    async fn ask<T>(&self, call: impl Fn(oneshot::Sender<T>) -> Call) -> Result<Vec<T>, Unanswered> {
+    async fn ask<T>(&self, call: impl Fn(oneshot::Sender<T>) -> DirectoryQuery) -> Result<Vec<T>, Unanswered> {
         let asked = async {
             let mut answers = Vec::new();
             for worker in &self.workers {
@@ -97,14 +96,14 @@ impl Roll {
     }
 }
 
-impl RollCall {
+impl DirectoryInbox {
     /// Answers for what this worker has open, for as long as anybody may ask.
     pub async fn answer(mut self, registry: &Registry) {
         while let Some(call) = self.0.recv().await {
-            // Who asked may have lost patience.
+            // The caller may have given up.
             let _gone = match call {
-                Call::List { limit, answer } => answer.send(registry.list(limit)).is_err(),
-                Call::Revoke { id, answer } => answer.send(registry.revoke(id)).is_err(),
+                DirectoryQuery::List { limit, answer } => answer.send(registry.list(limit)).is_err(),
+                DirectoryQuery::Revoke { id, answer } => answer.send(registry.revoke(id)).is_err(),
             };
         }
     }

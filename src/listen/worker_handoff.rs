@@ -1,4 +1,4 @@
-//! Connections on their way from the worker that accepted them to the one that serves them.
+//! Hands connections from the worker that accepted them to the one that serves them.
 
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::places::Place;
 
 /// A connection that was accepted, of which nothing was read.
 #[derive(Debug)]
-pub(super) struct Handed {
+pub(super) struct HandedOver {
     /// The listener that it came in by: its place in the configuration.
     pub(super) listener: usize,
     pub(super) stream: TcpStream,
@@ -21,26 +21,26 @@ pub(super) struct Handed {
 
 /// The way to every worker. What is under way is bounded by `max-connections`, since each has its place.
 #[derive(Clone, Debug)]
-pub struct Crew(Arc<[UnboundedSender<Handed>]>);
+pub struct WorkerHandoff(Arc<[UnboundedSender<HandedOver>]>);
 
 /// Where a worker finds what others hand over to it.
 #[derive(Debug)]
-pub struct Inbox(UnboundedReceiver<Handed>);
+pub struct HandoffInbox(UnboundedReceiver<HandedOver>);
 
 /// So many workers that can hand connections to each other.
-pub fn crew(workers: usize) -> (Vec<Inbox>, Crew) {
+pub fn worker_handoff(workers: usize) -> (Vec<HandoffInbox>, WorkerHandoff) {
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..workers)
         .map(|_| {
             let (sender, receiver) = unbounded_channel();
-            (sender, Inbox(receiver))
+            (sender, HandoffInbox(receiver))
         })
         .unzip();
-    (inboxes, Crew(senders.into()))
+    (inboxes, WorkerHandoff(senders.into()))
 }
 
-impl Crew {
+impl WorkerHandoff {
     /// Hands a connection to a worker; back if that worker is no more.
-    pub(super) fn hand(&self, worker: usize, handed: Handed) -> Result<(), Handed> {
+    pub(super) fn hand(&self, worker: usize, handed: HandedOver) -> Result<(), HandedOver> {
         match self.0.get(worker) {
             Some(inbox) => inbox.send(handed).map_err(|error| error.0),
             None => Err(handed),
@@ -48,7 +48,7 @@ impl Crew {
     }
 }
 
-impl Inbox {
+impl HandoffInbox {
     /// Serves what is handed over, each by the listener that it came in by. Ends with the process.
     pub async fn serve(mut self, acceptors: Vec<Rc<Acceptor>>) {
         while let Some(handed) = self.0.recv().await {
