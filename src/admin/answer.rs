@@ -74,7 +74,7 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body>
 pub(super) fn json_of(value: &impl serde::Serialize) -> ApiResult {
     match serde_json::to_vec(value) {
         Ok(body) => Ok(content("application/json", body)),
-        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written")),
+        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the response could not be written")),
     }
 }
 

@@ -28,7 +28,7 @@ impl Query {
 
     pub(super) fn number(&self, name: &str, default: usize) -> Result<usize, Problem> {
         self.get(name).map_or(Ok(default), |text| {
-            text.parse().map_err(|_| Problem::bad_request(format!("`{name}` is no number")))
+            text.parse().map_err(|_| Problem::bad_request(format!("`{name}` is not a number")))
         })
     }
 }

@@ -41,7 +41,7 @@ const RELOADS: Family = Family {
 const LAST_RELOAD: Family = Family {
     name: "outgate_policy_last_reload_successful",
     kind: FamilyKind::Gauge,
-    help: "Whether the last reload succeeded: 1, or 0 while the policy before it stays in force because it failed.",
+    help: "Whether the last reload succeeded: 1, or 0 while the old policy stays in force after a failed reload.",
     labels: &[],
     details: "",
 };

@@ -44,8 +44,8 @@ pub(super) async fn check(call: Call) -> ApiResult {
     if query.get("as").is_some() {
         return Err(Problem::bad_request("`as` is not supported in this version"));
     }
-    let question =
-        Question::parse(&to).map_err(|error| Problem::bad_request(format!("`to` is no URL or host:port: {error}")))?;
+    let question = Question::parse(&to)
+        .map_err(|error| Problem::bad_request(format!("`to` is not a URL or host:port: {error}")))?;
     let circumstances = Circumstances {
         tool: Tool::new(query.get("tool").as_deref().unwrap_or_default()),
         method: query.get("method").map(|method| Method::new(&method)),

@@ -28,7 +28,7 @@ fn filter(query: &Query) -> Result<RecentFilter, Problem> {
     let bad = |detail: String| Problem::bad_request(detail);
     let mut filter = RecentFilter::newest(query.number("limit", RECORDS)?);
     filter.since_seq = match query.get("since") {
-        Some(since) => Some(since.parse().map_err(|_| bad("`since` is no sequence number".into()))?),
+        Some(since) => Some(since.parse().map_err(|_| bad("`since` is not a sequence number".into()))?),
         None => None,
     };
     filter.decision = match query.get("decision").as_deref() {

@@ -118,7 +118,7 @@ fn report_query(query: &Query) -> Result<ReportQuery, String> {
         None => None,
         Some(text) => Some(since(&text, SystemTime::now()).map_err(|error| format!("`since`: {error}"))?),
     };
-    let limit = query.get("limit").map(|text| text.parse().map_err(|_| "`limit` is no number".to_owned()));
+    let limit = query.get("limit").map(|text| text.parse().map_err(|_| "`limit` is not a number".to_owned()));
     Ok(ReportQuery { by, format, since, limit: limit.transpose()? })
 }
 

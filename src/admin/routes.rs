@@ -174,7 +174,7 @@ async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> ApiR
     }
     let Some((known, _)) = known else { return Err(not_found()) };
     let Some((route, name)) = route else {
-        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has another method");
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method");
         return Err(problem.with(header::ALLOW, known.verb.allow()));
     };
     if route.verb.changes_something() && access::is_foreign(headers) {

@@ -36,7 +36,7 @@ pub(super) fn watch(shared: &Arc<Shared>, keep: &Arc<AtomicBool>) -> io::Result<
                 }
                 Err(error) if !told => {
                     told = true;
-                    warn!("cannot list this machine's addresses, the last known stay: {error}");
+                    warn!("cannot list this machine's addresses; the last known ones stay in use: {error}");
                 }
                 Err(_) => {}
             }

@@ -150,7 +150,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<CanaryRe
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
-    CanaryResponse::parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP"))
+    CanaryResponse::parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP"))
 }
 
 /// Whether the head and as much of a body as it announces have come. A tunnel that opened has no body and no end.

@@ -111,7 +111,7 @@ pub(super) fn renew_certificates(listeners: &[BoundListener], keep: &Arc<AtomicB
                 match acceptor.reload_if_changed() {
                     Ok(Reload::Unchanged) => {}
                     Ok(Reload::Replaced) => info!(listener = name, "certificate renewed"),
-                    Err(error) => warn!(listener = name, "certificate not renewed, the one before stays: {error}"),
+                    Err(error) => warn!(listener = name, "certificate not renewed, the old one stays in use: {error}"),
                 }
             }
         }

@@ -222,7 +222,7 @@ impl RunningProxy {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => warn!("a worker ended with: {error}"),
-                Err(_) => warn!("a worker ended by a defect of this program"),
+                Err(_) => warn!("a worker ended because of a defect in outgate"),
             }
         }
         self.sinks.shutdown();

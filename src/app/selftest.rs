@@ -199,9 +199,11 @@ fn judge(asked: &str, answer: &CanaryResponse, recorded: bool, looked_up: bool) 
         }
         // A tunnel that opened says no more than its status; every other answer of ours says who gives it.
         (false, _) if !is_outgate && answer.status != 200 => {
-            TestResult::Fault(format!("what answers there ({}) is no outgate", answer.status))
+            TestResult::Fault(format!("the server there ({}) is not outgate", answer.status))
         }
-        (false, _) => TestResult::Fault(format!("{asked} had to be denied and was answered {}", answer.status)),
+        (false, _) => {
+            TestResult::Fault(format!("{asked} should have been denied, but the response was {}", answer.status))
+        }
     }
 }
 
@@ -237,11 +239,11 @@ mod tests {
             (403, ours, true, false, None),
             (403, ours, true, true, Some("denied only after it had been resolved")),
             (403, ours, false, false, Some("another outgate answers there")),
-            (403, &[], false, false, Some("what answers there (403) is no outgate")),
-            (404, &[("server", "x")], false, false, Some("what answers there (404) is no outgate")),
-            (200, &[], false, false, Some("a.test:443 had to be denied and was answered 200")),
-            (502, &ours[..1], false, true, Some("a.test:443 had to be denied and was answered 502")),
-            (500, &ours[..1], false, false, Some("a.test:443 had to be denied and was answered 500")),
+            (403, &[], false, false, Some("the server there (403) is not outgate")),
+            (404, &[("server", "x")], false, false, Some("the server there (404) is not outgate")),
+            (200, &[], false, false, Some("a.test:443 should have been denied, but the response was 200")),
+            (502, &ours[..1], false, true, Some("a.test:443 should have been denied, but the response was 502")),
+            (500, &ours[..1], false, false, Some("a.test:443 should have been denied, but the response was 500")),
         ] {
             match (judge("a.test:443", &answer(status, fields), recorded, looked_up), expected) {
                 (TestResult::Denied, None) => {}

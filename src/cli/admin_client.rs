@@ -49,7 +49,7 @@ impl AdminClient {
             (None, None, Some(path)) => Token::from_named_file(path)?,
             (None, None, None) => {
                 return Err(format!(
-                    "--admin needs the admin token: name its file with --token-file, or put what stands behind `token=` \
+                    "--admin needs the admin token: name its file with --token-file, or put the text after `token=` \
                      in the banner's link into {TOKEN_VARIABLE}"
                 ));
             }
@@ -69,7 +69,7 @@ impl AdminClient {
     pub(super) fn json(&self, path: &str) -> Result<serde_json::Value, String> {
         let (is_ok, body) = self.get(path)?;
         let document: serde_json::Value =
-            serde_json::from_str(&body).map_err(|_| format!("{} is no outgate admin listener", self.address))?;
+            serde_json::from_str(&body).map_err(|_| format!("{} is not an outgate admin listener", self.address))?;
         if is_ok {
             return Ok(document);
         }
@@ -118,7 +118,7 @@ pub(super) fn asker(
     at: Option<&str>,
 ) -> Result<Ask, String> {
     if at.is_some() {
-        return Err("--at goes with a policy file; the running proxy judges now".into());
+        return Err("--at needs a policy file; the running proxy judges at the current time".into());
     }
     Ok(Box::new(move |to| {
         let mut query = form_urlencoded::Serializer::new(String::new());

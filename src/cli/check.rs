@@ -119,7 +119,7 @@ fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
     let own = OwnAddresses::new(listening, machine_addresses().map_err(|error| error.to_string())?)
         .with_nat64(config.dns.nat64);
     Ok(Box::new(move |to| {
-        let question = Question::parse(to).map_err(|error| format!("this is no URL or host:port: {error}"))?;
+        let question = Question::parse(to).map_err(|error| format!("this is not a URL or host:port: {error}"))?;
         let checked: Checked = runtime.block_on(enforce::check(
             &policy,
             &resolver,
@@ -134,7 +134,7 @@ fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
 
 /// A point in time, as people and scripts write it.
 pub(super) fn moment(text: &str) -> Result<SystemTime, String> {
-    let wrong = |_| format!("--at: `{text}` is no time such as 2026-11-23T14:00:00Z");
+    let wrong = |_| format!("--at: `{text}` is not a time such as 2026-11-23T14:00:00Z");
     let time: jiff::Timestamp = text.parse().map_err(wrong)?;
     SystemTime::try_from(time).map_err(wrong)
 }

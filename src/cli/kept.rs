@@ -64,6 +64,6 @@ fn warn_of(beside: &NotRequests) {
         });
     }
     if beside.unreadable > 0 {
-        say(&format!("outgate: lines that are no records, and not counted: {}", beside.unreadable));
+        say(&format!("outgate: lines that are not records, and not counted: {}", beside.unreadable));
     }
 }

@@ -124,7 +124,7 @@ fn configuration(path: Option<&Path>) -> Result<(Config, Vec<String>), String> {
     let name = path.display().to_string();
     let metadata = std::fs::metadata(path).map_err(|error| format!("cannot read the configuration {name}: {error}"))?;
     if !metadata.is_file() || metadata.len() > MAX_CONFIG {
-        return Err(format!("the configuration {name} is no regular file of at most {} KiB", MAX_CONFIG / 1024));
+        return Err(format!("the configuration {name} is not a regular file of at most {} KiB", MAX_CONFIG / 1024));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("cannot read the configuration {name}: {error}"))?;
     let source = decode(&name, bytes).map_err(|problem| problem.to_string())?;

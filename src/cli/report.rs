@@ -145,9 +145,7 @@ fn walk(config: Option<&Path>, args: Args) -> Result<Vec<Verified>, String> {
     let sources = sources(config, args.chosen.file)?;
     if let ([first, second, ..], false) = (sources.as_slice(), heads.is_empty()) {
         let (first, second) = (first.path().display(), second.path().display());
-        return Err(format!(
-            "--head: each file has a chain of its own; name the one that is meant: {first} or {second}"
-        ));
+        return Err(format!("--head: each file has its own chain; name one of them: {first} or {second}"));
     }
     let known = ChainFacts { keys, heads };
     sources.iter().map(|kept| kept.verify(&known).map_err(|error| error.to_string())).collect()

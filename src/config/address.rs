@@ -25,7 +25,7 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, (String, String)> {
         (Err(_), Some(port)) => format!("write an IP address and a port, such as \"127.0.0.1:{port}\""),
         (Err(_), None) => "write an IP address and a port, such as \"127.0.0.1:3128\" or \"[::1]:3128\"".into(),
     };
-    Err((format!("{} is no address to listen on", quote(text)), fix))
+    Err((format!("{} is not an address to listen on", quote(text)), fix))
 }
 
 /// A name server: an IP address, with a port where it is not 53.
@@ -52,16 +52,16 @@ mod tests {
         for (text, what, fix) in [
             (
                 "localhost:3128",
-                "is no address to listen on",
+                "is not an address to listen on",
                 "write an IP address and a port, such as \"127.0.0.1:3128\"",
             ),
-            (":8080", "is no address to listen on", "write an IP address and a port, such as \"127.0.0.1:8080\""),
-            ("8080", "is no address to listen on", "write an IP address and a port, such as \"127.0.0.1:8080\""),
-            ("::1", "is no address to listen on", "add a port: \"[::1]:3128\""),
-            ("127.0.0.1", "is no address to listen on", "add a port: \"127.0.0.1:3128\""),
-            ("127.0.0.1:99999", "is no address to listen on", plain),
-            ("http://127.0.0.1:x", "is no address to listen on", plain),
-            ("", "is no address to listen on", plain),
+            (":8080", "is not an address to listen on", "write an IP address and a port, such as \"127.0.0.1:8080\""),
+            ("8080", "is not an address to listen on", "write an IP address and a port, such as \"127.0.0.1:8080\""),
+            ("::1", "is not an address to listen on", "add a port: \"[::1]:3128\""),
+            ("127.0.0.1", "is not an address to listen on", "add a port: \"127.0.0.1:3128\""),
+            ("127.0.0.1:99999", "is not an address to listen on", plain),
+            ("http://127.0.0.1:x", "is not an address to listen on", plain),
+            ("", "is not an address to listen on", plain),
         ] {
             assert_eq!(parse_address(text), Err((format!("\"{text}\" {what}"), fix.to_owned())));
         }

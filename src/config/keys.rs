@@ -71,7 +71,7 @@ pub(super) const TRANSPARENT: Key =
 pub(super) const OPEN: Key = Key::new(
     "open",
     Shape::Flag,
-    "Whether it may listen beyond loopback, although clients there are not asked who they are.",
+    "Whether it may listen beyond loopback, although outgate does not authenticate clients.",
 )
 .default("false");
 pub(super) const DENIALS: Key = Key::new(
@@ -125,7 +125,7 @@ static POLICY_SOURCE: Section = Section {
     doc: "Where the policy comes from.",
     keys: &[
         SOURCE,
-        Key::later("trusted-keys", "remove it: policies are files, and whoever may write them is trusted"),
+        Key::later("trusted-keys", "remove it: policies are files, and everyone who may write them is trusted"),
         POLL,
     ],
 };
@@ -163,12 +163,12 @@ pub(super) const SQLITE_MAX_SIZE: Key = Key::new(
 )
 .default("\"2 GiB\"");
 pub(super) const KEEP: Key =
-    Key::new("keep", Shape::Duration(HOUR, YEARS), "For how long records are kept.").default("\"90d\"");
+    Key::new("keep", Shape::Duration(HOUR, YEARS), "How long records are kept.").default("\"90d\"");
 pub(super) const REDACTED: [(&str, Redacted); 2] = [("client", Redacted::Client), ("path", Redacted::Path)];
 pub(super) const REDACT: Key = Key::new(
     "redact",
     Shape::Choices(&words(&REDACTED)),
-    "What records leave out: `client` puts a keyed hash in the place of the address, `path` leaves paths empty.",
+    "What records leave out: `client` replaces the address by a keyed hash, `path` leaves paths empty.",
 )
 .default("none");
 pub(super) const REDACT_KEY: Key = Key::new(
@@ -192,7 +192,7 @@ pub(super) const REQUIRED: Key = Key::new(
 pub(super) const CHAIN_KEY: Key = Key::new(
     "chain-key",
     Shape::Text(MAX_PATH),
-    "The file that holds the key of the chain of records: nobody can change a record unseen without it. At least 16 characters; protected like `token-file`.",
+    "The file that holds the key of the chain of records: without it, nobody can change a record unnoticed. At least 16 characters; protected like `token-file`.",
 ).default("none: anybody can compute the chain");
 
 static RECORDS: Section = Section {
@@ -240,13 +240,13 @@ pub(super) const CONNECT_TIMEOUT: Key =
     wait("connect-timeout", "\"10s\"", HOUR, "For reaching an origin, all its addresses together.")
         .because("People give up at about this.");
 pub(super) const IDLE_TIMEOUT: Key = wait("idle-timeout", "\"1h\"", YEARS, "For a tunnel in which no byte moves.")
-    .because("Claude's own stream watchdogs fire at 180 and 300 s, and must be first.");
+    .because("Claude's own stream watchdogs fire at 180 and 300 s, and must fire first.");
 pub(super) const DRAIN_TIMEOUT: Key =
-    wait("drain-timeout", "\"30s\"", DAY, "For what is still open when the process is asked to end.")
+    wait("drain-timeout", "\"30s\"", DAY, "For open requests and tunnels when the process is asked to end.")
         .because("Service managers wait about as long.");
 pub(super) const DNS_TIMEOUT: Key =
     wait("dns-timeout", "\"10s\"", HOUR, "For the lookup of one name, retries included.")
-        .because("The system's resolver leaves a first server after 5 s.");
+        .because("The system's resolver gives up on the first server after 5 s.");
 pub(super) const MAX_HEAD: Key =
     most("max-head", "\"64 KiB\"", Shape::Size(4 * KIB, MIB), "The size of a request's head.")
         .because("Heads with large cookies reach 16 KiB.");
@@ -303,12 +303,12 @@ pub(super) const MAX_LOOKUPS: Key = most(
     Shape::Count(1, MAX_SOCKETS),
     "Names that are being looked up at once; equal names count once.",
 )
-.because("An agent's browser asks for some dozens.");
+.because("An agent's browser looks up some dozens.");
 pub(super) const MAX_LOOKUPS_PER_CLIENT: Key = most(
     "max-lookups-per-client",
     "as many as max-lookups",
     Shape::Count(1, MAX_SOCKETS),
-    "Names that are being looked up at once for one client; a name that several wait for counts as the first one's.",
+    "Names that are being looked up at once for one client; a name that several clients wait for counts for the first of them.",
 )
 .because("As for tunnels.");
 pub(super) const MAX_HANDSHAKES: Key =
@@ -357,7 +357,7 @@ pub(super) const SERVERS: Key = Key::new(
 )
 .default("[]");
 pub(super) const HOSTS: Key =
-    Key::new("hosts", Shape::Map, "Names that outgate resolves itself, each with a list of addresses: `{ \"intranet.test\" = [\"127.0.0.10\"] }`. They are checked like any answer.").default("{}");
+    Key::new("hosts", Shape::Map, "Names that outgate resolves itself, each with a list of addresses: `{ \"intranet.test\" = [\"127.0.0.10\"] }`. They are checked like every looked-up address.").default("{}");
 
 pub(super) const NAT64: Key = Key::new(
     "nat64",

@@ -76,12 +76,12 @@ impl Reader<'_> {
             let listener = self.listener(table);
             let place = |key| table.node(key).map_or_else(|| table.span(), |node| node.span);
             if listeners.iter().any(|other| other.name == listener.name) {
-                let what = format!("another listener is called {} already", quote(&listener.name));
+                let what = format!("another listener is already called {}", quote(&listener.name));
                 self.problems.at(place(&keys::NAME), ProblemCode::InvalidValue, what, "give each its own `name`");
             }
             let taken = listeners.iter().map(|other| other.address).chain(admin);
             if let Some(taken) = taken.into_iter().find(|taken| collide(*taken, listener.address)) {
-                let what = format!("{} is taken by {taken} already", listener.address);
+                let what = format!("{} is already taken by {taken}", listener.address);
                 self.problems.at(place(&keys::ADDRESS), ProblemCode::InvalidValue, what, "choose another port");
             }
             listeners.push(listener);
@@ -97,7 +97,7 @@ impl Reader<'_> {
         let open = fields.flag(&keys::OPEN, &mut self.problems).unwrap_or(default.open);
         let address = fields.text(&keys::ADDRESS, &mut self.problems).and_then(|text| self.address(&text));
         let address = address.map_or(default.address, |address| {
-            let what = "can be reached from other machines, and nobody there is asked who they are";
+            let what = "can be reached from other machines, and outgate does not authenticate clients";
             self.keep_close(&address, open, what);
             address.value
         });
@@ -133,7 +133,7 @@ impl Reader<'_> {
         let named = fields.texts(&keys::IDENTITY, &mut self.problems);
         if let Some(first) = named.first() {
             let what = format!("the identity {} is not supported in this version", quote(&first.value));
-            let fix = "remove it: a client is known by its address, a tool by its listener";
+            let fix = "remove it: clients are identified by address, tools by listener";
             self.problems.at(first.span, ProblemCode::Unsupported, what, fix);
         }
     }
@@ -189,7 +189,7 @@ impl Reader<'_> {
     fn keep_from_listeners(&mut self, config: &Config, written: &Node) {
         let taken = config.admin.address.zip(config.listen.first());
         if let Some((address, listener)) = taken.filter(|(address, listener)| collide(*address, listener.address)) {
-            let what = format!("{address} is taken by the listener {} already", quote(&listener.name));
+            let what = format!("{address} is already taken by the listener {}", quote(&listener.name));
             self.problems.at(written.span, ProblemCode::InvalidValue, what, "choose another port");
         }
     }
@@ -242,7 +242,7 @@ impl Reader<'_> {
         }
         let required = fields.flag(&keys::REQUIRED, &mut self.problems).unwrap_or(default.required);
         if let (true, None, None, Some(node)) = (required, &jsonl, &sqlite, fields.node(&keys::REQUIRED)) {
-            let what = "records are required, and are kept nowhere";
+            let what = "records are required, but nothing keeps them";
             self.problems.at(node.span, ProblemCode::InvalidValue, what, "name a file in `jsonl` or `sqlite`");
         }
         RecordConfig {
@@ -315,7 +315,7 @@ impl Reader<'_> {
             match parse_server(&text.value) {
                 Some(server) => servers.push(server),
                 None => {
-                    let what = format!("{} is no name server", quote(&text.value));
+                    let what = format!("{} is not a name server", quote(&text.value));
                     self.problems.at(
                         text.span,
                         ProblemCode::InvalidValue,
@@ -330,7 +330,7 @@ impl Reader<'_> {
             let addresses = self.host_addresses(&name, &addresses);
             match DomainName::parse(name.value.as_bytes()) {
                 Err(error) => {
-                    let what = format!("{} is no host name: {error}", quote(&name.value));
+                    let what = format!("{} is not a host name: {error}", quote(&name.value));
                     self.problems.at(
                         name.span,
                         ProblemCode::InvalidValue,
@@ -339,7 +339,7 @@ impl Reader<'_> {
                     );
                 }
                 Ok(known) if hosts.iter().any(|(other, _)| *other == known) => {
-                    let what = format!("`{known}` stands twice in `hosts`");
+                    let what = format!("`{known}` is in `hosts` twice");
                     self.problems.at(name.span, ProblemCode::InvalidValue, what, "keep one, with all its addresses");
                 }
                 Ok(new) => hosts.push((new, addresses)),
@@ -354,7 +354,7 @@ impl Reader<'_> {
             match text.value.parse() {
                 Ok(prefix) => prefixes.push(prefix),
                 Err(error) => {
-                    let what = format!("{} is no NAT64 prefix: {error}", quote(&text.value));
+                    let what = format!("{} is not a NAT64 prefix: {error}", quote(&text.value));
                     self.problems.at(
                         text.span,
                         ProblemCode::InvalidValue,
@@ -381,7 +381,7 @@ impl Reader<'_> {
             match text.value.parse() {
                 Ok(address) => addresses.push(address),
                 Err(_) => {
-                    let what = format!("{} is no IP address", quote(&text.value));
+                    let what = format!("{} is not an IP address", quote(&text.value));
                     self.problems.at(text.span, ProblemCode::InvalidValue, what, "write an address without a port");
                 }
             }

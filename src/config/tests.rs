@@ -192,7 +192,7 @@ fn a_listener_beyond_loopback_says_that_it_is_meant() {
     assert_eq!(
         errors("[[listen]]\naddress = \"0.0.0.0:3128\""),
         [
-            "outgate.toml:2:11: 0.0.0.0:3128 can be reached from other machines, and nobody there is asked who they are; write \"127.0.0.1:3128\", or add open = true"
+            "outgate.toml:2:11: 0.0.0.0:3128 can be reached from other machines, and outgate does not authenticate clients; write \"127.0.0.1:3128\", or add open = true"
         ]
     );
     assert_eq!(
@@ -233,7 +233,7 @@ fn a_nat64_prefix_is_one_of_the_standard() {
     assert_eq!(
         errors("[dns]\nnat64 = [\"2001:db8:64::/95\"]"),
         [
-            "outgate.toml:2:10: \"2001:db8:64::/95\" is no NAT64 prefix: its length is not 32, 40, 48, 56, 64 or 96 (RFC 6052); write the prefix that the network's DNS64 puts before addresses"
+            "outgate.toml:2:10: \"2001:db8:64::/95\" is not a NAT64 prefix: its length is not 32, 40, 48, 56, 64 or 96 (RFC 6052); write the prefix that the network's DNS64 puts before addresses"
         ]
     );
 }
@@ -277,18 +277,18 @@ fn two_listeners_have_two_names_and_two_addresses() {
     assert_eq!(
         errors("[[listen]]\naddress = \"127.0.0.1:1\"\n[[listen]]\naddress = \"127.0.0.1:1\"\nname = \"default\"\n"),
         [
-            "outgate.toml:4:11: 127.0.0.1:1 is taken by 127.0.0.1:1 already; choose another port",
-            "outgate.toml:5:8: another listener is called \"default\" already; give each its own `name`",
+            "outgate.toml:4:11: 127.0.0.1:1 is already taken by 127.0.0.1:1; choose another port",
+            "outgate.toml:5:8: another listener is already called \"default\"; give each its own `name`",
         ]
     );
     assert_eq!(
         errors("[[listen]]\naddress = \"127.0.0.1:3129\"\n"),
-        ["outgate.toml:2:11: 127.0.0.1:3129 is taken by 127.0.0.1:3129 already; choose another port"],
+        ["outgate.toml:2:11: 127.0.0.1:3129 is already taken by 127.0.0.1:3129; choose another port"],
         "the admin listener's"
     );
     assert_eq!(
         errors("[admin]\naddress = \"127.0.0.1:3128\"\n"),
-        ["outgate.toml:2:11: 127.0.0.1:3128 is taken by the listener \"default\" already; choose another port"],
+        ["outgate.toml:2:11: 127.0.0.1:3128 is already taken by the listener \"default\"; choose another port"],
         "that of the listener which is there without a word"
     );
     assert_eq!(errors("[admin]\naddress = \"127.0.0.1:3130\"\n"), [""; 0]);
@@ -360,10 +360,10 @@ hosts = { "a b" = ["127.0.0.1"], "a.test" = [], "b.test" = ["localhost"], "c.tes
             "outgate.toml:15:12: `max-head` is the text \"1 GiB\", but must be from 4 KiB to 1 MiB; write a size within these bounds",
             "outgate.toml:16:15: `max-tunnels` is the text \"many\", but must be a whole number from 1 to 1048576; write such a number, without quotation marks",
             "outgate.toml:17:1: `[limits]` has no key \"keep\"; its keys are `head-timeout`, `hello-timeout`, `body-timeout`, `keep-alive-timeout`, `connect-timeout`, `idle-timeout`, `drain-timeout`, `dns-timeout`, `max-head`, `max-hello`, `max-fields`, `max-tunnels`, `max-tunnels-per-client`, `max-connections`, `max-connections-per-client`, `max-dials`, …",
-            "outgate.toml:19:12: \"dns.example\" is no name server; write an IP address, with a port where it is not 53",
-            "outgate.toml:20:11: \"a b\" is no host name: the host contains the byte 0x20, which no host name has; write a plain name, an international one as xn--…",
+            "outgate.toml:19:12: \"dns.example\" is not a name server; write an IP address, with a port where it is not 53",
+            "outgate.toml:20:11: \"a b\" is not a host name: the host contains the byte 0x20, which no host name has; write a plain name, an international one as xn--…",
             "outgate.toml:20:34: \"a.test\" has no address; write one in the list",
-            "outgate.toml:20:61: \"localhost\" is no IP address; write an address without a port",
+            "outgate.toml:20:61: \"localhost\" is not an IP address; write an address without a port",
             "outgate.toml:20:86: \"c.test\" is the text \"127.0.0.1\", but must be a list of texts; put it in brackets",
         ]
     );

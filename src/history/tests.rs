@@ -271,7 +271,7 @@ fn a_chain_that_nobody_touched_is_whole_over_its_files() {
     std::fs::remove_file(oldest.unwrap()).unwrap();
     let verified = both(dir.path())[0].verify(&ChainFacts::default()).unwrap();
     assert!(verified.is_whole() && verified.first > 1, "{verified:?}");
-    assert!(verified.findings[0].what.contains("is not kept any more"), "{verified:?}");
+    assert!(verified.findings[0].what.contains("earlier lines are no longer kept"), "{verified:?}");
 }
 
 /// The places and words of what is wrong.
@@ -293,7 +293,7 @@ fn a_changed_byte_a_missing_line_and_a_strange_one_show_where_they_are() {
         (|lines| lines[1] = lines[1].replace("h6.test", "h7.test"), &[format!("3: {CHANGED}")]),
         (|lines| _ = lines.remove(1), &["2: the line before it is missing (seq 6)".into()]),
         (|lines| _ = lines.drain(1..3), &["2: 2 lines before it are missing (seq 6 to 7)".into()]),
-        (|lines| lines[2] = "{}".into(), &["3: this is no record".into()]),
+        (|lines| lines[2] = "{}".into(), &["3: this is not a record".into()]),
         (|lines| lines.swap(1, 2), &["2: the line before it is missing (seq 6)".into(), "3: seq 6 follows 7".into()]),
     ];
     for (change, expected) in cases {
@@ -323,7 +323,7 @@ fn a_changed_row_and_a_missing_one_show() {
         ("UPDATE records SET host = 'h7.test' WHERE seq = 6", "seq 7: its `prev` is not the hash"),
         ("UPDATE records SET decide_us = 0.215 WHERE seq = 6", "seq 7: its `prev` is not the hash"),
         ("DELETE FROM records WHERE seq = 6", "seq 7: the line before it is missing (seq 6)"),
-        ("UPDATE records SET port = 'x' WHERE seq = 6", "seq 6: this is no record"),
+        ("UPDATE records SET port = 'x' WHERE seq = 6", "seq 6: this is not a record"),
         ("UPDATE records SET v = 0 WHERE seq = 6", "seq 7: its `prev` is not the hash"),
         ("UPDATE records SET v = 2 WHERE seq = 6", "seq 6: a later outgate wrote it"),
     ] {
@@ -358,13 +358,13 @@ fn a_gap_is_a_fault_but_a_tunnel_that_a_crash_cut_off_is_none() {
     for kept in both(dir.path()) {
         let verified = kept.verify(&ChainFacts::default()).unwrap();
         assert!(verified.is_whole() && verified.last == 5, "{verified:?}");
-        assert_eq!(verified.findings[0].what, "a gap, of records that are missing: 1 (restart)");
+        assert_eq!(verified.findings[0].what, "a gap: 1 records are missing (restart)");
         assert_eq!(kept.requests(Detail::Destinations, None, |_| {}).unwrap().missing, [("restart".to_owned(), 1)]);
     }
     let connection = rusqlite::Connection::open(dir.path().join("history.db")).unwrap();
     connection.execute_batch("UPDATE records SET reason = 'sqlite_failed', dropped = 7 WHERE kind = 'gap'").unwrap();
     drop(connection);
-    assert_eq!(faults(&both(dir.path())[1]), ["seq 5: a gap, of records that are missing: 7 (sqlite_failed)"]);
+    assert_eq!(faults(&both(dir.path())[1]), ["seq 5: a gap: 7 records are missing (sqlite_failed)"]);
 }
 
 #[test]
@@ -467,8 +467,8 @@ fn a_key_tells_a_forger_from_a_change_and_another_key_from_both() {
     let [_, one, two] = &chains;
     let id = |chain: &Chain| crate::record::chain::shown(chain.key().unwrap());
     const CHANGED: &str = "its `prev` is not the hash of the line before: one of the two was changed";
-    const NONE: &str = "from here on the chain has no key: whoever can write here can have written this";
-    const ALL: &str = "no line here is by a key: whoever can write here can have written all of it";
+    const NONE: &str = "from here on the chain has no key: anyone who can write here may have written this";
+    const ALL: &str = "no line here has a key: anyone who can write here may have written all of it";
     let other = format!("from here on the chain has another key than was given (its id is {}): not checked", id(one));
     let unknown = format!("from here on the chain has a key that was not given (its id is {}): not checked", id(one));
     let (at, no) = (|seq: u64, what: &str| vec![format!("{seq}: {what}")], Vec::new);

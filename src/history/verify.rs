@@ -38,7 +38,7 @@ impl FromStr for ChainHead {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts = text.split_once(':').and_then(|(seq, hash)| Some((seq.parse().ok()?, LineHash::parse(hash)?)));
-        let (seq, hash) = parts.ok_or("no head, which is SEQ:HASH as in the log's \"chain of records\"")?;
+        let (seq, hash) = parts.ok_or("not a head, which is SEQ:HASH as in the log's \"chain of records\"")?;
         Ok(Self { seq, hash })
     }
 }
@@ -128,7 +128,7 @@ impl<'a> Walk<'a> {
             None => {
                 self.so_far.first = line.seq;
                 if !line.prev.is_empty() {
-                    let what = format!("begins with seq {}; what was before it is not kept any more", line.seq);
+                    let what = format!("begins with seq {}; earlier lines are no longer kept", line.seq);
                     self.note(place, false, what);
                 }
             }
@@ -161,7 +161,7 @@ impl<'a> Walk<'a> {
             // A tunnel that a crash cut off has its `open` line here; nothing is missing that was ever written.
             let fault = jumped || (reason != "restart" && dropped > 0);
             if dropped > 0 || jumped {
-                self.note(place, fault, format!("a gap, of records that are missing: {dropped} ({reason})"));
+                self.note(place, fault, format!("a gap: {dropped} records are missing ({reason})"));
             }
         }
         // What follows a line that is out of its place goes on from before it.
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
                 );
             }
             (Some(_), None) if wanted => {
-                let what = "from here on the chain has no key: whoever can write here can have written this";
+                let what = "from here on the chain has no key: anyone who can write here may have written this";
                 self.note(place, true, what.to_owned());
             }
             (Some(_), Some(_)) => self.note(place, false, "from here on the chain has another key".to_owned()),
@@ -225,7 +225,7 @@ impl<'a> Walk<'a> {
 
     /// A line that is no record.
     pub(super) fn unreadable(&mut self, place: LinePlace<'_>) {
-        self.unknown(place, "this is no record".to_owned());
+        self.unknown(place, "this is not a record".to_owned());
     }
 
     /// A line that cannot be checked, and why.
@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
 
     /// A file that cannot be read on, as a compressed one that is damaged.
     pub(super) fn broken(&mut self, place: LinePlace<'_>, error: &io::Error) {
-        self.note(place, true, format!("from here on the file cannot be read: {error}"));
+        self.note(place, true, format!("the rest of the file cannot be read: {error}"));
         if self.before.is_some() {
             self.before = Some(None);
         }
@@ -254,7 +254,7 @@ impl<'a> Walk<'a> {
     pub(super) fn finish(mut self) -> Verified {
         let known = self.known;
         if !known.keys.is_empty() && self.so_far.lines > 1 && self.key.flatten().is_none() && !self.has_faults() {
-            let what = "no line here is by a key: whoever can write here can have written all of it";
+            let what = "no line here has a key: anyone who can write here may have written all of it";
             self.note(LinePlace::Whole, true, what.to_owned());
         }
         for ChainHead { seq, .. } in
@@ -264,7 +264,7 @@ impl<'a> Walk<'a> {
                 last if last < seq => {
                     format!("ends with seq {last}; the head that was given is {seq}: the end is missing")
                 }
-                _ if seq < self.so_far.first => format!("the line of the head {seq} is not kept any more"),
+                _ if seq < self.so_far.first => format!("the line of the head {seq} is no longer kept"),
                 _ => format!("the line of the head {seq} is missing"),
             };
             self.note(LinePlace::Whole, true, what);

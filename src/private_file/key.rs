@@ -40,7 +40,7 @@ pub fn read_key(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a key that other programs of this machine may use as well, as a TLS server's. Its mode is left alone.
 ///
 /// # Errors
-/// `InvalidData` if it is no regular file or everybody may change it, or what the system says.
+/// `InvalidData` if it is not a regular file or everybody may change it, or what the system says.
 pub fn read_shared_key(path: &Path) -> io::Result<Vec<u8>> {
     let file = open_regular(path)?;
     let mode = file.metadata()?.mode() & 0o777;
@@ -56,7 +56,7 @@ pub fn read_shared_key(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a key that a person named on the command line: whose it is and who else may read it is theirs to know.
 ///
 /// # Errors
-/// `InvalidData` if it is no regular file, or what the system says.
+/// `InvalidData` if it is not a regular file, or what the system says.
 pub fn read_named_key(path: &Path) -> io::Result<Vec<u8>> {
     read_bounded(open_regular(path)?)
 }

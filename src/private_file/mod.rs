@@ -38,7 +38,7 @@ const TRIES: usize = 3;
 /// Why a file is not used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 enum Unfit {
-    #[error("it is no regular file; name one")]
+    #[error("it is not a regular file; name one")]
     Special,
     #[error("it is a symbolic link; name the file itself")]
     Link,
@@ -129,7 +129,7 @@ pub fn vet(path: &Path) -> io::Result<()> {
 /// Opens any regular file to read it, whoever owns it: one that a person named.
 ///
 /// # Errors
-/// `InvalidData` if it is no regular file, or what the system says.
+/// `InvalidData` if it is not a regular file, or what the system says.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     // Before it is opened: opening a device can do something.
     let check = |there: &Metadata| if there.is_file() { Ok(()) } else { Err(Unfit::Special) };
@@ -142,7 +142,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// Opens a file that belongs to another one, to read it: a rotated file of the file that a person named.
 ///
 /// # Errors
-/// `NotFound`, `InvalidData` if it is no regular file or has another owner, or what the system says.
+/// `NotFound`, `InvalidData` if it is not a regular file or has another owner, or what the system says.
 pub fn open_next_to(path: &Path, main: &File) -> io::Result<File> {
     let check = |there: &Metadata| -> io::Result<()> {
         check_type(path, there)?;

@@ -95,7 +95,7 @@ fn neither_links_nor_pipes_nor_folders_are_used() {
     symlink("/dev/null", folder.at("device")).unwrap();
     fs::create_dir(folder.at("folder")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, folder.at("pipe"), rustix::fs::Mode::RWXU).unwrap();
-    let special = "it is no regular file; name one";
+    let special = "it is not a regular file; name one";
     for (name, expected) in [
         ("link", "it is a symbolic link; name the file itself"),
         ("dangling", special),
@@ -172,7 +172,7 @@ fn what_is_no_key_is_not_read_to_its_end() {
     File::options().write(true).open(&large).unwrap().set_len(MAX_KEY + 1).unwrap();
     for read in [read_key, read_shared_key] {
         assert_eq!(said(read(&large)), "it is larger than a key: check that it is the right file");
-        assert_eq!(said(read(Path::new("/dev/zero"))), "it is no regular file; name one");
+        assert_eq!(said(read(Path::new("/dev/zero"))), "it is not a regular file; name one");
     }
 }
 

@@ -82,8 +82,10 @@ impl Chain {
         let what = match (before, self.key()) {
             (before, now) if before == now => return,
             (None, _) => "from here on the chain of records has a key",
-            (Some(_), None) => "from here on the chain of records has no key; `report --verify` takes that for a fault",
-            (Some(_), Some(_)) => "from here on the chain of records has another key; `report --verify` wants both",
+            (Some(_), None) => {
+                "from here on the chain of records has no key; `report --verify` reports that as a fault"
+            }
+            (Some(_), Some(_)) => "from here on the chain of records has another key; `report --verify` needs both",
         };
         tracing::warn!(path = %path.display(), after_seq = seq, "{what}");
     }

@@ -85,20 +85,20 @@ macro_rules! columns {
 columns! {
     'a,
     0 seq: u64 = "the number of the line in the sequence of all lines";
-    1 v: Version = "the version of the columns; lines of before there were versions lack it";
+    1 v: Version = "the version of the columns; lines from before there were versions do not have it";
     0 time: DisplayOrEmpty<UtcTime> = "when the request began, UTC with milliseconds; of a gap, when it was noticed";
     0 kind: Token = "`end`, the record of a request; `open` and `progress` of what is still open; `gap` where lines are missing";
     0 id: DisplayOrEmpty<RequestId> = "the request's id, the same in all its lines";
-    0 listener: &'a str = "the listener that it came in by";
+    0 listener: &'a str = "the listener that received it";
     0 protocol: Token = "`connect`, `http`, `socks5` or `own`";
     0 tool: &'a str = "which tool asked; the listener's name";
     0 identity: &'a str = "who asked; empty in this version";
     0 client: DisplayOrEmpty<ClientText> = "the client's address and port, or `hmac:` and 16 hexadecimal digits where clients are hidden";
-    0 method: &'a str = "the method, where one was read";
+    0 method: &'a str = "the method, if one was read";
     0 host: DisplayOrEmpty<&'a Host> = "the host that was asked for";
     0 port: u16 = "its port; 0 where there is no host";
     0 path: &'a str = "the path without its query, where it can be seen";
-    0 decision: Token = "`allow`, `deny`, `observe` (would have been denied) or `none` (nobody judged it)";
+    0 decision: Token = "`allow`, `deny`, `observe` (would have been denied) or `none` (not judged)";
     0 reason: &'a str = "why, as a token; empty for what was allowed";
     0 rule: &'a str = "the rule that decided, or came closest";
     0 layer: &'a str = "the policy of that rule, where there are several; empty in this version";

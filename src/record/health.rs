@@ -47,6 +47,6 @@ impl Health {
 
     /// What follows for requests when a sink fails, as a clause for the log.
     pub(crate) fn consequence(&self) -> &'static str {
-        if self.required { "requests are refused" } else { "requests go on" }
+        if self.required { "requests are refused" } else { "requests continue" }
     }
 }

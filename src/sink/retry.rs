@@ -63,10 +63,10 @@ pub(super) fn fix_of(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "let the user that runs outgate write there"
         }
-        io::ErrorKind::NotFound => "make its folder again",
+        io::ErrorKind::NotFound => "create its folder again",
         io::ErrorKind::WouldBlock => "stop the other process, or give it another file",
         io::ErrorKind::InvalidData => "move that file away",
-        _ => "see what is wrong with that path",
+        _ => "check that path",
     }
 }
 

@@ -448,7 +448,7 @@ fn a_pipe_or_a_device_is_no_file_to_keep_records_in() {
         let sqlite = Sqlite { path: path.to_owned(), keep: Duration::MAX, max_size: 1 << 20 };
         for settings in [with_file(path, 1 << 20), Settings { sqlite: Some(sqlite), ..settings() }] {
             let error = Room::start(settings).unwrap_err().to_string();
-            assert!(error.contains("it is no regular file"), "{}: {error}", path.display());
+            assert!(error.contains("it is not a regular file"), "{}: {error}", path.display());
         }
     }
 }
@@ -459,7 +459,7 @@ fn a_file_of_something_else_is_an_error_and_stays_as_it_is() {
     let path = dir.path().join("notes.txt");
     std::fs::write(&path, "not a record").unwrap();
     let error = Room::start(with_file(&path, 1 << 20)).unwrap_err().to_string();
-    assert!(error.starts_with(&format!("records file {}: its last line is no record", path.display())), "{error}");
+    assert!(error.starts_with(&format!("records file {}: its last line is not a record", path.display())), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a record");
 }
 

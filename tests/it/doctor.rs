@@ -42,7 +42,7 @@ fn a_proxy_that_is_well_has_nothing_to_fix() {
         [format!("ok agent: an outgate answers at {own}, revision r1, mode enforce")]
     );
     assert_eq!(found(&document, "self-test"), ["ok agent denies an unknown name and the way back into itself"]);
-    assert_eq!(found(&document, "admin"), [format!("ok {} answers, and takes the token", proxy.admin_address())]);
+    assert_eq!(found(&document, "admin"), [format!("ok {} responds, and accepts the token", proxy.admin_address())]);
     assert_eq!(found(&document, "environment")[0], format!("ok HTTPS_PROXY leads here ({own})"));
     for check in ["configuration", "policy", "token", "records", "clock"] {
         assert!(found(&document, check).iter().all(|finding| finding.starts_with("ok ")), "{check}: {document}");
@@ -99,7 +99,9 @@ fn what_is_wrong_around_a_proxy_is_named() {
     assert!(policy.contains("efect") && policy.contains("fail the last reload failed"), "{policy}");
     assert_eq!(
         found(&document, "self-test"),
-        ["ok agent denies the way back into itself; unknown names were not asked for, as they may pass at the moment"]
+        [
+            "ok agent denies the way back into itself; unknown names were not tested, because they may pass at the moment"
+        ]
     );
 }
 
@@ -108,7 +110,7 @@ fn an_observing_proxy_is_asked_for_no_names() {
     let proxy = Proxy::with(policy("r1", &format!("mode = \"observe\"\n{}", rule("ok", &["ok.test:*"]))));
     let (finished, document) = examine(&proxy, &[]);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
-    assert!(found(&document, "policy").iter().any(|finding| finding == "warn what no rule lists passes: observe mode"));
+    assert!(found(&document, "policy").iter().any(|finding| finding == "warn requests that no rule covers pass: observe mode"));
     assert_eq!(proxy.names_asked(), [""; 0]);
 }
 
@@ -144,10 +146,10 @@ fn what_answers_in_our_place_and_lets_everything_through_is_found_out() {
     const ABOUT: &str =
         "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"policy\":\"test\",\"revision\":\"r1\",\"mode\":\"enforce\"}";
     for (about, connect, check, words) in [
-        (ABOUT, "HTTP/1.1 200 OK\r\n\r\n", "self-test", "had to be denied and was answered 200"),
-        (ABOUT, "HTTP/1.1 403 Forbidden\r\n\r\n", "self-test", "had to be denied and was answered 403"),
-        ("HTTP/1.1 404 Not Found\r\n\r\n", "", "listener", "(404) is no outgate"),
-        ("SSH-2.0-test\r\n", "", "listener", "speaks no HTTP"),
+        (ABOUT, "HTTP/1.1 200 OK\r\n\r\n", "self-test", "should have been denied, but the response was 200"),
+        (ABOUT, "HTTP/1.1 403 Forbidden\r\n\r\n", "self-test", "should have been denied, but the response was 403"),
+        ("HTTP/1.1 404 Not Found\r\n\r\n", "", "listener", "(404) is not outgate"),
+        ("SSH-2.0-test\r\n", "", "listener", "does not speak HTTP"),
     ] {
         let port = Port::reserve();
         impostor(&port, about, connect);

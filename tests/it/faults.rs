@@ -105,9 +105,9 @@ fn a_full_disk_stops_no_request_and_what_it_lost_is_counted_and_stands_in_a_gap(
     });
     assert_eq!(proxy.beside(&["report", "--verify", &database]).code, Some(0));
     let verified = proxy.beside(&["report", "--verify", &file]);
-    let gap = format!("a gap, of records that are missing: {} (write_failed)", lost(&proxy, "jsonl"));
+    let gap = format!("a gap: {} records are missing (write_failed)", lost(&proxy, "jsonl"));
     assert!(verified.code == Some(1) && verified.stdout.contains(&gap), "{verified:?}");
-    assert_eq!(said(&proxy, "records cannot be written; requests go on"), 1, "{:#?}", proxy.output());
+    assert_eq!(said(&proxy, "records cannot be written; requests continue"), 1, "{:#?}", proxy.output());
     assert_eq!(said(&proxy, "make room on that disk"), 1);
     assert_eq!(said(&proxy, "records are written again"), 1);
 }
@@ -205,7 +205,7 @@ fn a_database_that_somebody_holds_locked_delays_no_request_and_has_all_of_them_a
         } else {
             until("the log says so", || {
                 assert_eq!(proxy.get(&url).text(), "served");
-                (said(&proxy, "the history cannot be written; requests go on") == 1).then_some(())
+                (said(&proxy, "the history cannot be written; requests continue") == 1).then_some(())
             });
             assert_eq!(readiness(&proxy).status(), 200);
         }
@@ -262,7 +262,7 @@ fn half_a_line_and_half_a_log_are_repaired_and_what_is_missing_is_said() {
         let both = [rows(&proxy).len(), proxy.records_now().len()];
         (both == [4, 4]).then_some(())
     });
-    assert_eq!(said(&proxy, "the last record was torn"), 1);
+    assert_eq!(said(&proxy, "the last record was incomplete"), 1);
     assert_eq!(proxy.stop(), Some(0));
     for file in ["records.jsonl", "history.db"] {
         let verified = verify(&proxy.path(file));
@@ -369,7 +369,7 @@ fn a_disk_that_answers_nothing_delays_nothing_and_what_it_lost_is_counted_and_st
     until("the database has what the file has", || {
         (rows_of(&proxy.kept("history.db")) == ids(lines(&proxy))).then_some(())
     });
-    let gap = format!("a gap, of records that are missing: {} (buffer_full)", lost(&proxy, "buffer"));
+    let gap = format!("a gap: {} records are missing (buffer_full)", lost(&proxy, "buffer"));
     for name in ["records.jsonl", "history.db"] {
         let verified = verify(&proxy.kept(name));
         assert!(verified.code == Some(1) && verified.stdout.contains(&gap), "{name}: {verified:?}");
@@ -398,7 +398,8 @@ fn a_disk_that_becomes_read_only_or_dies_stops_no_request_and_what_it_lost_stand
         until("both have failed", || {
             assert_eq!(proxy.get(&url).text(), "served");
             asked += 1;
-            let both = ["records cannot be written; requests go on", "the history cannot be written; requests go on"];
+            let both =
+                ["records cannot be written; requests continue", "the history cannot be written; requests continue"];
             both.iter().all(|what| said(&proxy, what) == 1).then_some(())
         });
         assert!(said(&proxy, words) >= 1, "{:#?}", proxy.output());

@@ -75,7 +75,7 @@ fn what_it_does_not_know_is_refused_with_what_it_knows() {
             "since=soon",
             "`since`: `soon` is neither a time ago (7d, 12h), nor a day (2026-11-23), nor a time (2026-11-23T14:00:00Z)",
         ),
-        ("limit=many", "`limit` is no number"),
+        ("limit=many", "`limit` is not a number"),
     ] {
         let answer = proxy.admin("GET", &format!("/v1/report?{query}"));
         assert_eq!((answer.status(), answer.json()["detail"].as_str()), (400, Some(expected)), "{query}");

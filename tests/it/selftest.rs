@@ -46,10 +46,10 @@ fn a_canary_that_passes_is_a_failure_and_a_request_like_any_other() {
     let (ok, detail, gauge) = result(&proxy);
     assert!(!ok && gauge == 0, "{detail}");
     assert!(detail.starts_with("listener agent (127.0.0.1:"), "{detail}");
-    assert!(detail.contains(".outgate.invalid:443 had to be denied and was answered 502"), "{detail}");
+    assert!(detail.contains(".outgate.invalid:443 should have been denied, but the response was 502"), "{detail}");
     let page = proxy.admin("GET", "/");
     assert!(page.text().contains("<section id=\"unenforced\" class=\"problem\" role=\"alert\">"));
-    assert!(page.text().contains("had to be denied and was answered 502</pre>"));
+    assert!(page.text().contains("should have been denied, but the response was 502</pre>"));
     let records = proxy.records(1);
     assert!(
         summary(&records[0]).ends_with(".outgate.invalid:443 allow - unresolvable 502"),

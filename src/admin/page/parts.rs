@@ -55,7 +55,7 @@ const STATES: [(&str, &str, &str); 5] = [
         "Observe mode: the list is not enforced",
         "Requests that no rule covers are let through and recorded as “observe”. Deny rules, address checks and the switches are enforced as always.",
     ),
-    ("all", "Open: everything is allowed but what a rule denies", "The policy says egress = \"all\"."),
+    ("all", "Open: everything that no rule denies is allowed", "The policy says egress = \"all\"."),
     ("none", "Closed: the policy allows no egress at all", "Every request is denied while egress = \"none\"."),
     ("off", "Switched off: every request is denied", "The organisation's switch is off (enabled = false)."),
 ];
@@ -115,7 +115,7 @@ pub(super) fn check(view: &View) -> Markup {
     html! {
         section.card.check aria-labelledby="check-title" {
             h2 #check-title { "Would this be allowed?" }
-            noscript { p { "Without script, ask on a terminal: " code { "outgate check DEST" } } }
+            noscript { p { "Without scripts, ask in a terminal: " code { "outgate check DEST" } } }
             form #check hidden {
                 label for="to" { "URL or host:port" }
                 div.ask {

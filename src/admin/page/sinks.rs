@@ -48,7 +48,7 @@ pub(super) fn section(view: &View) -> Markup {
                 tbody #sinks { @for sink in &view.sinks { (row(sink)) } }
             }
             p id="unkept" class="lead" hidden[view.sinks.iter().any(|sink| sink.path.is_some())] {
-                "Only the last records are kept, and a restart forgets them. "
+                "Only the last records are kept, and a restart deletes them. "
                 code { "[record] jsonl" } " or " code { "sqlite" } " keeps them."
             }
         }

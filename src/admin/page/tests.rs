@@ -161,7 +161,7 @@ fn the_state_is_in_words_and_the_switches_come_before_observe_mode() {
     for (page, heading) in [
         (with_policy(|_| ()), "In force: only what a rule allows gets out"),
         (with_policy(|policy| policy.mode = "observe".into()), "Observe mode: the list is not enforced"),
-        (with_policy(|policy| policy.egress = "all".into()), "Open: everything is allowed but what a rule denies"),
+        (with_policy(|policy| policy.egress = "all".into()), "Open: everything that no rule denies is allowed"),
         (with_policy(|policy| policy.egress = "none".into()), "Closed: the policy allows no egress at all"),
         (with_policy(|policy| policy.enabled = false), "Switched off: every request is denied"),
         (

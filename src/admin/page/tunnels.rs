@@ -50,7 +50,7 @@ pub(super) fn section(view: &View) -> Markup {
     html! {
         section.card aria-labelledby="tunnels-title" {
             h2 #tunnels-title { "Open tunnels and requests" }
-            p.lead { "Requests over plain HTTP are listed from an age of five seconds on. Ending one does not keep its client from opening another: the policy does." }
+            p.lead { "Requests over plain HTTP are listed once they are five seconds old. After one is ended, its client can open another; only the policy prevents that." }
             table {
                 thead {
                     tr {
@@ -68,7 +68,7 @@ pub(super) fn section(view: &View) -> Markup {
             }
             p id="no-tunnels" class="empty" hidden[!tunnels.oldest.is_empty()] { "Nothing is open." }
             p id="more-tunnels" class="lead" hidden[more == 0] {
-                span #other-tunnels { (grouped(more)) } " more are open, all of them younger."
+                span #other-tunnels { (grouped(more)) } " newer ones are open."
             }
             p id="ended" class="unseen" role="status" {}
         }

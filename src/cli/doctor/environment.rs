@@ -52,7 +52,11 @@ pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, doors: &[TestedLi
 
 fn judge_one(name: &str, value: &str, doors: &[TestedListener]) -> Finding {
     let Some(url) = ProxyUrl::parse(value) else {
-        return fail(CHECK, format!("{name} is no proxy's URL; some programs stop at that"), export(name, doors));
+        return fail(
+            CHECK,
+            format!("{name} is not the URL of a proxy; some programs fail on that"),
+            export(name, doors),
+        );
     };
     let place = format!("{}:{}", url.host, url.port);
     match doors.iter().find(|door| leads_to(&url.host, url.port, door.address)) {

@@ -42,7 +42,7 @@ pub(super) fn judge(path: Option<&Path>, config: &Config) -> Vec<Finding> {
             Err(error) => fail(
                 check,
                 format!("cannot read {}: {error}", path.display()),
-                "make it: one line of at least 16 random characters, mode 600",
+                "create it: one line of at least 16 random characters, mode 600",
             ),
         });
     }
@@ -68,7 +68,7 @@ fn judge_records(path: &Path) -> Vec<Finding> {
             vec![fail(CHECK, format!("{place} is a symbolic link"), "name the file itself in `[record]`")]
         }
         Ok(file) if !file.is_file() => {
-            vec![fail(CHECK, format!("{place} is no regular file"), "name another file in `[record]`")]
+            vec![fail(CHECK, format!("{place} is not a regular file"), "name another file in `[record]`")]
         }
         Ok(file) => {
             let mut findings: Vec<_> = readable_by_others(path, &file).into_iter().collect();
@@ -92,7 +92,7 @@ fn judge_records(path: &Path) -> Vec<Finding> {
         let file = fs::symlink_metadata(&path).ok()?;
         match file.is_file() {
             true => readable_by_others(&path, &file),
-            false => Some(fail(CHECK, format!("{} is no regular file", path.display()), "move it away")),
+            false => Some(fail(CHECK, format!("{} is not a regular file", path.display()), "move it away")),
         }
     }));
     findings
@@ -122,7 +122,7 @@ fn writable(path: &Path, owner: Option<u32>) -> Finding {
     if owner != Some(us.as_raw()) && !us.is_root() {
         return ok(
             "records",
-            format!("{place} belongs to another user; whether that one can write there was not asked"),
+            format!("{place} belongs to another user; whether that user can write there was not checked"),
         );
     }
     match access(path, Access::WRITE_OK) {
@@ -134,7 +134,8 @@ fn writable(path: &Path, owner: Option<u32>) -> Finding {
 fn readable_by_others(path: &Path, file: &Metadata) -> Option<Finding> {
     let place = path.display();
     (file.mode() & 0o077 != 0).then(|| {
-        let what = format!("{place} (mode {:o}) can be read by others: it says who went where", file.mode() & 0o777);
+        let what =
+            format!("{place} (mode {:o}) can be read by others: it shows who connected where", file.mode() & 0o777);
         warn("records", what, format!("chmod 600 {place}"))
     })
 }
@@ -144,7 +145,7 @@ fn secret_mode(check: &'static str, path: &Path, mode: u32) -> Finding {
     if mode & 0o077 == 0 {
         return ok(check, format!("{place} is for its owner alone"));
     }
-    let what = format!("{place} (mode {:o}) can be opened by others, and then it is no secret", mode & 0o777);
+    let what = format!("{place} (mode {:o}) can be opened by others, so it is not secret", mode & 0o777);
     fail(check, what, format!("chmod 600 {place}, write a new one into it, and restart"))
 }
 

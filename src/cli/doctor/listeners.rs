@@ -78,9 +78,9 @@ impl Stranger {
                 "look at the proxy's log, and restart it",
             ),
             Self::Other(status) => {
-                fail(CHECK, format!("{name}: what answers at {address} ({status}) is no outgate"), another)
+                fail(CHECK, format!("{name}: the server at {address} ({status}) is not outgate"), another)
             }
-            Self::NoHttp => fail(CHECK, format!("{name}: what answers at {address} speaks no HTTP"), another),
+            Self::NoHttp => fail(CHECK, format!("{name}: the server at {address} does not speak HTTP"), another),
         }
     }
 }
@@ -137,32 +137,32 @@ fn judge_denials(
         if answer.status == 503 {
             return warn(
                 CHECK,
-                format!("{name}: it is full and could not be asked"),
+                format!("{name}: it is full and could not be tested"),
                 "raise `max-connections`, or wait",
             );
         }
         if !answer.is_denial() {
-            let what = format!("{name}: {destination} had to be denied and was answered {}", answer.status);
+            let what = format!("{name}: {destination} should have been denied, but the response was {}", answer.status);
             return fail(CHECK, what, fix);
         }
         let answered = answer.instance().unwrap_or_default();
         let first = instance.get_or_insert_with(|| answered.to_owned());
         if first != answered {
             let what = format!("{name}: process {answered} answers here, and process {first} on another listener");
-            return fail(CHECK, what, "two proxies run: stop the one that is not meant");
+            return fail(CHECK, what, "two proxies are running: stop the wrong one");
         }
     }
     let what = if with_name { "an unknown name and the way back into itself" } else { "the way back into itself" };
-    let left_out = if with_name { "" } else { "; unknown names were not asked for, as they may pass at the moment" };
+    let left_out = if with_name { "" } else { "; unknown names were not tested, because they may pass at the moment" };
     ok(CHECK, format!("{name} denies {what}{left_out}"))
 }
 
 /// What the admin listener says of the policy and of the proxy's own test.
 pub(super) fn judge_health(address: SocketAddr, policy: &Value) -> Vec<Finding> {
     const CHECK: &str = "admin";
-    let mut findings = vec![ok(CHECK, format!("{address} answers, and takes the token"))];
+    let mut findings = vec![ok(CHECK, format!("{address} responds, and accepts the token"))];
     if let Some(error) = policy.get("error").and_then(Value::as_str) {
-        let what = format!("the last reload failed, and the policy before stays in force:\n{error}");
+        let what = format!("the last reload failed, and the old policy stays in force:\n{error}");
         findings.push(fail("policy", what, "fix the policy and save it: it is read again at once"));
     }
     let detail = |tested: &Value| tested.get("detail").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -200,11 +200,11 @@ mod tests {
         let ours = who(page(200, r#"{"policy":"x","revision":"r1","mode":"observe"}"#)).unwrap();
         assert_eq!((ours.revision.as_deref(), ours.mode.as_deref()), (Some("r1"), Some("observe")));
         for (answer, words) in [
-            (page(404, "{}"), "what answers at 127.0.0.1:3128 (404) is no outgate"),
-            (page(200, "{}"), "(200) is no outgate"),
-            (page(200, "hello"), "(200) is no outgate"),
+            (page(404, "{}"), "the server at 127.0.0.1:3128 (404) is not outgate"),
+            (page(200, "{}"), "(200) is not outgate"),
+            (page(200, "hello"), "(200) is not outgate"),
             (Err(io::ErrorKind::ConnectionRefused.into()), "nothing listens at 127.0.0.1:3128"),
-            (Err(io::ErrorKind::InvalidData.into()), "speaks no HTTP"),
+            (Err(io::ErrorKind::InvalidData.into()), "does not speak HTTP"),
             (Err(io::ErrorKind::TimedOut.into()), "does not answer"),
         ] {
             let finding = who(answer).unwrap_err().finding("agent", address(), "outgate run");
@@ -229,8 +229,8 @@ mod tests {
         assert_eq!(judge(vec![Ok(denial("k3f9")), Ok(denial("k3f9"))]).level, Level::Ok);
         assert_eq!(judge(vec![Ok(denial("k3f9")), page(503, "")]).level, Level::Warn);
         for (bad, words) in [
-            (page(200, ""), "had to be denied and was answered 200"),
-            (page(403, ""), "had to be denied and was answered 403"),
+            (page(200, ""), "should have been denied, but the response was 200"),
+            (page(403, ""), "should have been denied, but the response was 403"),
             (Ok(denial("zzzz")), "process zzzz answers here"),
             (Err(io::ErrorKind::TimedOut.into()), "no answer to CONNECT"),
         ] {

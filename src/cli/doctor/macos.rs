@@ -24,8 +24,7 @@ pub(super) fn judge_this_machine(doors: &[TestedListener]) -> Option<System> {
         return None;
     }
     let Some(text) = output("/usr/sbin/scutil", &["--proxy"]) else {
-        let findings =
-            vec![warn(CHECK, "`scutil --proxy` gave no answer".into(), "look in System Settings, Network, Proxies")];
+        let findings = vec![warn(CHECK, "`scutil --proxy` failed".into(), "look in System Settings, Network, Proxies")];
         return Some(System { findings, leads_here: false });
     };
     let mut system = judge(&InForce::parse(&text), doors);
@@ -88,9 +87,9 @@ fn judge(system: &InForce, doors: &[TestedListener]) -> System {
         (None, None) => false,
     };
     findings.push(match (leads_here, &system.pac, &system.https) {
-        (true, Some(_), _) => ok(CHECK, "the system's PAC is ours".into()),
+        (true, Some(_), _) => ok(CHECK, "the system's PAC file is outgate's".into()),
         (true, None, _) => ok(CHECK, "the system's proxy leads here".into()),
-        (false, Some(_), _) => warn(CHECK, "the system's PAC is another one".into(), set(doors)),
+        (false, Some(_), _) => warn(CHECK, "the system's PAC file is not outgate's".into(), set(doors)),
         (false, None, Some((host, port))) => {
             warn(CHECK, format!("the system's proxy is {host}:{port}, not this one"), set(doors))
         }

@@ -77,7 +77,7 @@ fn read_configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Optio
     match configuration(path) {
         Ok((config, warnings)) => {
             findings.push(ok("configuration", format!("{name}: valid, {}", plural(config.listen.len(), "listener"))));
-            let fix = "see the line that it names; `outgate run` starts all the same";
+            let fix = "check the line that it names; `outgate run` starts anyway";
             findings.extend(warnings.into_iter().map(|warning| warn("configuration", warning, fix)));
             Some(config)
         }
@@ -93,7 +93,7 @@ fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Stack> {
     let compiled = match source.load(false).1 {
         Ok(compiled) => compiled,
         Err(report) => {
-            let fix = "`outgate policy validate` shows the same; a proxy that runs keeps the policy before";
+            let fix = "`outgate policy validate` shows the same; a running proxy keeps its old policy";
             findings.push(fail("policy", report.to_string(), fix));
             return None;
         }
@@ -101,10 +101,10 @@ fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Stack> {
     let policy = Stack::from(compiled.policy);
     let rules = plural(policy.rule_count(), "rule");
     findings.push(ok("policy", format!("\"{}\" ({}), {rules}, revision {}", policy.name(), source, policy.revision())));
-    let fix = "see the line that it names; the policy works as it stands";
+    let fix = "check the line that it names; the policy works as it is";
     findings.extend(compiled.warnings.lines().into_iter().map(|warning| warn("policy", warning, fix)));
     if let Some(why) = lets_unlisted_pass(&policy) {
-        let what = format!("what no rule lists passes: {why}");
+        let what = format!("requests that no rule covers pass: {why}");
         findings.push(warn(
             "policy",
             what,
@@ -115,7 +115,7 @@ fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Stack> {
         findings.push(warn(
             "policy",
             "every request is denied: `enabled = false`".into(),
-            "`enabled = true` when that is over",
+            "set `enabled = true` when that is over",
         ));
     }
     Some(policy)
@@ -137,10 +137,10 @@ fn ask_listeners(config: &Config, path: Option<&Path>, policy: Option<&Stack>, f
             Some(door) if listen.protocols.contains(&ListenProtocol::Http) => {
                 findings.extend(listeners::ask(name, door, &expected, &mut instance));
             }
-            Some(_) => findings.push(ok("listener", format!("{name}: speaks SOCKS5 alone, and was not asked"))),
+            Some(_) => findings.push(ok("listener", format!("{name}: speaks only SOCKS5, and was not tested"))),
             None => findings.push(warn(
                 "listener",
-                format!("{name}: port 0 is another one at each start, so it cannot be asked"),
+                format!("{name}: port 0 means a different port at each start, so it cannot be tested"),
                 "give it a port of its own",
             )),
         }
@@ -150,13 +150,13 @@ fn ask_listeners(config: &Config, path: Option<&Path>, policy: Option<&Stack>, f
 fn ask_admin(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "admin";
     let Some(address) = config.admin.address.filter(|address| address.port() != 0) else {
-        return vec![ok(CHECK, "off, or on a port that nobody can know: not asked".into())];
+        return vec![ok(CHECK, "off, or on an unknown port: not tested".into())];
     };
     let is_alive = crate::app::canary::own_path(TestedListener { address, tls: false }, "/healthz");
     match is_alive {
         Ok(answer) if answer.status == 200 && answer.body == "ok\n" => {}
         Ok(answer) => {
-            let what = format!("{address} answers {}: it is no outgate admin listener", answer.status);
+            let what = format!("{address} responds with {}: it is not an outgate admin listener", answer.status);
             return vec![fail(CHECK, what, "stop the other program, or give `[admin] address` another port")];
         }
         Err(error) => {
@@ -165,7 +165,10 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
         }
     }
     let Some(file) = &config.admin.token_file else {
-        return vec![ok(CHECK, format!("{address} answers; its token is new at each start, so it was asked no more"))];
+        return vec![ok(
+            CHECK,
+            format!("{address} responds; its token is new at each start, so nothing else was tested"),
+        )];
     };
     let asked = Token::from_named_file(file).and_then(|token| AdminClient::new(address, token).json("/v1/policy"));
     match asked {

@@ -153,7 +153,7 @@ struct Records {
 fn document<T: serde::de::DeserializeOwned>(client: &AdminClient, path: &str) -> Result<T, String> {
     let wrong = |error: serde_json::Error| {
         let error = Inert::new(&error.to_string());
-        format!("{}{path} answers what this version does not know: {error}", client.address())
+        format!("the response to {}{path} is unknown to this version: {error}", client.address())
     };
     serde_json::from_value(client.json(path)?).map_err(wrong)
 }

@@ -40,7 +40,7 @@ pub(super) fn open_live(settings: &Jsonl, chain: &Chain) -> io::Result<(Live, Ta
     let torn = file.metadata()?.len() - tail.whole;
     if torn > 0 {
         file.set_len(tail.whole)?;
-        tracing::warn!(path = %settings.path.display(), bytes = torn, "the last record was torn and has been cut off");
+        tracing::warn!(path = %settings.path.display(), bytes = torn, "the last record was incomplete and has been cut off");
     }
     let identity = identity(&file.metadata()?);
     let begun = if tail.whole > 0 { begun(&settings.path)? } else { None };

@@ -62,7 +62,7 @@ impl Tail {
 }
 
 fn foreign() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "its last line is no record: this file is something else, or damaged")
+    io::Error::new(io::ErrorKind::InvalidData, "its last line is not a record: this file is something else, or damaged")
 }
 
 /// Where the last whole line ends, if there is one.

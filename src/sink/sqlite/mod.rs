@@ -57,7 +57,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Sqlite {
     /// The file; SQLite keeps its log beside it, with `-wal` and `-shm` behind the name, and we a lock, `-lock`.
     pub path: PathBuf,
-    /// For how long records are kept.
+    /// How long records are kept.
     pub keep: Duration,
     /// How many bytes of the database may be in use.
     pub max_size: u64,

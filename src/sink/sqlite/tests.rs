@@ -66,7 +66,7 @@ impl Folder {
 }
 
 fn start(settings: Sqlite, seq: u64) -> (SqliteSink, Arc<SinkAccount>, HistoryStart) {
-    let (opened, found) = OpenedSqlite::open(settings, Chain::PLAIN, "requests go on").unwrap();
+    let (opened, found) = OpenedSqlite::open(settings, Chain::PLAIN, "requests continue").unwrap();
     let lost = Arc::new(SinkAccount::default());
     let history = opened.start(seq.max(found.seq), Arc::clone(&lost), Arc::new(Health::new(true))).unwrap();
     (history, lost, found)

@@ -247,8 +247,8 @@ pub(super) fn complain(settings: &Sqlite, error: &str, consequence: &str) {
     tracing::warn!(
         path = %settings.path.display(),
         error,
-        "the history cannot be written; {consequence}; what is lost is counted, and the database tried again every few \
-         seconds: make room, end whoever holds it locked, or let outgate's user write there",
+        "the history cannot be written; {consequence}; lost records are counted, and the database is tried again every few \
+         seconds: make room, end the program that holds the lock, or let outgate's user write there",
     );
 }
 
@@ -256,7 +256,7 @@ fn say_moved(settings: &Sqlite) {
     let path = settings.path.display();
     let log = if settings.path.exists() { None } else { set_log_aside(&settings.path, SystemTime::now()) };
     let log = log.map(|log| log.display().to_string());
-    tracing::warn!(%path, log, "the history was moved or deleted; lines go on in the one of that name, or a new one");
+    tracing::warn!(%path, log, "the history was moved or deleted; lines continue in the one of that name, or in a new one");
 }
 
 pub(super) fn put_aside(settings: &Sqlite, what: &str) {

@@ -27,7 +27,7 @@ pub(super) fn parse_message(message: &[u8]) -> Result<Hello, HelloError> {
     }
     let suites = body.vec16().ok_or(SHORT)?.0.len();
     if suites == 0 || suites % 2 != 0 {
-        return Err(HelloError::Malformed("its list of cipher suites has no such length"));
+        return Err(HelloError::Malformed("its list of cipher suites has an impossible length"));
     }
     if body.vec8().ok_or(SHORT)?.0.is_empty() {
         return Err(HelloError::Malformed("its list of compression methods is empty"));
@@ -52,14 +52,14 @@ pub(super) fn parse_message(message: &[u8]) -> Result<Hello, HelloError> {
     // Sorted rather than searched: a hello may hold some ten thousand empty extensions.
     seen.sort_unstable();
     if seen.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
-        return Err(HelloError::Malformed("an extension is there twice"));
+        return Err(HelloError::Malformed("it has an extension twice"));
     }
     Ok(Hello { sni })
 }
 
 /// Reads the extension's data: a list of exactly one host name. Servers differ in which of several they take.
 fn parse_server_name(mut data: Fields<'_>) -> Result<ServerName, HelloError> {
-    const BROKEN: HelloError = HelloError::Malformed("its server name extension is no list");
+    const BROKEN: HelloError = HelloError::Malformed("its server name extension is not a list");
     let mut list = data.vec16().filter(|_| data.0.is_empty()).ok_or(BROKEN)?;
     if list.u8().ok_or(BROKEN)? != HOST_NAME {
         return Err(HelloError::Malformed("its server name is of an unknown type"));
@@ -71,7 +71,7 @@ fn parse_server_name(mut data: Fields<'_>) -> Result<ServerName, HelloError> {
     match Host::parse(name.0) {
         Ok(Host::Name(name)) => Ok(ServerName::Name(name)),
         Ok(Host::Ip(ip)) => Ok(ServerName::Address(ip)),
-        Err(_) => Err(HelloError::Malformed("its server name is no host name")),
+        Err(_) => Err(HelloError::Malformed("its server name is not a host name")),
     }
 }
 

@@ -114,8 +114,8 @@ fn a_name_is_read_wherever_it_stands_and_in_whichever_case() {
 
 #[test]
 fn what_two_servers_could_read_differently_has_no_name() {
-    let no_host = || malformed("its server name is no host name");
-    let no_list = || malformed("its server name extension is no list");
+    let no_host = || malformed("its server name is not a host name");
+    let no_list = || malformed("its server name extension is not a list");
     let (a, b) = (name(0, b"a.test"), name(0, b"b.test"));
     for (data, expected) in [
         (vec16(&a), named("a.test")),
@@ -143,7 +143,7 @@ fn what_two_servers_could_read_differently_has_no_name() {
     ] {
         assert_eq!(read(&with(&[extension(0, &data)])), expected, "{data:?}");
     }
-    let twice = || malformed("an extension is there twice");
+    let twice = || malformed("it has an extension twice");
     assert_eq!(read(&with(&[sni("a.test"), sni("b.test")])), twice());
     assert_eq!(read(&with(&[sni("a.test"), usual(), sni("a.test")])), twice());
     assert_eq!(read(&with(&[sni("a.test"), usual(), usual()])), twice());
@@ -167,8 +167,8 @@ fn every_length_is_exact() {
         (0, 2, 1, NONE),
         (32, 4, 2, NONE),
         (33, 2, 1, malformed("its session id is too long")),
-        (0, 0, 1, malformed("its list of cipher suites has no such length")),
-        (0, 3, 1, malformed("its list of cipher suites has no such length")),
+        (0, 0, 1, malformed("its list of cipher suites has an impossible length")),
+        (0, 3, 1, malformed("its list of cipher suites has an impossible length")),
         (0, 2, 0, malformed("its list of compression methods is empty")),
     ] {
         let lists = [vec8(&vec![0; session]), vec16(&vec![0; suites]), vec8(&vec![0; methods])].concat();

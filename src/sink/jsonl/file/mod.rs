@@ -175,7 +175,7 @@ impl JsonlFile {
         match std::fs::metadata(path) {
             Ok(there) if identity(&there) == live.identity => {
                 if there.len() < live.size {
-                    tracing::warn!(path = %path.display(), "somebody cut off the file of records; lines go on in it");
+                    tracing::warn!(path = %path.display(), "the file of records was truncated; lines continue at its new end");
                     live.size = there.len();
                 }
                 return;
@@ -184,7 +184,7 @@ impl JsonlFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return,
             _ => {}
         }
-        tracing::warn!(path = %path.display(), "the file of records was moved or deleted; lines go on in a new one");
+        tracing::warn!(path = %path.display(), "the file of records was moved or deleted; lines continue in a new one");
         // The old one is whole, and not ours any more.
         self.live = None;
         match open_live(&self.settings, &self.chain) {
@@ -201,7 +201,7 @@ impl JsonlFile {
                 path = %self.settings.path.display(),
                 %error,
                 fix = fix_of(error),
-                "records cannot be written; {}; what is lost is counted, and the file tried again every few seconds",
+                "records cannot be written; {}; lost records are counted, and the file is tried again every few seconds",
                 self.consequence,
             );
         }
@@ -320,7 +320,7 @@ impl JsonlFile {
             live.file.set_len(0)
         };
         if let Err(error) = renamed {
-            tracing::warn!(path = %path.display(), %error, "records cannot be rotated; the file grows on");
+            tracing::warn!(path = %path.display(), %error, "records cannot be rotated; the file keeps growing");
             live.rotate_at = live.size + self.settings.max_size / 4;
             return;
         }

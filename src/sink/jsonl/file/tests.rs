@@ -51,7 +51,7 @@ fn seqs(path: &Path) -> Vec<u64> {
 fn it_rotates_at_its_size_and_keeps_so_many_files() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(&dir, 2 * 17, 3);
-    let (mut file, tail) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+    let (mut file, tail) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").unwrap();
     assert_eq!(tail, Tail::EMPTY);
     assert_eq!(append(&mut file, 1..=9), 0);
     assert_eq!(seqs(&settings.path), [9]);
@@ -65,7 +65,7 @@ fn it_rotates_at_its_size_and_keeps_so_many_files() {
 fn a_single_file_begins_again() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(&dir, 2 * 17, 1);
-    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").unwrap();
     assert_eq!(append(&mut file, 1..=5), 0);
     assert_eq!(seqs(&settings.path), [5]);
     assert!(!numbered(&settings.path, 1).exists());
@@ -75,11 +75,11 @@ fn a_single_file_begins_again() {
 fn a_restart_goes_on_from_the_rotated_file_when_the_live_one_is_empty() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(&dir, 2 * 17, 3);
-    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").unwrap();
     append(&mut file, 1..=2);
     file.rotate();
     drop(file);
-    let (_, tail) = JsonlFile::open(settings, Chain::PLAIN, "requests go on").unwrap();
+    let (_, tail) = JsonlFile::open(settings, Chain::PLAIN, "requests continue").unwrap();
     assert_eq!(tail, Tail { seq: 2, hash: Some(LineHash::of(text(2).as_bytes())), ..Tail::EMPTY });
 }
 
@@ -101,7 +101,7 @@ fn a_file_that_others_may_open_is_closed_to_them_before_a_line_is_in_it() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(&dir, 1 << 20, 3);
     make(&settings.path, 0o666);
-    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").unwrap();
     assert_eq!(append(&mut file, 1..=2), 0);
     assert_eq!(mode(&settings.path), 0o600);
     // As logrotate does, with `create 0644`.
@@ -111,7 +111,7 @@ fn a_file_that_others_may_open_is_closed_to_them_before_a_line_is_in_it() {
     assert_eq!((mode(&settings.path), seqs(&settings.path)), (0o600, vec![3]));
     drop(file);
     set_mode(&settings.path, 0o644);
-    let (_file, tail) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+    let (_file, tail) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").unwrap();
     assert_eq!((mode(&settings.path), tail.seq), (0o600, 3));
 }
 
@@ -119,7 +119,7 @@ fn a_file_that_others_may_open_is_closed_to_them_before_a_line_is_in_it() {
 fn a_link_in_the_place_of_the_file_is_never_followed() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(&dir, 1 << 20, 3);
-    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").unwrap();
     append(&mut file, 1..=2);
     let target = dir.path().join("target");
     make(&target, 0o644);
@@ -130,7 +130,7 @@ fn a_link_in_the_place_of_the_file_is_never_followed() {
     assert_eq!(file.fault(), Some("it is a symbolic link; name the file itself"));
     assert_eq!((std::fs::read_to_string(&target).unwrap(), mode(&target)), (String::new(), 0o644));
     drop(file);
-    let open = || JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").map(|_| ()).unwrap_err();
+    let open = || JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").map(|_| ()).unwrap_err();
     assert_eq!(open().kind(), io::ErrorKind::InvalidData);
     // Neither is one in the place of the rotated file, from which an empty one goes on.
     std::fs::remove_file(&settings.path).unwrap();
@@ -143,7 +143,7 @@ fn a_link_in_the_place_of_the_file_is_never_followed() {
 fn a_full_disk_leaves_whole_lines_and_a_gap() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(&dir, 1 << 20, 3);
-    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+    let (mut file, _) = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").unwrap();
     file.disk.room = Some(2 * 17 + 5);
     assert_eq!(append(&mut file, 1..=4), 2);
     assert_eq!(seqs(&settings.path), [1, 2], "half of the third was taken back");
@@ -227,9 +227,9 @@ fn a_hundred_rotations_leave_every_line_once_compressed_or_not() {
 fn two_processes_never_write_one_file() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(&dir, 1 << 20, 3);
-    let _first = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests go on").unwrap();
+    let _first = JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").unwrap();
     assert_eq!(
-        JsonlFile::open(settings, Chain::PLAIN, "requests go on").unwrap_err().kind(),
+        JsonlFile::open(settings, Chain::PLAIN, "requests continue").unwrap_err().kind(),
         io::ErrorKind::WouldBlock
     );
 }
