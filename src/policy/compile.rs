@@ -12,11 +12,12 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::decision::RuleIndex;
 use super::document::{Covers, Effect, Egress, ListDocument, PolicyDocument};
-use super::draft::{Draft, Entry, default_ports, too_much};
+use super::draft::{Draft, default_ports, too_much};
 use super::matcher::{ClauseRef, Matcher, MatcherBuilder};
 use super::pattern::{Scope, Target};
+use super::ports::Ports;
 use super::problem::{Complaint, Place, Problems};
-use super::rule::Rule;
+use super::rule::{Rule, RuleDestination};
 use super::suffix::{Breadth, breadth};
 use super::table::TableFull;
 use super::{Policy, ProblemCode, list};
@@ -99,59 +100,62 @@ impl Policy {
 impl Draft {
     /// Warns of what is allowed and denied in the same words. What a wider pattern overrules is for a linter to find.
     fn warn_of_overruled(&mut self) {
-        let mut denied: HashMap<&Target, Vec<&Entry>> = HashMap::new();
-        let rules = &self.rules;
-        let rule = |entry: &Entry| rules.get(entry.rule.0 as usize);
-        for entry in &self.entries {
-            if rule(entry).is_some_and(|rule| rule.effect == Effect::Deny && !rule.is_conditional()) {
-                denied.entry(&entry.target).or_default().push(entry);
+        let Self { rules, warnings, .. } = self;
+        let of = |effect: Effect| rules.iter().filter(move |rule| rule.effect == effect);
+        let mut denied: HashMap<&Target, Vec<(&Rule, &Ports)>> = HashMap::new();
+        for rule in of(Effect::Deny).filter(|rule| !rule.is_conditional()) {
+            for RuleDestination { target, ports, .. } in &rule.destinations {
+                denied.entry(target).or_default().push((rule, ports));
             }
         }
-        let mut warnings = std::mem::take(&mut self.warnings);
-        for entry in &self.entries {
-            let Some(allow) = rule(entry).filter(|rule| rule.effect == Effect::Allow) else { continue };
-            let denials = denied.get(&entry.target).into_iter().flatten().take(MOST_COMPARED);
-            let over = denials.into_iter().find(|deny| deny.ports.cover(&entry.ports));
-            if let Some(deny) = over.and_then(|deny| rule(deny)) {
-                let what = format!("`{}` can never match in `{}`: `{}` denies it", entry.target, allow.id, deny.id);
-                warnings.at(entry.span, ProblemCode::Overruled, what, "take one of the two out; deny wins");
+        for rule in of(Effect::Allow) {
+            for RuleDestination { target, ports, span } in &rule.destinations {
+                let mut denials = denied.get(target).into_iter().flatten().take(MOST_COMPARED);
+                if let Some((deny, _)) = denials.find(|(_, denied)| denied.cover(ports)) {
+                    let what = format!("`{target}` can never match in `{}`: `{}` denies it", rule.id, deny.id);
+                    warnings.at(*span, ProblemCode::Overruled, what, "take one of the two out; deny wins");
+                }
             }
         }
-        self.warnings = warnings;
     }
 
     /// Fills the matchers, the last rule first, so that of two equal patterns the first rule is asked first.
     fn build_matchers(&mut self, lists: &[ListDocument], first_list: usize, source: Source<'_>) -> (Matcher, Matcher) {
         let texts = self.list_texts(lists, source);
-        let entries = std::mem::take(&mut self.entries);
+        let rules = std::mem::take(&mut self.rules);
         let room = |effect: Effect| {
             let listed = lists.iter().zip(&texts).filter(|(document, _)| document.effect == effect);
             let listed: usize = listed.map(|(_, text)| text.map_or(0, list::estimate)).sum();
-            let named = |entry: &&Entry| matches!(entry.target, Target::Name(..)) && self.effect(entry.rule) == effect;
-            listed + entries.iter().filter(named).count()
+            let named = rules.iter().filter(|rule| rule.effect == effect).flat_map(|rule| &rule.destinations);
+            listed + named.filter(|destination| matches!(destination.target, Target::Name(..))).count()
         };
         let mut allows = MatcherBuilder::with_capacity(room(Effect::Allow));
         let mut denies = MatcherBuilder::with_capacity(room(Effect::Deny));
-        for (index, (document, text)) in lists.iter().zip(&texts).enumerate().rev() {
-            let Some(text) = text else { continue };
-            let builder = match document.effect {
+        for (index, rule) in rules.iter().enumerate().rev() {
+            let Ok(rule_index) = u32::try_from(index).map(RuleIndex) else {
+                self.problems.push(too_much().at(Place::Whole));
+                break;
+            };
+            let builder = match rule.effect {
                 Effect::Allow => &mut allows,
                 Effect::Deny => &mut denies,
             };
-            match u32::try_from(first_list + index) {
-                Ok(rule) => self.add_list(builder, RuleIndex(rule), index, document, text),
-                Err(_) => self.problems.push(too_much().at(Place::Whole)),
+            let list =
+                index.checked_sub(first_list).and_then(|list| Some((list, lists.get(list)?, (*texts.get(list)?)?)));
+            if let Some((list, document, text)) = list {
+                self.add_list(builder, rule_index, list, document, text);
+            }
+            for destination in rule.destinations.iter().rev() {
+                let added = match rule.effect {
+                    Effect::Allow => builder.add(rule_index, &destination.target, &destination.ports),
+                    Effect::Deny => add_deny(builder, rule_index, destination),
+                };
+                if let Err(TableFull) = added {
+                    self.problems.push(too_much().at(Place::Whole));
+                }
             }
         }
-        for entry in entries.iter().rev() {
-            let added = match self.effect(entry.rule) {
-                Effect::Allow => allows.add(entry.rule, &entry.target, &entry.ports),
-                Effect::Deny => add_deny(&mut denies, entry),
-            };
-            if let Err(TableFull) = added {
-                self.problems.push(too_much().at(Place::Whole));
-            }
-        }
+        self.rules = rules;
         (allows.build(), denies.build())
     }
 
@@ -203,24 +207,23 @@ impl Draft {
     }
 
     fn denies_addresses_conditionally(&self) -> bool {
-        let conditional = |rule: &Rule| rule.effect == Effect::Deny && rule.is_conditional();
-        self.entries.iter().any(|entry| {
-            matches!(entry.target, Target::Network(_)) && self.rules.get(entry.rule.0 as usize).is_some_and(conditional)
-        })
+        let mut conditional = self.rules.iter().filter(|rule| rule.effect == Effect::Deny && rule.is_conditional());
+        let is_network = |destination: &RuleDestination| matches!(destination.target, Target::Network(_));
+        conditional.any(|rule| rule.destinations.iter().any(is_network))
     }
 }
 
 /// A deny rule in v4-mapped form means the address inside: both spellings lead there. The whole of ::ffff:0:0/96 means
 /// the form itself, since it would otherwise deny every IPv4 address there is.
-fn add_deny(denies: &mut MatcherBuilder, entry: &Entry) -> Result<(), TableFull> {
-    if let Target::Network(IpNet::V6(net)) = &entry.target
+fn add_deny(denies: &mut MatcherBuilder, rule: RuleIndex, denied: &RuleDestination) -> Result<(), TableFull> {
+    if let Target::Network(IpNet::V6(net)) = &denied.target
         && let Some(inside) = net.addr().to_ipv4_mapped()
         && let Some(length) = net.prefix_len().checked_sub(96).filter(|length| *length > 0)
         && let Ok(inside) = Ipv4Net::new(inside, length)
     {
-        denies.add(entry.rule, &Target::Network(IpNet::V4(inside)), &entry.ports)?;
+        denies.add(rule, &Target::Network(IpNet::V4(inside)), &denied.ports)?;
     }
-    denies.add(entry.rule, &entry.target, &entry.ports)
+    denies.add(rule, &denied.target, &denied.ports)
 }
 
 fn add_listed(builder: &mut MatcherBuilder, name: &[u8], clause: ClauseRef) -> Result<(), Complaint> {

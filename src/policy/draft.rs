@@ -5,13 +5,12 @@ use std::collections::HashSet;
 use ipnet::IpNet;
 
 use super::ProblemCode;
-use super::decision::RuleIndex;
 use super::document::{Effect, ListDocument, PortsDocument, RuleDocument, Span, Spanned, Tls};
 use super::network;
 use super::pattern::{Pattern, Target};
 use super::ports::{Ports, range};
 use super::problem::{Complaint, Place, Problems};
-use super::rule::Rule;
+use super::rule::{Rule, RuleDestination};
 
 /// The longest method that a message repeats, in bytes; the registered ones have up to 17.
 const LONGEST_METHOD: usize = 1000;
@@ -20,18 +19,9 @@ const LONGEST_METHOD: usize = 1000;
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) rules: Vec<Rule>,
-    pub(super) entries: Vec<Entry>,
     ids: HashSet<String>,
     pub(super) problems: Problems,
     pub(super) warnings: Problems,
-}
-
-/// A pattern of a rule.
-pub(super) struct Entry {
-    pub(super) rule: RuleIndex,
-    pub(super) target: Target,
-    pub(super) ports: Ports,
-    pub(super) span: Span,
 }
 
 impl Draft {
@@ -52,18 +42,17 @@ impl Draft {
             }
             self.claim_id(&id, text.span);
             self.warn_of_whole(effect, &pattern.target, text.span);
-            let Some(rule) = self.next_index() else { return };
-            self.rules.push(plain_rule(&id, effect));
             let ports = pattern.ports.unwrap_or_else(|| default_ports(effect));
-            self.entries.push(Entry { rule, target: pattern.target, ports, span: text.span });
+            let destination = RuleDestination { target: pattern.target, ports, span: text.span };
+            self.rules.push(Rule { destinations: Box::new([destination]), ..plain_rule(&id, effect) });
         }
     }
 
     pub(super) fn add_rule(&mut self, document: &RuleDocument) {
-        let Some(index) = self.next_index() else { return };
         let effect = document.effect;
         self.claim_id(&document.id.value, document.id.span);
         let ports = self.read_ports(document);
+        let mut destinations = Vec::with_capacity(document.to.len());
         let mut seen = HashSet::new();
         for text in &document.to {
             let Some(pattern) = self.read_pattern(text) else { continue };
@@ -78,7 +67,7 @@ impl Draft {
             }
             self.warn_of_whole(effect, &pattern.target, text.span);
             let ports = pattern.ports.unwrap_or_else(|| ports.clone());
-            self.entries.push(Entry { rule: index, target: pattern.target, ports, span: text.span });
+            destinations.push(RuleDestination { target: pattern.target, ports, span: text.span });
         }
         let id = &document.id.value;
         if document.to.is_empty() {
@@ -130,6 +119,7 @@ impl Draft {
         }
         self.rules.push(Rule {
             effect,
+            destinations: destinations.into_boxed_slice(),
             tools: boxed(&document.tools),
             methods: boxed(&document.methods),
             addresses,
@@ -293,18 +283,6 @@ impl Draft {
         }
     }
 
-    fn next_index(&mut self) -> Option<RuleIndex> {
-        let index = u32::try_from(self.rules.len()).ok().map(RuleIndex);
-        if index.is_none() {
-            self.problems.push(too_much().at(Place::Whole));
-        }
-        index
-    }
-
-    pub(super) fn effect(&self, rule: RuleIndex) -> Effect {
-        self.rules.get(rule.0 as usize).map_or(Effect::Deny, |rule| rule.effect)
-    }
-
     fn complain(&mut self, span: Span, code: ProblemCode, what: impl Into<String>, fix: impl Into<String>) {
         self.problems.at(span, code, what, fix);
     }
@@ -332,6 +310,7 @@ fn plain_rule(id: &str, effect: Effect) -> Rule {
     Rule {
         id: id.into(),
         effect,
+        destinations: Box::default(),
         tools: Box::default(),
         methods: Box::default(),
         addresses: Box::default(),

@@ -65,13 +65,13 @@ pub use permit::{Basis, NoRoute, ParentPermit, Permit, Reached, Route, RuleRef, 
 pub use problem::{Complaint, Place, Problem, Problems};
 pub use problem_code::{Example, ProblemCode, Severity};
 pub use reason::DenyReason;
+pub use rule::{Rule, RuleDestination};
 pub use snapshot::Snapshot;
 pub use stack::Stack;
 pub use suffix::{is_registry_suffix, registrable};
 
 use decision::RuleIndex;
 use matcher::Matcher;
-use rule::Rule;
 
 /// A compiled policy: one layer of a [`Stack`].
 pub struct Policy {
@@ -125,6 +125,11 @@ impl Policy {
     /// Whom to ask.
     pub fn contact(&self) -> Option<&str> {
         self.contact.as_deref()
+    }
+
+    /// The rules in force, in the order of the text: entries, rules, lists.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// How many rules are in force. An entry of `allow`, `deny` or (where it counts) `package-managers` is one rule, and

@@ -1,20 +1,27 @@
 //! One rule, as it is asked.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use ipnet::IpNet;
 
-use super::document::{Effect, Tls};
+use super::document::{Effect, Span, Tls};
 use super::network;
+use super::pattern::Target;
+use super::ports::Ports;
 use crate::facts::{Method, RequestFacts, Tool, Upgrade};
 
-/// A rule without its patterns: those are in the matchers, which lead here.
+/// One rule as it was written, next to the tables that find it.
+///
+/// An entry of `allow`, `deny` or `package-managers` is a rule of one pattern, and a list is a rule whose patterns are in its
+/// file.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub struct Rule {
     pub(super) id: Arc<str>,
     pub(super) effect: Effect,
+    pub(super) destinations: Box<[RuleDestination]>,
     /// Empty: any.
     pub(super) tools: Box<[Box<str>]>,
     /// Empty: any.
@@ -27,6 +34,31 @@ pub(super) struct Rule {
     pub(super) from: Option<SystemTime>,
     pub(super) until: Option<SystemTime>,
     pub(super) reason: Option<Box<str>>,
+}
+
+/// One pattern of a rule, with the ports that it is for.
+#[derive(Debug)]
+pub struct RuleDestination {
+    pub(super) target: Target,
+    pub(super) ports: Ports,
+    pub(super) span: Span,
+}
+
+impl RuleDestination {
+    /// Where the pattern is in the policy's text.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+}
+
+impl fmt::Display for RuleDestination {
+    /// The pattern, and its ports after a colon: `*.example.com:80,443`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Target::Network(IpNet::V6(_)) => write!(f, "[{}]:{}", self.target, self.ports),
+            Target::Network(IpNet::V4(_)) | Target::Name(..) => write!(f, "{}:{}", self.target, self.ports),
+        }
+    }
 }
 
 /// A test of a rule that a request did not pass, in the order in which they are asked: the later, the nearer the miss.
@@ -74,8 +106,19 @@ impl<'a> Asked<'a> {
 }
 
 impl Rule {
-    pub(super) fn id(&self) -> &str {
+    /// Its id, which no other rule of the policy has.
+    pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Whether it allows or denies.
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// Its patterns in the order of the text; none of a list's.
+    pub fn destinations(&self) -> &[RuleDestination] {
+        &self.destinations
     }
 
     /// The id, to be kept longer than the policy.
@@ -83,11 +126,13 @@ impl Rule {
         Arc::clone(&self.id)
     }
 
-    pub(super) fn reason(&self) -> Option<&str> {
+    /// What its author wants people to read.
+    pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
-    pub(super) fn until(&self) -> Option<SystemTime> {
+    /// When it ends, if it does.
+    pub fn until(&self) -> Option<SystemTime> {
         self.until
     }
 

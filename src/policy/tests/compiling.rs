@@ -141,6 +141,45 @@ fn a_list_that_nobody_read_is_no_empty_list() {
 }
 
 #[test]
+fn a_policy_keeps_its_rules_as_they_were_written() {
+    let named = RuleDocument {
+        ports: Some(PortsDocument::These(vec![spanned((8000, 8010)), spanned((9, 9))])),
+        reason: Some("why".to_owned()),
+        until: Some(spanned(at(9))),
+        ..rule("named", &["c.test", "2001:db8::/32", "10.0.0.0/8:1-9"])
+    };
+    let document = PolicyDocument {
+        allow: vec![at_byte(7, "*.A.test"), spanned("b.test:9".to_owned())],
+        deny: texts(&["up.a.test"]),
+        rules: vec![named],
+        lists: vec![list("l", Effect::Deny, Covers::Exact)],
+        ..document()
+    };
+    let policy = compile_with(&document, &["d.test\n"]).unwrap().policy;
+    let shown: Vec<_> = policy
+        .rules()
+        .iter()
+        .map(|rule| {
+            let to: Vec<_> = rule.destinations().iter().map(ToString::to_string).collect();
+            format!("{:?} {} {}", rule.effect(), rule.id(), to.join(" "))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "Allow allow:*.a.test *.a.test:80,443",
+            "Allow allow:b.test:9 b.test:9",
+            "Deny deny:up.a.test up.a.test:*",
+            "Allow named c.test:9,8000-8010 [2001:db8::/32]:9,8000-8010 10.0.0.0/8:1-9",
+            "Deny list:l ",
+        ]
+    );
+    assert_eq!(policy.rules()[0].destinations()[0].span(), Span { start: 7, end: 8 });
+    assert_eq!((policy.rules()[3].reason(), policy.rules()[3].until()), (Some("why"), Some(at(9))));
+    assert_eq!(policy.rule_count(), policy.rules().len());
+}
+
+#[test]
 fn a_hundred_thousand_rules_are_a_policy() {
     let names: Vec<String> = (0..100_000).map(|n| format!("h{n}.example.test")).collect();
     let document = PolicyDocument { allow: names.iter().map(|name| spanned(name.clone())).collect(), ..document() };

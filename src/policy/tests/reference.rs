@@ -291,7 +291,35 @@ fn conjunction(organisation: String, machine: String) -> String {
     }
 }
 
+/// Whether rules, read one by one as data, allow what is asked for.
+fn allowed_by_rules(policy: &Policy, facts: &RequestFacts) -> bool {
+    let matches = |rule: &&Rule| {
+        let of = |destination: &RuleDestination| {
+            let host = names(&destination.target, facts.destination.host(), rule.effect());
+            host && destination.ports.contains(facts.destination.port())
+        };
+        rule.destinations().iter().any(of) && rule.missed(super::super::rule::Asked::of(facts)).is_none()
+    };
+    let any = |effect: Effect| policy.rules().iter().filter(|rule| rule.effect() == effect).any(|rule| matches(&rule));
+    any(Effect::Allow) && !any(Effect::Deny)
+}
+
 proptest! {
+    #[test]
+    fn the_rules_of_a_policy_say_what_its_tables_answer(
+        (written, _) in any_policy(),
+        asked in proptest::collection::vec(any_facts(), 12),
+    ) {
+        let on = (true, Egress::Allowlist, Mode::Enforce);
+        let written = PolicyDocument { enabled: on.0, egress: on.1, mode: on.2, lists: Vec::new(), ..written };
+        let policy = compile_with(&written, &[]).unwrap().policy;
+        let expected: Vec<bool> = asked.iter().map(|facts| allowed_by_rules(&policy, facts) && !facts.passed_through_us).collect();
+        let policy = Snapshot::from(policy);
+        for (facts, expected) in asked.iter().zip(expected) {
+            prop_assert_eq!(matches!(policy.decide(facts), Decision::Allow(_)), expected, "{:?}", facts);
+        }
+    }
+
     #[test]
     fn two_layers_are_the_conjunction_of_the_two(
         (organisation, its_lists) in any_policy(),
