@@ -6,7 +6,7 @@ use super::ParentConfig;
 use super::keys;
 use crate::facts::{Credentials, CredentialsError, Destination};
 use crate::policy::text::{Fields, Node, Problems, Value};
-use crate::policy::{ParentScope, Place, ProblemCode};
+use crate::policy::{ParentScope, ProblemCode, ProblemPlace};
 
 /// How it must look; every fix says so.
 const FORM: &str = "write it as \"http://proxy.example:3128\" or \"http://user:password@proxy.example:3128\"";
@@ -26,7 +26,7 @@ pub(super) fn read(fields: Fields<'_>, problems: &mut Problems) -> Option<Parent
     let mut scope = ParentScope::default();
     for text in fields.texts(&keys::EXCEPT, problems) {
         if let Err(complaint) = scope.except(&text.value) {
-            problems.push(complaint.at(Place::Document(text.span)));
+            problems.push(complaint.at(ProblemPlace::Document(text.span)));
         }
     }
     let url = fields.text(&keys::URL, problems)?;

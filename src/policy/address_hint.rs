@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::matcher::Matcher;
-use super::pattern::Target;
+use super::pattern::HostPattern;
 use super::{Policy, network};
 use crate::facts::{AddressClass, RequestFacts};
 
@@ -36,7 +36,7 @@ pub(super) fn for_address(policy: &Policy, facts: &RequestFacts, ip: IpAddr) -> 
     }
     if let Some(near) = near(allows, ip).find(|near| is_open(near.addr())) {
         let within = if near.prefix_len() == near.max_prefix_len() { "" } else { " in it" };
-        return Some(format!("`{}` is allowed, `{ip}` is not{within}", Target::Network(near)));
+        return Some(format!("`{}` is allowed, `{ip}` is not{within}", HostPattern::Network(near)));
     }
     allows.has_names().then(|| format!("rules for names do not cover the address `{ip}`"))
 }
@@ -60,8 +60,8 @@ fn near(allows: &Matcher, ip: IpAddr) -> impl Iterator<Item = IpNet> + '_ {
         IpAddr::V6(ip) => Ipv6Net::new(ip, length).ok().map(|net| IpNet::V6(net.trunc())),
     };
     let listed = block(around).into_iter().flat_map(move |net| allows.networks_in(net).take(MOST_LOOKED_AT));
-    let beside = (widest..=longest).rev().filter_map(block).map(sibling).filter(|net| allows.has_network(*net));
-    listed.chain(beside)
+    let adjacent = (widest..=longest).rev().filter_map(block).map(sibling).filter(|net| allows.has_network(*net));
+    listed.chain(adjacent)
 }
 
 /// A block of a thousand single addresses is looked at in part.

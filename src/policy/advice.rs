@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
-use super::pattern::{Pattern, Scope, Target};
+use super::pattern::{HostPattern, Pattern, Scope};
 use super::rule::Rule;
 use super::text::RuleText;
 use super::{Basis, Decision, Denial, DenyReason, Egress, Permit, Snapshot, Tls};
@@ -57,7 +57,7 @@ pub enum Advice {
 /// What every id of an offered rule begins with. Ids of rules without one, of entries and of lists begin otherwise.
 const ID: &str = "allow-";
 
-/// Who judges what was denied. Made for one answer, since it knows every id of the policy that begins as its own do.
+/// Judges what was denied. Made for one answer, since it knows every id of the policy that begins as its own do.
 #[derive(Debug)]
 pub struct Adviser<'a> {
     policy: &'a Snapshot,
@@ -210,7 +210,7 @@ impl<'a> Adviser<'a> {
                 AddressClass::Global => {}
                 AddressClass::Metadata => {
                     return Err(
-                        "a cloud's metadata service gives credentials to whoever reaches it; it is not offered here"
+                        "a cloud's metadata service gives credentials to any program that reaches it; it is not offered here"
                             .to_owned(),
                     );
                 }
@@ -271,14 +271,14 @@ fn leads_elsewhere(permit: Option<&Permit>) -> Advice {
     ))
 }
 
-/// Whether a pattern means this destination and nothing beside it.
+/// Whether a pattern means this destination and nothing else.
 fn is_just(pattern: &str, destination: &Destination) -> bool {
     let Ok(read) = Pattern::parse(pattern) else { return false };
     let ports = read.ports.as_ref().is_some_and(|ports| ports.is_just(destination.port()));
     ports
         && match (&read.target, destination.host()) {
-            (Target::Name(name, Scope::Exact), Host::Name(asked)) => name == asked,
-            (Target::Network(net), Host::Ip(ip)) => net.prefix_len() == net.max_prefix_len() && net.addr() == *ip,
+            (HostPattern::Name(name, Scope::Exact), Host::Name(asked)) => name == asked,
+            (HostPattern::Network(net), Host::Ip(ip)) => net.prefix_len() == net.max_prefix_len() && net.addr() == *ip,
             _ => false,
         }
 }
@@ -289,7 +289,7 @@ fn whole_domain(row: &str) -> Option<(&str, String)> {
     let read = Pattern::parse(row).ok()?;
     let is_it = read.ports.is_none()
         && read.shared_suffix().is_none()
-        && matches!(&read.target, Target::Name(name, Scope::Below) if name.as_str() == domain);
+        && matches!(&read.target, HostPattern::Name(name, Scope::Below) if name.as_str() == domain);
     is_it.then(|| (domain, row.to_owned()))
 }
 

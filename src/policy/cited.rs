@@ -12,10 +12,10 @@ use super::{Denial, Permit, Snapshot};
 /// On the request path it is a handle, so that nothing is copied and no counter is touched that other workers touch.
 /// [`Cited::detach`] makes it text, so that what is kept of a request does not keep its policy.
 #[derive(Clone, Default)]
-pub struct Cited(Kind);
+pub struct Cited(CitedFrom);
 
 #[derive(Clone, Default)]
-enum Kind {
+enum CitedFrom {
     /// Nobody was asked.
     #[default]
     Nobody,
@@ -33,49 +33,49 @@ enum Kind {
 
 impl Cited {
     pub(super) fn new(snapshot: Snapshot, layer: LayerIndex, rule: Option<RuleIndex>) -> Self {
-        Self(Kind::Policy { snapshot, layer, rule })
+        Self(CitedFrom::Policy { snapshot, layer, rule })
     }
 
     /// Fixed texts, for tests of what reads records.
     #[cfg(test)]
     pub(crate) fn text(rule: Option<&str>, revision: &str) -> Self {
-        Self(Kind::Text { layer: None, rule: rule.map(Into::into), revision: revision.into() })
+        Self(CitedFrom::Text { layer: None, rule: rule.map(Into::into), revision: revision.into() })
     }
 
     /// The rule's id.
     pub fn rule(&self) -> Option<&str> {
         match &self.0 {
-            Kind::Nobody => None,
-            Kind::Policy { snapshot, layer, rule } => rule.map(|rule| snapshot.layer(*layer).rule(rule).id()),
-            Kind::Text { rule, .. } => rule.as_deref(),
+            CitedFrom::Nobody => None,
+            CitedFrom::Policy { snapshot, layer, rule } => rule.map(|rule| snapshot.layer(*layer).rule(rule).id()),
+            CitedFrom::Text { rule, .. } => rule.as_deref(),
         }
     }
 
     /// The name of the layer, where there is more than one.
     pub fn layer(&self) -> Option<&str> {
         match &self.0 {
-            Kind::Nobody => None,
-            Kind::Policy { snapshot, layer, .. } => snapshot.layer_name(*layer).map(|name| &**name),
-            Kind::Text { layer, .. } => layer.as_deref(),
+            CitedFrom::Nobody => None,
+            CitedFrom::Policy { snapshot, layer, .. } => snapshot.layer_name(*layer).map(|name| &**name),
+            CitedFrom::Text { layer, .. } => layer.as_deref(),
         }
     }
 
     /// The layer's revision; empty where nobody was asked.
     pub fn revision(&self) -> &str {
         match &self.0 {
-            Kind::Nobody => "",
-            Kind::Policy { snapshot, layer, .. } => snapshot.layer(*layer).revision(),
-            Kind::Text { revision, .. } => revision,
+            CitedFrom::Nobody => "",
+            CitedFrom::Policy { snapshot, layer, .. } => snapshot.layer(*layer).revision(),
+            CitedFrom::Text { revision, .. } => revision,
         }
     }
 
     /// Lets go of the policy and keeps its words.
     pub fn detach(&mut self) {
-        if let Kind::Policy { snapshot, layer, rule } = &self.0 {
+        if let CitedFrom::Policy { snapshot, layer, rule } = &self.0 {
             let policy = snapshot.layer(*layer);
             let rule = rule.map(|rule| policy.rule(rule).shared_id());
             let (layer, revision) = (snapshot.layer_name(*layer).cloned(), policy.shared_revision());
-            self.0 = Kind::Text { layer, rule, revision };
+            self.0 = CitedFrom::Text { layer, rule, revision };
         }
     }
 }

@@ -1,9 +1,9 @@
 //! From what was written to what is asked.
 //!
 //! Guaranteed: every mistake is found at once, each with its place and its fix; a document with one mistake gives no
-//! policy at all. What is merely doubtful comes as a warning beside the policy.
+//! policy at all. What only looks wrong comes as a warning with the policy.
 //!
-//! Deliberately not done here: reading files, checking a list's `lines` and `sha256` (whoever reads the file does), and
+//! Deliberately not done here: reading files, checking a list's `lines` and `sha256` (what reads the file does), and
 //! judging a document by the clock or by the listeners there are.
 
 use std::collections::HashMap;
@@ -14,9 +14,9 @@ use super::decision::RuleIndex;
 use super::document::{Covers, Effect, Egress, ListDocument, PolicyDocument};
 use super::draft::{Draft, default_ports, too_much};
 use super::matcher::{ClauseRef, Matcher, MatcherBuilder};
-use super::pattern::{Scope, Target};
+use super::pattern::{HostPattern, Scope};
 use super::ports::Ports;
-use super::problem::{Complaint, Place, Problems};
+use super::problem::{Complaint, ProblemPlace, Problems};
 use super::rule::{Rule, RuleDestination};
 use super::suffix::{Breadth, breadth};
 use super::table::TableFull;
@@ -30,7 +30,7 @@ const MOST_COMPARED: usize = 16;
 pub struct Source<'a> {
     /// The files of the document's lists, in its order.
     pub lists: &'a [ListSource<'a>],
-    /// A hash of all of it in hexadecimal; stands in where the document has no revision.
+    /// A hash of all of it in hexadecimal; the revision of a document that has none.
     pub content_hash: &'a str,
 }
 
@@ -41,7 +41,7 @@ pub struct ListSource<'a> {
     pub text: Result<&'a [u8], &'a Complaint>,
 }
 
-/// A policy, and what looks doubtful in it.
+/// A policy, and what looks wrong in it.
 #[derive(Debug)]
 pub struct Compiled {
     /// The policy.
@@ -102,7 +102,7 @@ impl Draft {
     fn warn_of_overruled(&mut self) {
         let Self { rules, warnings, .. } = self;
         let of = |effect: Effect| rules.iter().filter(move |rule| rule.effect == effect);
-        let mut denied: HashMap<&Target, Vec<(&Rule, &Ports)>> = HashMap::new();
+        let mut denied: HashMap<&HostPattern, Vec<(&Rule, &Ports)>> = HashMap::new();
         for rule in of(Effect::Deny).filter(|rule| !rule.is_conditional()) {
             for RuleDestination { target, ports, .. } in &rule.destinations {
                 denied.entry(target).or_default().push((rule, ports));
@@ -127,13 +127,13 @@ impl Draft {
             let listed = lists.iter().zip(&texts).filter(|(document, _)| document.effect == effect);
             let listed: usize = listed.map(|(_, text)| text.map_or(0, list::estimate)).sum();
             let named = rules.iter().filter(|rule| rule.effect == effect).flat_map(|rule| &rule.destinations);
-            listed + named.filter(|destination| matches!(destination.target, Target::Name(..))).count()
+            listed + named.filter(|destination| matches!(destination.target, HostPattern::Name(..))).count()
         };
         let mut allows = MatcherBuilder::with_capacity(room(Effect::Allow));
         let mut denies = MatcherBuilder::with_capacity(room(Effect::Deny));
         for (index, rule) in rules.iter().enumerate().rev() {
             let Ok(rule_index) = u32::try_from(index).map(RuleIndex) else {
-                self.problems.push(too_much().at(Place::Whole));
+                self.problems.push(too_much().at(ProblemPlace::Whole));
                 break;
             };
             let builder = match rule.effect {
@@ -151,7 +151,7 @@ impl Draft {
                     Effect::Deny => add_deny(builder, rule_index, destination),
                 };
                 if let Err(TableFull) = added {
-                    self.problems.push(too_much().at(Place::Whole));
+                    self.problems.push(too_much().at(ProblemPlace::Whole));
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Draft {
             Covers::Subdomains => Scope::Both,
         };
         let Ok(clause) = builder.clause(rule, &default_ports(document.effect), scope) else {
-            self.problems.push(too_much().at(Place::Whole));
+            self.problems.push(too_much().at(ProblemPlace::Whole));
             return;
         };
         // A list may deny a whole registry's names; to allow them takes plainer words.
@@ -198,7 +198,7 @@ impl Draft {
             match read {
                 Ok(text) => texts.push(Some(text)),
                 Err(complaint) => {
-                    self.problems.push(complaint.at(Place::Document(document.file.span)));
+                    self.problems.push(complaint.at(ProblemPlace::Document(document.file.span)));
                     texts.push(None);
                 }
             }
@@ -208,7 +208,7 @@ impl Draft {
 
     fn denies_addresses_conditionally(&self) -> bool {
         let mut conditional = self.rules.iter().filter(|rule| rule.effect == Effect::Deny && rule.is_conditional());
-        let is_network = |destination: &RuleDestination| matches!(destination.target, Target::Network(_));
+        let is_network = |destination: &RuleDestination| matches!(destination.target, HostPattern::Network(_));
         conditional.any(|rule| rule.destinations.iter().any(is_network))
     }
 }
@@ -216,12 +216,12 @@ impl Draft {
 /// A deny rule in v4-mapped form means the address inside: both spellings lead there. The whole of ::ffff:0:0/96 means
 /// the form itself, since it would otherwise deny every IPv4 address there is.
 fn add_deny(denies: &mut MatcherBuilder, rule: RuleIndex, denied: &RuleDestination) -> Result<(), TableFull> {
-    if let Target::Network(IpNet::V6(net)) = &denied.target
+    if let HostPattern::Network(IpNet::V6(net)) = &denied.target
         && let Some(inside) = net.addr().to_ipv4_mapped()
         && let Some(length) = net.prefix_len().checked_sub(96).filter(|length| *length > 0)
         && let Ok(inside) = Ipv4Net::new(inside, length)
     {
-        denies.add(rule, &Target::Network(IpNet::V4(inside)), &denied.ports)?;
+        denies.add(rule, &HostPattern::Network(IpNet::V4(inside)), &denied.ports)?;
     }
     denies.add(rule, &denied.target, &denied.ports)
 }

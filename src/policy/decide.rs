@@ -20,7 +20,7 @@ use super::document::{Egress, Mode};
 use super::matcher::{Clause, Matcher};
 use super::miss::Miss;
 use super::permit::{Grant, Grants, Matched};
-use super::rule::{Asked, Circumstances, Test};
+use super::rule::{RuleFacts, RuleFactsRef, Test};
 use super::stack::LayerIndex;
 use super::{Basis, Decision, Denial, DenyReason, Permit, Policy, RuleRef, Snapshot, hint};
 use crate::facts::{DomainName, Host, Port, RequestFacts, embedded_ipv4};
@@ -44,7 +44,7 @@ impl Snapshot {
             grants.push(grant);
         }
         let is_needed = self.layers().any(|layer| layer.denies_addresses_conditionally);
-        let circumstances = is_needed.then(|| Box::new(Circumstances::of(facts)));
+        let circumstances = is_needed.then(|| Box::new(RuleFacts::of(facts)));
         Decision::Allow(Permit::new(self.clone(), grants, facts.destination.clone(), circumstances))
     }
 }
@@ -93,7 +93,7 @@ impl Policy {
         if !matcher.has_port(clause, facts.destination.port()) {
             return Some(Test::Port);
         }
-        self.rule(clause.rule).missed(Asked::of(facts))
+        self.rule(clause.rule).missed(RuleFactsRef::of(facts))
     }
 
     /// Whether a deny rule is against this name, in a request that is otherwise like this one.
@@ -110,7 +110,7 @@ impl Policy {
 
     /// The deny rule against a resolved address, if there is one. An address inside the address counts too, because a
     /// packet to 64:ff9b::192.0.2.1 ends at 192.0.2.1. Without `asked`, rules that depend on more do not apply.
-    pub(super) fn denied_address(&self, ip: IpAddr, port: Port, asked: Option<&Circumstances>) -> Option<RuleIndex> {
+    pub(super) fn denied_address(&self, ip: IpAddr, port: Port, asked: Option<&RuleFacts>) -> Option<RuleIndex> {
         if self.denies.is_empty() {
             return None;
         }

@@ -13,25 +13,25 @@ use super::Problems;
 pub struct Span {
     /// The first byte.
     pub start: usize,
-    /// The byte behind the last.
+    /// The byte after the last.
     pub end: usize,
 }
 
-/// A value and where it stands.
+/// A value and its place in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its place.
     pub span: Span,
 }
 
 /// A whole policy (CONTRACT §3).
 #[derive(Clone, Debug)]
 pub struct PolicyDocument {
-    /// Who the policy is of; shown in denials.
+    /// Whose policy it is; shown in denials.
     pub name: String,
-    /// Free text; a content hash stands in where absent.
+    /// Free text; where it is absent, a hash of the content is used.
     pub revision: Option<String>,
     /// The organisation's switch.
     pub enabled: bool,
@@ -45,7 +45,7 @@ pub struct PolicyDocument {
     pub allow: Vec<Spanned<String>>,
     /// Patterns that may not, whatever else says so.
     pub deny: Vec<Spanned<String>>,
-    /// Patterns that `egress = "package-managers"` allows beside `allow`.
+    /// Patterns that `egress = "package-managers"` allows in addition to `allow`.
     pub package_managers: Vec<Spanned<String>>,
     /// Special-purpose ranges that names named by a rule may resolve into.
     pub internal_addresses: Vec<Spanned<String>>,
@@ -89,7 +89,7 @@ impl Egress {
 pub enum Mode {
     /// A denied request is refused.
     Enforce,
-    /// What would be denied for want of a rule passes, and is recorded as such.
+    /// Requests that no rule covers pass, and are recorded as such.
     Observe,
 }
 

@@ -1,4 +1,4 @@
-//! A document while it is read: rules without their matchers, and every complaint so far.
+//! A document while it is read: rules without their matchers, and every problem so far.
 
 use std::collections::HashSet;
 
@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use super::ProblemCode;
 use super::document::{Effect, ListDocument, PortsDocument, RuleDocument, Span, Spanned, Tls};
 use super::network;
-use super::pattern::{Pattern, Target};
+use super::pattern::{HostPattern, Pattern};
 use super::ports::{Ports, range};
-use super::problem::{Complaint, Place, Problems};
+use super::problem::{Complaint, ProblemPlace, Problems};
 use super::rule::{Rule, RuleDestination};
 
 /// The longest method that a message repeats, in bytes; the registered ones have up to 17.
@@ -35,7 +35,7 @@ impl Draft {
                 self.warn(
                     text.span,
                     ProblemCode::DuplicateEntry,
-                    format!("`{pattern}` stands twice in `{key}`"),
+                    format!("`{pattern}` is in `{key}` twice"),
                     "take one out",
                 );
                 continue;
@@ -60,7 +60,7 @@ impl Draft {
                 self.warn(
                     text.span,
                     ProblemCode::DuplicateEntry,
-                    format!("`{pattern}` stands twice in this rule"),
+                    format!("`{pattern}` is in this rule twice"),
                     "take one out",
                 );
                 continue;
@@ -148,7 +148,7 @@ impl Draft {
                 for Spanned { value: (low, high), span } in ranges {
                     match range(*low, *high) {
                         Ok(range) => good.push(range),
-                        Err(complaint) => self.problems.push(complaint.at(Place::Document(*span))),
+                        Err(complaint) => self.problems.push(complaint.at(ProblemPlace::Document(*span))),
                     }
                 }
                 let ports = Ports::of(good);
@@ -172,7 +172,7 @@ impl Draft {
                 Some(pattern)
             }
             Err(complaint) => {
-                self.problems.push(complaint.at(Place::Document(text.span)));
+                self.problems.push(complaint.at(ProblemPlace::Document(text.span)));
                 None
             }
         }
@@ -196,18 +196,20 @@ impl Draft {
                     }
                     networks.push(net);
                 }
-                Err(complaint) => self.problems.push(complaint.at(Place::Document(text.span))),
+                Err(complaint) => self.problems.push(complaint.at(ProblemPlace::Document(text.span))),
             }
         }
         networks.into_boxed_slice()
     }
 
     /// Warns of `0.0.0.0/0` and `::/0`, which many take for "everything".
-    fn warn_of_whole(&mut self, effect: Effect, target: &Target, span: Span) {
+    fn warn_of_whole(&mut self, effect: Effect, target: &HostPattern, span: Span) {
         let (family, halves) = match target {
-            Target::Network(net @ IpNet::V4(_)) if network::is_whole(net) => ("IPv4", "`0.0.0.0/1` and `128.0.0.0/1`"),
-            Target::Network(net @ IpNet::V6(_)) if network::is_whole(net) => ("IPv6", "`::/1` and `8000::/1`"),
-            Target::Network(_) | Target::Name(..) => return,
+            HostPattern::Network(net @ IpNet::V4(_)) if network::is_whole(net) => {
+                ("IPv4", "`0.0.0.0/1` and `128.0.0.0/1`")
+            }
+            HostPattern::Network(net @ IpNet::V6(_)) if network::is_whole(net) => ("IPv6", "`::/1` and `8000::/1`"),
+            HostPattern::Network(_) | HostPattern::Name(..) => return,
         };
         match effect {
             Effect::Allow => self.warn(
@@ -249,7 +251,7 @@ impl Draft {
                 self.complain(
                     *span,
                     ProblemCode::InvalidMethod,
-                    format!("`{}` is no method", shown.escape_debug()),
+                    format!("`{}` is not a method", shown.escape_debug()),
                     "write a method such as `GET`, or `WEBSOCKET`",
                 );
             } else if upper == "CONNECT" && effect == Effect::Allow {
@@ -296,7 +298,7 @@ impl Draft {
     }
 }
 
-/// The ports of a pattern where neither it nor its rule names any. An allow rule opens the web and nothing beside it; a
+/// The ports of a pattern where neither it nor its rule names any. An allow rule opens the ports of the web and nothing else; a
 /// deny rule means the host, whatever the port, since what it leaves open by silence nobody would notice.
 pub(super) fn default_ports(effect: Effect) -> Ports {
     match effect {

@@ -1,6 +1,6 @@
 //! The nearest miss, in words.
 //!
-//! Guaranteed: hash look-ups alone, however many rules there are; ASCII, at most [`LONGEST`] bytes; and a hint names only
+//! Guaranteed: hash lookups only, however many rules there are; ASCII, at most [`LONGEST`] bytes; and a hint names only
 //! what was asked for, or a pattern whose name lies within the registrable domain of what was asked for. A denial must
 //! not publish the allowlist.
 

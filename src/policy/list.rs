@@ -8,8 +8,9 @@ use std::net::Ipv6Addr;
 
 use super::ProblemCode;
 use super::document::ListFormat;
-use super::pattern::{Pattern, Target, read_name};
-use super::problem::{Complaint, Place, Problems};
+use super::host_name::read_name;
+use super::pattern::{HostPattern, Pattern};
+use super::problem::{Complaint, ProblemPlace, Problems};
 use crate::facts::{DomainName, Host, MAX_NAME};
 
 /// A file of the wrong kind has a million bad lines; twenty show what is wrong with all of them.
@@ -64,7 +65,7 @@ pub(super) fn read(
         };
         let Err(complaint) = outcome else { continue };
         if problems.total() < MOST_SHOWN {
-            problems.push(complaint.at(Place::List { list, line: index + 1 }));
+            problems.push(complaint.at(ProblemPlace::List { list, line: index + 1 }));
         } else {
             problems.count_more(1);
         }
@@ -113,7 +114,7 @@ fn is_address(word: &[u8]) -> bool {
         || std::str::from_utf8(word).is_ok_and(|word| word.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Why a line is no name. People put patterns, addresses and other programs' filters into lists.
+/// Why a line is not a name. People put patterns, addresses and other programs' filters into lists.
 fn explain(line: &str) -> Complaint {
     if line.len() > LONGEST_SHOWN {
         return Complaint::new(ProblemCode::TooLarge, "the line is longer than any name", "write one name a line");
@@ -145,7 +146,7 @@ fn explain(line: &str) -> Complaint {
     }
     match Pattern::parse(line) {
         Err(complaint) => complaint,
-        Ok(Pattern { target: Target::Network(_), .. }) => Complaint::new(
+        Ok(Pattern { target: HostPattern::Network(_), .. }) => Complaint::new(
             ProblemCode::NotAName,
             format!("`{line}` is an address, and a list has names"),
             "write addresses into the policy itself",
@@ -170,7 +171,7 @@ mod tests {
             Ok(())
         });
         let show = |problem: &Problem| match problem.place {
-            Place::List { list: 0, line } => format!("{line}: {}; {}", problem.what, problem.fix),
+            ProblemPlace::List { list: 0, line } => format!("{line}: {}; {}", problem.what, problem.fix),
             place => panic!("{place:?}"),
         };
         (names, problems.kept().iter().map(show).collect())
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_says_its_number_and_its_mend() {
+    fn a_bad_line_is_reported_with_its_number_and_a_fix() {
         for (line, message) in [
             (
                 "*.a.test",

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::decision::RuleIndex;
 use super::network;
-use super::pattern::{Scope, Target};
+use super::pattern::{HostPattern, Scope};
 use super::ports::Ports;
 use super::table::{NameTable, TableFull};
 use crate::facts::{DomainName, Port};
@@ -199,13 +199,13 @@ impl MatcherBuilder {
     }
 
     /// Adds what a pattern names. Of a block the scope says whether it is about literals alone.
-    pub(super) fn add(&mut self, rule: RuleIndex, target: &Target, ports: &Ports) -> Result<(), TableFull> {
+    pub(super) fn add(&mut self, rule: RuleIndex, target: &HostPattern, ports: &Ports) -> Result<(), TableFull> {
         match target {
-            Target::Name(name, scope) => {
+            HostPattern::Name(name, scope) => {
                 let clause = self.clause(rule, ports, *scope)?;
                 self.add_name(name.as_str().as_bytes(), clause)
             }
-            Target::Network(net) => {
+            HostPattern::Network(net) => {
                 // The whole space means "any literal"; as a block it would be about every name too.
                 let scope = if net.prefix_len() == 0 { Scope::Exact } else { Scope::Both };
                 let clause = self.clause(rule, ports, scope)?;

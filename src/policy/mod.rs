@@ -7,10 +7,10 @@
 //! Guaranteed:
 //! - A request that no rule allows is denied; nothing outside this room can make a [`Permit`].
 //! - Deny rules win over allow rules, so the order of rules in a document never matters.
-//! - The cost does not depend on the number of rules: one hash look-up per label of the host, one trie walk per address.
+//! - The cost does not depend on the number of rules: one hash lookup for each label of the host, one trie walk for each address.
 //!
 //! Deliberately not here: resolving names, reading files or the clock, waiting, logging. Time is an argument, and files
-//! that a policy includes are handed in by whoever compiles it.
+//! that a policy includes are passed to the compiler.
 
 mod address_hint;
 mod advice;
@@ -21,6 +21,7 @@ mod decision;
 mod document;
 mod draft;
 mod hint;
+mod host_name;
 mod list;
 mod matcher;
 mod miss;
@@ -28,6 +29,7 @@ mod network;
 mod opening;
 mod parent;
 mod pattern;
+mod pattern_text;
 mod permit;
 mod ports;
 mod problem;
@@ -62,7 +64,7 @@ pub use document::{
 };
 pub use parent::ParentScope;
 pub use permit::{Basis, NoRoute, ParentPermit, Permit, Reached, Route, RuleRef, VettedAddrs};
-pub use problem::{Complaint, Place, Problem, Problems};
+pub use problem::{Complaint, Problem, ProblemPlace, Problems};
 pub use problem_code::{Example, ProblemCode, Severity};
 pub use reason::DenyReason;
 pub use rule::{Rule, RuleDestination};
@@ -92,7 +94,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Who the policy is of.
+    /// Whose policy it is.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -12,12 +12,19 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::ProblemCode;
-use super::pattern::{LONGEST, too_long};
 use super::problem::Complaint;
 use crate::facts::{AddressClass, Host, Port};
 
 /// The length of ::ffff:0:0/96, the IPv4 addresses in IPv6 form (RFC 4291 §2.5.5.2).
 const MAPPED: u8 = 96;
+
+/// The longest text that is read as a pattern or repeated in a message, in bytes. A name has 253, an international one up
+/// to four times as many; `**.` and ports are short. URLs that people paste are longer at times, and are no patterns.
+pub(super) const LONGEST: usize = 1200;
+
+pub(super) fn too_long() -> Complaint {
+    Complaint::new(ProblemCode::TooLarge, "the text is longer than any host name", "write a host such as `example.com`")
+}
 
 /// Whether a block of `addresses` or `internal-addresses` opens this special-purpose address.
 pub(super) fn opens(net: &IpNet, ip: IpAddr) -> bool {
@@ -98,7 +105,7 @@ pub(super) fn parse_numeric(text: &str) -> Result<IpNet, Complaint> {
     if net.addr() != net.network() {
         return Err(Complaint::new(
             ProblemCode::HostBits,
-            format!("`{text}` has bits set behind its length"),
+            format!("`{text}` has bits set after its prefix"),
             format!("write `{}` for the block, or `{ip}` for the one address", net.trunc()),
         ));
     }
@@ -134,7 +141,7 @@ fn parse_ip(host: &str) -> Result<IpAddr, Complaint> {
     }
     Err(Complaint::new(
         ProblemCode::InvalidAddress,
-        format!("`{host}` is no IPv6 address"),
+        format!("`{host}` is not an IPv6 address"),
         "write it as in `2001:db8::1`",
     ))
 }
@@ -168,8 +175,8 @@ fn parse_length(ip: IpAddr, length: &str) -> Result<IpNet, Complaint> {
     }
     Err(Complaint::new(
         ProblemCode::InvalidAddress,
-        format!("`/{length}` is no length of a prefix"),
-        format!("write a number from 0 to {longest} behind the slash"),
+        format!("`/{length}` is not a prefix length"),
+        format!("write a number from 0 to {longest} after the slash"),
     ))
 }
 
@@ -193,9 +200,9 @@ mod tests {
             ("", "write an address or a CIDR block, such as `10.0.0.0/8`"),
             ("10.0.0.1/8", "write `10.0.0.0/8` for the block, or `10.0.0.1` for the one address"),
             ("fd00::1/8", "write `fd00::/8` for the block, or `fd00::1` for the one address"),
-            ("10.0.0.0/33", "write a number from 0 to 32 behind the slash"),
-            ("10.0.0.0/08", "write a number from 0 to 32 behind the slash"),
-            ("fd00::/129", "write a number from 0 to 128 behind the slash"),
+            ("10.0.0.0/33", "write a number from 0 to 32 after the slash"),
+            ("10.0.0.0/08", "write a number from 0 to 32 after the slash"),
+            ("fd00::/129", "write a number from 0 to 128 after the slash"),
             ("10.0.0.0/255.0.0.0", "write the length of the prefix: `10.0.0.0/8`"),
             ("10.0.0", "write four decimal numbers from 0 to 255 without leading zeros, such as `192.0.2.1`"),
             ("010.0.0.1", "write four decimal numbers from 0 to 255 without leading zeros, such as `192.0.2.1`"),

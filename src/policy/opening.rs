@@ -93,7 +93,7 @@ fn wrong_server(permit: &Permit, facts: &RequestFacts, server: &ServerName, opti
     }
 }
 
-/// Whether the same request for this name would be allowed, by a rule and not for want of enforcement.
+/// Whether the same request for this name would be allowed, by a rule and not only because the policy observes.
 fn allows_too(permit: &Permit, facts: &RequestFacts, name: &DomainName) -> bool {
     let facts = as_named(permit, facts, Host::Name(name.clone()));
     matches!(permit.snapshot().decide(&facts), Decision::Allow(permit) if permit.observed().is_none())

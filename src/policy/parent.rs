@@ -2,7 +2,7 @@
 //!
 //! An exception says which way, never whether: what it names is judged like everything else.
 
-use super::pattern::{Pattern, Scope, Target};
+use super::pattern::{HostPattern, Pattern, Scope};
 use super::{Complaint, ProblemCode};
 use crate::facts::Host;
 
@@ -11,7 +11,7 @@ use crate::facts::Host;
 /// The list of exceptions is walked for each request: administrators write a handful.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParentScope {
-    except: Vec<Target>,
+    except: Vec<HostPattern>,
 }
 
 impl ParentScope {
@@ -39,9 +39,9 @@ impl ParentScope {
     }
 }
 
-fn names(target: &Target, host: &Host) -> bool {
+fn names(target: &HostPattern, host: &Host) -> bool {
     match (target, host) {
-        (Target::Name(name, scope), Host::Name(asked)) => {
+        (HostPattern::Name(name, scope), Host::Name(asked)) => {
             let below = || asked.suffixes().skip(1).any(|suffix| suffix == name.as_str());
             match scope {
                 Scope::Exact => asked == name,
@@ -49,8 +49,8 @@ fn names(target: &Target, host: &Host) -> bool {
                 Scope::Both => asked == name || below(),
             }
         }
-        (Target::Network(net), Host::Ip(ip)) => net.contains(ip) || net.contains(&ip.to_canonical()),
-        (Target::Name(..), Host::Ip(_)) | (Target::Network(_), Host::Name(_)) => false,
+        (HostPattern::Network(net), Host::Ip(ip)) => net.contains(ip) || net.contains(&ip.to_canonical()),
+        (HostPattern::Name(..), Host::Ip(_)) | (HostPattern::Network(_), Host::Name(_)) => false,
     }
 }
 

@@ -4,7 +4,7 @@
 //! address. What dials takes what is in a `Route`, so a check that was forgotten does not compile.
 //!
 //! A parent proxy is handed the name and resolves it again. So what was vetted here is what this network's resolver said,
-//! and no promise of where the parent connects: whoever runs it vets for its own network. A name without an address here
+//! and says nothing of where the parent connects: its operator vets for that network. A name without an address here
 //! cannot be vetted at all; it goes to the parent only where a rule says `parent = true`.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use super::decision::{Objection, RuleIndex};
 use super::opening::{self, Fault};
-use super::rule::{Circumstances, Rule};
+use super::rule::{Rule, RuleFacts};
 use super::stack::LayerIndex;
 use super::{Cited, Denial, DenyReason, Mode, ParentScope, Policy, Snapshot, Stack, Tls};
 use crate::facts::{AddressClass, Destination, Opening, OwnAddresses, Port, RequestFacts};
@@ -29,7 +29,7 @@ pub struct Permit {
     grants: Grants,
     destination: Destination,
     /// Only where a deny rule for addresses needs it.
-    circumstances: Option<Box<Circumstances>>,
+    circumstances: Option<Box<RuleFacts>>,
 }
 
 /// What each layer gives. One fits without an allocation.
@@ -84,7 +84,7 @@ pub enum Route {
     Parent(ParentPermit),
 }
 
-/// Leave to hand a destination on to the parent proxy.
+/// Permission to hand a destination on to the parent proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParentPermit {
     destination: Destination,
@@ -143,7 +143,7 @@ impl Permit {
         snapshot: Snapshot,
         grants: Grants,
         destination: Destination,
-        circumstances: Option<Box<Circumstances>>,
+        circumstances: Option<Box<RuleFacts>>,
     ) -> Self {
         Self { snapshot, grants, destination, circumstances }
     }
@@ -239,7 +239,7 @@ impl Permit {
 
     /// Judges every address that the destination resolved to (or is).
     ///
-    /// All must pass: of a mixed answer nothing is dialled, because whoever can add one address to an answer can also
+    /// All must pass: of a mixed answer nothing is dialled, because an attacker who can add one address to an answer can also
     /// choose the order. An empty answer is the resolver's error; one that comes here all the same leads nowhere.
     ///
     /// # Errors
@@ -323,7 +323,7 @@ impl Permit {
     }
 
     /// Whether something that only rules can give is given by every layer whose rules name the host, and by one at least; else
-    /// the first layer that withholds it. Within a layer each rule stands for itself: what one of them gives is given, or
+    /// the first layer that withholds it. Within a layer each rule counts by itself: what one of them gives is given, or
     /// else a second rule for a host could take away what the first one gave.
     fn granted(&self, gives: impl Fn(&Policy, &Rule) -> bool) -> Result<(), LayerIndex> {
         let mut given = Err(LayerIndex::FIRST);

@@ -34,7 +34,7 @@ impl Ports {
         Self::These(merged.into_boxed_slice())
     }
 
-    /// Reads what stands behind a pattern's colon: `443`, `8000-8999` or `*`.
+    /// Reads what follows a pattern's colon: `443`, `8000-8999` or `*`.
     pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
         if text == "*" {
             return Ok(Self::Any);
@@ -43,7 +43,7 @@ impl Ports {
             Port::parse(text.as_bytes()).map(Port::get).map_err(|_| {
                 Complaint::new(
                     ProblemCode::InvalidPort,
-                    format!("`{text}` is no port"),
+                    format!("`{text}` is not a port"),
                     "write a number from 1 to 65535, a range `lo-hi`, or `*`",
                 )
             })
@@ -86,7 +86,7 @@ impl Ports {
 /// A range in order, without port 0.
 pub(super) fn range(low: u16, high: u16) -> Result<(u16, u16), Complaint> {
     if low == 0 {
-        return Err(Complaint::new(ProblemCode::InvalidPort, "port 0 is no port", "write a number from 1 to 65535"));
+        return Err(Complaint::new(ProblemCode::InvalidPort, "port 0 is not a port", "write a number from 1 to 65535"));
     }
     if low > high {
         return Err(Complaint::new(
@@ -99,7 +99,7 @@ pub(super) fn range(low: u16, high: u16) -> Result<(u16, u16), Complaint> {
 }
 
 impl fmt::Display for Ports {
-    /// As behind a pattern's colon where that can be said (one range), else with commas.
+    /// As after a pattern's colon where that can be said (one range), else with commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::These(ranges) = self else { return f.write_str("*") };
         for (index, (low, high)) in ranges.iter().enumerate() {
@@ -127,12 +127,12 @@ mod tests {
         assert_eq!(parse("7-7"), Ok("7".into()));
         assert_eq!(parse("*"), Ok("*".into()));
         for (text, what) in [
-            ("0", "`0` is no port"),
-            ("", "`` is no port"),
-            ("080", "`080` is no port"),
-            ("65536", "`65536` is no port"),
-            ("http", "`http` is no port"),
-            ("80-", "`` is no port"),
+            ("0", "`0` is not a port"),
+            ("", "`` is not a port"),
+            ("080", "`080` is not a port"),
+            ("65536", "`65536` is not a port"),
+            ("http", "`http` is not a port"),
+            ("80-", "`` is not a port"),
             ("90-80", "the range 90-80 runs backwards"),
         ] {
             assert_eq!(parse(text), Err(what.into()), "{text:?}");

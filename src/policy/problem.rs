@@ -8,7 +8,7 @@ use crate::text::visible::is_visible;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
-    pub place: Place,
+    pub place: ProblemPlace,
     /// What kind of problem it is.
     pub code: ProblemCode,
     /// What is wrong: a clause in lower case, without a full stop.
@@ -19,7 +19,7 @@ pub struct Problem {
 
 /// Where a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum ProblemPlace {
     /// In no place in particular.
     Whole,
     /// In the policy's own text.
@@ -47,7 +47,7 @@ pub struct Problems {
 impl Problems {
     /// Adds one at a place in the document. `what` and `fix` are clauses, see [`Problem`].
     pub fn at(&mut self, span: Span, code: ProblemCode, what: impl Into<String>, fix: impl Into<String>) {
-        self.push(Complaint::new(code, what, fix).at(Place::Document(span)));
+        self.push(Complaint::new(code, what, fix).at(ProblemPlace::Document(span)));
     }
 
     /// Adds one.
@@ -108,7 +108,7 @@ impl Complaint {
     }
 
     /// The problem at this place.
-    pub fn at(self, place: Place) -> Problem {
+    pub fn at(self, place: ProblemPlace) -> Problem {
         Problem { place, code: self.code, what: self.what, fix: self.fix }
     }
 }

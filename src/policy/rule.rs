@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::document::{Effect, Span, Tls};
 use super::network;
-use super::pattern::Target;
+use super::pattern::HostPattern;
 use super::ports::Ports;
 use crate::facts::{Method, RequestFacts, Tool, Upgrade};
 
@@ -39,7 +39,7 @@ pub struct Rule {
 /// One pattern of a rule, with the ports that it is for.
 #[derive(Debug)]
 pub struct RuleDestination {
-    pub(super) target: Target,
+    pub(super) target: HostPattern,
     pub(super) ports: Ports,
     pub(super) span: Span,
 }
@@ -55,8 +55,8 @@ impl fmt::Display for RuleDestination {
     /// The pattern, and its ports after a colon: `*.example.com:80,443`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
-            Target::Network(IpNet::V6(_)) => write!(f, "[{}]:{}", self.target, self.ports),
-            Target::Network(IpNet::V4(_)) | Target::Name(..) => write!(f, "{}:{}", self.target, self.ports),
+            HostPattern::Network(IpNet::V6(_)) => write!(f, "[{}]:{}", self.target, self.ports),
+            HostPattern::Network(IpNet::V4(_)) | HostPattern::Name(..) => write!(f, "{}:{}", self.target, self.ports),
         }
     }
 }
@@ -70,36 +70,36 @@ pub(super) enum Test {
     Method,
 }
 
-/// What a rule may ask of a request beside its destination.
+/// What a rule may ask of a request, apart from its destination.
 #[derive(Clone, Debug)]
-pub(super) struct Circumstances {
+pub(super) struct RuleFacts {
     tool: Tool,
     method: Option<Method>,
     upgrade: Option<Upgrade>,
     at: SystemTime,
 }
 
-impl Circumstances {
+impl RuleFacts {
     pub(super) fn of(facts: &RequestFacts) -> Self {
         Self { tool: facts.tool.clone(), method: facts.method.clone(), upgrade: facts.upgrade, at: facts.at }
     }
 
     /// How the request looks to a rule.
-    pub(super) fn asked(&self) -> Asked<'_> {
-        Asked { tool: &self.tool, method: self.method.as_ref(), upgrade: self.upgrade, at: self.at }
+    pub(super) fn asked(&self) -> RuleFactsRef<'_> {
+        RuleFactsRef { tool: &self.tool, method: self.method.as_ref(), upgrade: self.upgrade, at: self.at }
     }
 }
 
-/// What a rule may ask of a request beside its destination, borrowed from where it is known.
+/// What a rule may ask of a request, apart from its destination, borrowed from where it is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct RuleFactsRef<'a> {
     tool: &'a Tool,
     method: Option<&'a Method>,
     upgrade: Option<Upgrade>,
     at: SystemTime,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RuleFactsRef<'a> {
     pub(super) fn of(facts: &'a RequestFacts) -> Self {
         Self { tool: &facts.tool, method: facts.method.as_ref(), upgrade: facts.upgrade, at: facts.at }
     }
@@ -146,14 +146,14 @@ impl Rule {
         self.addresses.iter().any(|net| net.addr() == ip && net.prefix_len() == net.max_prefix_len())
     }
 
-    /// Whether it depends on anything beside the destination.
+    /// Whether it depends on anything but the destination.
     pub(super) fn is_conditional(&self) -> bool {
         !self.tools.is_empty() || !self.methods.is_empty() || self.from.is_some() || self.until.is_some()
     }
 
     /// The first test, after that of the port, that a request fails.
-    pub(super) fn missed(&self, asked: Asked<'_>) -> Option<Test> {
-        let Asked { tool, at, .. } = asked;
+    pub(super) fn missed(&self, asked: RuleFactsRef<'_>) -> Option<Test> {
+        let RuleFactsRef { tool, at, .. } = asked;
         if !self.tools.is_empty() && !self.tools.iter().any(|name| **name == *tool.as_str()) {
             return Some(Test::Tool);
         }
@@ -171,7 +171,7 @@ impl Rule {
     ///
     /// A request for an upgrade is two things, because the origin chooses what it becomes: a deny rule applies if it names
     /// either, and an allow rule has to name the upgrade. The name of an upgrade never means a method token.
-    fn matches_method(&self, asked: Asked<'_>) -> bool {
+    fn matches_method(&self, asked: RuleFactsRef<'_>) -> bool {
         let Some(method) = asked.method else { return self.effect == Effect::Deny };
         let method = method.as_str();
         self.methods.iter().any(|name| match Upgrade::named(name) {

@@ -1,4 +1,4 @@
-//! The policy inside the program: what holds until somebody writes one.
+//! The policy inside the program: what is in force until there is another.
 
 use super::load::{LoadError, LoadedDocument, load_text};
 
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
     use crate::policy::{Effect, PolicyDocument};
 
-    /// Names that examples may use, beside Claude's own.
+    /// Names that examples may use, in addition to Claude's own.
     const EXAMPLES: [&str; 2] = [".test", ".example"];
     const CLAUDE: [&str; 6] =
         ["anthropic.com", "claude.ai", "claude.com", "claude.app", "claudeusercontent.com", "claudemcpcontent.com"];

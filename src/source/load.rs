@@ -3,10 +3,10 @@
 //! Guaranteed:
 //! - What is handed out is one state of all the files: each was the same before and after it was read, and none had
 //!   changed when the last was through.
-//! - Nothing is read that is no regular file, and nothing without a bound.
+//! - Only regular files are read, and only up to a limit.
 //! - All that is wrong is said at once; the files to wait for are named also where loading fails.
 //!
-//! Deliberately not done: judging the lines of lists (whoever compiles the policy does), and waiting for a slow writer.
+//! Deliberately not done: judging the lines of lists (compiling the policy does), and waiting for a slow writer.
 //! A writer that pauses in the middle of a file looks like one that has finished; such writers must rename.
 
 use std::fmt;
@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::Watched;
 use super::steady::{self, FileError};
 use crate::policy::text::{Format, ProblemReport, SourceText, decode, read_policy};
-use crate::policy::{Complaint, ListDocument, ListFormat, Place, PolicyDocument, ProblemCode, Problems};
+use crate::policy::{Complaint, ListDocument, ListFormat, PolicyDocument, ProblemCode, ProblemPlace, Problems};
 
 /// The largest policy. A rule takes some 200 bytes, so that this holds 300,000; larger sets belong into lists.
 const MAX_POLICY: u64 = 64 * 1024 * 1024;
@@ -175,7 +175,7 @@ fn format_of(path: &Path) -> Result<Format, Complaint> {
 
 /// The problem with a file as a whole.
 fn whole_file(path: &Path, complaint: Complaint) -> ProblemReport {
-    SourceText::new(path.display().to_string(), "").located(&complaint.at(Place::Whole)).into()
+    SourceText::new(path.display().to_string(), "").located(&complaint.at(ProblemPlace::Whole)).into()
 }
 
 fn unusable(error: &FileError) -> Complaint {

@@ -52,10 +52,10 @@ pub fn start(source: PolicySource, observe: bool, watch: Watch, store: Arc<Store
 
 fn start_with(load: Box<Load>, watch: Watch, store: Arc<Store>) -> std::io::Result<Reloads> {
     let (reloads, requests) = Reloads::new();
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(SharedLoads {
         load,
         store,
-        state: Mutex::new(State { ended: 0, loaded: watch.clone(), running: Vec::new(), last: None }),
+        state: Mutex::new(LoadState { ended: 0, loaded: watch.clone(), running: Vec::new(), last: None }),
     });
     let loader = Loader { shared, begun: 0, seen: watch, since: Instant::now(), waiting: Vec::new() };
     thread::Builder::new().name("policy".into()).spawn(move || {
@@ -67,7 +67,7 @@ fn start_with(load: Box<Load>, watch: Watch, store: Arc<Store>) -> std::io::Resu
 
 /// Looks at the files and begins loads.
 struct Loader {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLoads>,
     /// How many loads have begun; the number of the newest.
     begun: u64,
     /// What the last look saw.
@@ -79,25 +79,25 @@ struct Loader {
 }
 
 /// What the loader and its loads share.
-struct Shared {
+struct SharedLoads {
     load: Box<Load>,
     store: Arc<Store>,
-    state: Mutex<State>,
+    state: Mutex<LoadState>,
 }
 
-struct State {
+struct LoadState {
     /// The number of the newest load that has ended.
     ended: u64,
     /// What that load, good or bad, was made of.
     loaded: Watch,
     /// The oldest first.
-    running: Vec<Running>,
+    running: Vec<RunningLoad>,
     /// What the newest load that has ended came to; none for the policy that the process began with.
     last: Option<ReloadOutcome>,
 }
 
 /// A load that runs.
-struct Running {
+struct RunningLoad {
     number: u64,
     /// How the files looked when it began.
     began_as: Watch,
@@ -154,7 +154,7 @@ impl Loader {
         {
             let mut state = self.shared.state();
             let began_as = state.loaded.again();
-            state.running.push(Running { number, began_as, asked });
+            state.running.push(RunningLoad { number, began_as, asked });
         }
         let shared = Arc::clone(&self.shared);
         let spawned = thread::Builder::new().name("policy-load".into()).spawn(move || {
@@ -169,7 +169,7 @@ impl Loader {
     }
 }
 
-impl Shared {
+impl SharedLoads {
     fn load(&self, number: u64) {
         let (watch, loaded) = (self.load)();
         let mut state = self.state();
@@ -212,7 +212,7 @@ impl Shared {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LoadState> {
         // What a load that panicked left behind is still a state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

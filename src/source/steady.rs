@@ -25,7 +25,7 @@ pub(super) enum FileError {
     Missing,
     #[error("it is a folder")]
     Folder,
-    #[error("it is no regular file but a pipe, socket or device")]
+    #[error("it is a pipe, a socket or a device")]
     Special,
     #[error("it cannot be read ({0})")]
     Unreadable(io::Error),
@@ -169,7 +169,7 @@ mod tests {
         symlink("/dev/zero", at("device")).unwrap();
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        let special = "it is no regular file but a pipe, socket or device; name a regular file";
+        let special = "it is a pipe, a socket or a device; name a regular file";
         let missing = "there is no such file; check the path";
         for (name, expected) in [
             ("file", "text"),

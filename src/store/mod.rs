@@ -3,7 +3,7 @@
 //! Guaranteed:
 //! - A reader never waits and never sees half a policy. A request takes its worker's own [`Snapshot`] and keeps it, so it
 //!   is judged by one revision however often the policy changes meanwhile.
-//! - A policy that was replaced is freed by whoever replaces it, not by a request that happens to be its last reader.
+//! - A policy that was replaced is freed by the thread that replaces it, not by a request that happens to be its last reader.
 //!
 //! Deliberately not here: loading and compiling (`source`), and judging open tunnels again (`session`): both listen to
 //! [`Store::subscribe`].

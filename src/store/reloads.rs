@@ -1,4 +1,4 @@
-//! How to ask for a reload, for whoever may not know where policies come from.
+//! How rooms that do not know where policies come from ask for a reload.
 
 use std::sync::mpsc;
 

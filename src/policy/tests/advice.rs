@@ -69,7 +69,7 @@ fn said(destination: &str, reason: DenyReason, tools: &[&str]) -> String {
 }
 
 #[test]
-fn each_reason_has_the_least_rule_that_mends_it_or_the_reason_why_none_does() {
+fn each_reason_has_the_smallest_rule_that_allows_it_or_says_why_none_does() {
     use DenyReason::*;
     let rows: [(&str, DenyReason, &[&str], &str); 30] = [
         ("new.test:443", HostNotAllowed, &["cli"], r#"{"id": "allow-new.test:443", "to": ["new.test:443"]} "#),
@@ -186,7 +186,7 @@ fn each_reason_has_the_least_rule_that_mends_it_or_the_reason_why_none_does() {
             "169.254.169.254:80",
             HostNotAllowed,
             &[],
-            "a cloud's metadata service gives credentials to whoever reaches it; it is not offered here",
+            "a cloud's metadata service gives credentials to any program that reaches it; it is not offered here",
         ),
         ("127.0.0.1:3128", Loop, &[], "it would lead back into this proxy: look at the client's proxy settings"),
         ("127.0.0.1:3128", HostNotAllowed, &[], "it is one of this proxy's own sockets"),

@@ -5,10 +5,10 @@ fn at_byte(start: usize, text: &str) -> Spanned<String> {
 }
 
 fn show(problems: &Problems) -> Vec<String> {
-    let place = |place: Place| match place {
-        Place::Whole => "whole".to_owned(),
-        Place::Document(span) => format!("{}", span.start),
-        Place::List { list, line } => format!("list {list} line {line}"),
+    let place = |place: ProblemPlace| match place {
+        ProblemPlace::Whole => "whole".to_owned(),
+        ProblemPlace::Document(span) => format!("{}", span.start),
+        ProblemPlace::List { list, line } => format!("list {list} line {line}"),
     };
     problems
         .kept()
@@ -51,16 +51,16 @@ fn every_mistake_is_found_at_once_in_the_order_of_places() {
             "0: the id `list:l.txt` is taken; name each file once",
             "11: `*` would allow everything; write `egress = \"all\"`, in plain words, or name the hosts",
             "12: `https://up.test/` is a URL; write `up.test`",
-            "13: the `*` in `h.*` does not stand for whole labels at the front; name the hosts one by one",
+            "13: the `*` in `h.*` is not for whole labels at the front; name the hosts one by one",
             "14: `intranet.test` is neither an address nor a CIDR block; write the block that the name resolves into, \
              such as `10.0.0.0/8`",
             "30: the id `allow:a.test` is taken; the entry of that pattern has it; choose another",
             "31: `*.com` covers every name under the public suffix `com`; name the domains that you mean, such as \
              `*.example.com`",
-            "33: port 0 is no port; write a number from 1 to 65535",
+            "33: port 0 is not a port; write a number from 1 to 65535",
             "34: the tool has no name; write the name of a listener, or take the entry out",
-            "35: `G ET` is no method; write a method such as `GET`, or `WEBSOCKET`",
-            "36: `10.0.0.1/8` has bits set behind its length; write `10.0.0.0/8` for the block, or `10.0.0.1` for the \
+            "35: `G ET` is not a method; write a method such as `GET`, or `WEBSOCKET`",
+            "36: `10.0.0.1/8` has bits set after its prefix; write `10.0.0.0/8` for the block, or `10.0.0.1` for the \
              one address",
             "37: `until` is not later than `from`; set it to a later time, or take one out",
             "list 0 line 2: `not ok.test` has blanks; write one pattern an entry, without blanks",
@@ -69,7 +69,7 @@ fn every_mistake_is_found_at_once_in_the_order_of_places() {
 }
 
 #[test]
-fn doubts_are_warnings_beside_the_policy() {
+fn what_looks_wrong_is_a_warning_and_the_policy_compiles() {
     let never = RuleDocument { span: Span { start: 20, end: 21 }, ..rule("never", &[]) };
     let no_ports = RuleDocument {
         span: Span { start: 21, end: 22 },
@@ -102,7 +102,7 @@ fn doubts_are_warnings_beside_the_policy() {
     assert_eq!(
         show(&compiled.warnings),
         [
-            "11: `a.test` stands twice in `allow`; take one out",
+            "11: `a.test` is in `allow` twice; take one out",
             "12: `*.githubusercontent.com` covers every tenant of `githubusercontent.com`, and anyone can become one; \
              name the tenants that you mean, such as `tenant.githubusercontent.com`",
             "13: `d.test` can never match in `allow:d.test`: `deny:d.test` denies it; take one of the two out; deny wins",
@@ -134,7 +134,7 @@ fn a_list_may_deny_a_registry_but_not_allow_one() {
 }
 
 #[test]
-fn a_list_that_nobody_read_is_no_empty_list() {
+fn a_list_that_was_not_read_is_a_mistake_and_not_an_empty_list() {
     let document = PolicyDocument { lists: vec![list("l", Effect::Deny, Covers::Exact)], ..document() };
     let problems = compile_with(&document, &[]).unwrap_err();
     assert_eq!(show(&problems), ["0: the list's file was not read; read it first"]);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::pattern::{Pattern, Scope, Target};
+use super::super::pattern::{HostPattern, Pattern, Scope};
 use super::super::ports::Ports;
 use super::*;
 use crate::facts::{Host, embedded_ipv4};
@@ -98,9 +98,9 @@ fn stage(rule: &RuleDocument, facts: &RequestFacts) -> Option<u8> {
     rule.to.iter().filter_map(stage_of).max()
 }
 
-fn names(target: &Target, host: &Host, effect: Effect) -> bool {
+fn names(target: &HostPattern, host: &Host, effect: Effect) -> bool {
     match (target, host) {
-        (Target::Name(name, scope), Host::Name(asked)) => {
+        (HostPattern::Name(name, scope), Host::Name(asked)) => {
             let below = asked.as_str().ends_with(&format!(".{name}"));
             match scope {
                 Scope::Exact => asked == name,
@@ -108,7 +108,7 @@ fn names(target: &Target, host: &Host, effect: Effect) -> bool {
                 Scope::Both => below || asked == name,
             }
         }
-        (Target::Network(net), Host::Ip(ip)) => {
+        (HostPattern::Network(net), Host::Ip(ip)) => {
             let inside = match ip {
                 IpAddr::V6(ip) if effect == Effect::Deny => embedded_ipv4(*ip).map(IpAddr::V4),
                 _ => None,
@@ -298,7 +298,7 @@ fn allowed_by_rules(policy: &Policy, facts: &RequestFacts) -> bool {
             let host = names(&destination.target, facts.destination.host(), rule.effect());
             host && destination.ports.contains(facts.destination.port())
         };
-        rule.destinations().iter().any(of) && rule.missed(super::super::rule::Asked::of(facts)).is_none()
+        rule.destinations().iter().any(of) && rule.missed(super::super::rule::RuleFactsRef::of(facts)).is_none()
     };
     let any = |effect: Effect| policy.rules().iter().filter(|rule| rule.effect() == effect).any(|rule| matches(&rule));
     any(Effect::Allow) && !any(Effect::Deny)

@@ -7,7 +7,7 @@ use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, ast, parse_to_ast};
 
 use super::place::quote;
-use super::{Entry, Node, Problems, Span, Spanned, Value};
+use super::{Member, Node, Problems, Span, Spanned, Value};
 use crate::policy::ProblemCode;
 
 /// The parser reads a superset; policies are signed and exchanged, so that every reader must see the same document.
@@ -105,12 +105,12 @@ impl Tree<'_> {
             let name = property.name.into_string();
             let span = self.span(range);
             if seen.insert(name.clone()) {
-                entries.push(Entry { name: Spanned { value: name, span }, value: self.convert(property.value) });
+                entries.push(Member { name: Spanned { value: name, span }, value: self.convert(property.value) });
             } else {
                 self.problems.at(
                     span,
                     ProblemCode::DuplicateKey,
-                    format!("{} stands twice in one object", quote(&name)),
+                    format!("{} is in one object twice", quote(&name)),
                     "keep one of them",
                 );
             }
@@ -170,5 +170,5 @@ fn explain(error: &ParseError) -> (String, &'static str) {
     let kind = error.kind().to_string();
     let mut letters = kind.chars();
     let lower = letters.next().map(|first| first.to_lowercase().chain(letters).collect::<String>());
-    (format!("this is no JSON: {}", lower.unwrap_or_default()), fix)
+    (format!("this is not JSON: {}", lower.unwrap_or_default()), fix)
 }

@@ -26,7 +26,7 @@ pub struct Key {
     pub needed: bool,
     /// Whether this version acts on it.
     pub support: Support,
-    /// What people call it who come from elsewhere; leads to a suggestion, is never accepted.
+    /// What other programs call it; leads to a suggestion, is never accepted.
     pub also: &'static [&'static str],
     /// What holds where it is absent, as one would write it.
     pub default: &'static str,

@@ -1,4 +1,4 @@
-//! From text to a document's shape, with every mistake found at once and shown where it stands.
+//! From text to a document's shape, with every mistake found at once and shown at its place.
 //!
 //! TOML and JSON become one tree of values with places ([`Node`]); a [`Section`] says which keys a table may have and
 //! what each holds; [`Fields`] reads a table by it. The same sections make the JSON Schema and the key reference, so
@@ -25,7 +25,7 @@ mod suggest;
 mod toml;
 
 pub use self::keys::{Key, Section, Shape, Support, words};
-pub use self::node::{Entry, Format, Node, Value};
+pub use self::node::{Format, Member, Node, Value};
 pub(crate) use self::place::quote;
 pub use self::place::{SourceText, decode};
 pub use self::policy::read_policy;

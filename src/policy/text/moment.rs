@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-/// Why text is no moment.
+/// Why a text is not a time.
 pub(super) enum MomentError {
-    /// It could be one anywhere on Earth.
+    /// It has no time zone.
     NoOffset,
     /// It is only a day, only a time, or neither.
     NoTime,
@@ -22,7 +22,7 @@ pub(super) fn parse_moment(text: &str) -> Result<SystemTime, MomentError> {
         _ => byte == wanted,
     });
     let rest = match rest {
-        [b'.', fraction @ ..] => behind_digits(fraction),
+        [b'.', fraction @ ..] => after_digits(fraction),
         _ => rest,
     };
     match (fits, rest) {
@@ -38,7 +38,7 @@ pub(super) fn parse_moment(text: &str) -> Result<SystemTime, MomentError> {
     SystemTime::try_from(moment).map_err(|_| MomentError::Impossible)
 }
 
-fn behind_digits(bytes: &[u8]) -> &[u8] {
+fn after_digits(bytes: &[u8]) -> &[u8] {
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     bytes.get(digits..).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use super::{Problems, Spanned};
 
-/// A value and where it stands.
+/// A value and its place in the text.
 pub type Node = Spanned<Value>;
 
 /// A value, whatever format it was written in.
@@ -21,14 +21,14 @@ pub enum Value {
     /// A list.
     Array(Vec<Node>),
     /// A table (TOML) or object (JSON), in the order of the text.
-    Table(Vec<Entry>),
+    Table(Vec<Member>),
     /// JSON's null, which no key takes.
     Null,
 }
 
 /// One key of a table with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct Member {
     /// The key.
     pub name: Spanned<String>,
     /// The value.

@@ -1,8 +1,8 @@
-//! A document's text, and where in it something stands, as people and editors count.
+//! A document's text, and and places in it, as people and editors count them.
 
 use super::LocatedProblem;
 use super::Span;
-use crate::policy::{Place, Problem, ProblemCode};
+use crate::policy::{Problem, ProblemCode, ProblemPlace};
 use crate::text::visible::is_visible;
 
 /// The longest piece of a document that a message repeats. What was written wrongly is recognised by its beginning.
@@ -53,12 +53,12 @@ impl SourceText {
         &self.text
     }
 
-    /// The line and column where a span begins, both from 1, the column in characters. A span behind the end is at the end.
+    /// The line and column where a span begins, both from 1, the column in characters. A span after the end is at the end.
     pub fn locate(&self, span: Span) -> (usize, usize) {
         let line = self.lines.partition_point(|start| *start <= span.start).max(1);
         let start = self.lines.get(line - 1).copied().unwrap_or_default();
         let end = span.start.min(self.text.len());
-        // A byte order mark is no column.
+        // A byte order mark is not a column.
         let mark = usize::from(line == 1 && end > 0 && self.text.starts_with('\u{feff}'));
         (line, self.characters_before(end).saturating_sub(self.characters_before(start) + mark) + 1)
     }
@@ -89,9 +89,9 @@ pub fn decode(name: &str, bytes: Vec<u8>) -> Result<SourceText, LocatedProblem> 
         let start = error.utf8_error().valid_up_to();
         let byte = error.as_bytes().get(start).copied().unwrap_or_default();
         let problem = Problem {
-            place: Place::Document(Span { start, end: start + 1 }),
+            place: ProblemPlace::Document(Span { start, end: start + 1 }),
             code: ProblemCode::NotUtf8,
-            what: format!("the byte 0x{byte:02x} at offset {start} is no UTF-8"),
+            what: format!("the byte 0x{byte:02x} at offset {start} is not UTF-8"),
             fix: "save the file in UTF-8".into(),
         };
         // Up to that byte the two texts are the same, and nothing after it is located.
@@ -130,9 +130,9 @@ mod tests {
             assert_eq!(source.locate(Span { start, end: start }), place, "byte {start}");
         }
         assert_eq!(source.locate(Span { start: 14, end: 14 }), (4, 4), "the end");
-        assert_eq!(source.locate(Span { start: 99, end: 99 }), (4, 4), "behind the end");
+        assert_eq!(source.locate(Span { start: 99, end: 99 }), (4, 4), "after the end");
         let marked = SourceText::new("p", "\u{feff}ab");
-        assert_eq!(marked.locate(Span { start: 4, end: 5 }), (1, 2), "a byte order mark is no column");
+        assert_eq!(marked.locate(Span { start: 4, end: 5 }), (1, 2), "a byte order mark is not a column");
         assert_eq!(marked.locate(Span { start: 0, end: 5 }), (1, 1), "before the mark");
     }
 
@@ -154,7 +154,7 @@ mod tests {
     fn what_is_no_utf_8_is_shown_where_it_begins() {
         assert_eq!(
             decode("p.toml", b"a = 1\nb = \"\xc3\xbc\xff\"\n".to_vec()).unwrap_err().to_string(),
-            "p.toml:2:7: the byte 0xff at offset 13 is no UTF-8; save the file in UTF-8"
+            "p.toml:2:7: the byte 0xff at offset 13 is not UTF-8; save the file in UTF-8"
         );
         assert_eq!(decode("p.toml", "ü".into()).unwrap().text(), "ü");
     }

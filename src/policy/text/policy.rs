@@ -7,13 +7,13 @@ use super::policy_keys::{
     UNTIL, VERSION,
 };
 use super::reader::wrong;
-use super::{Entry, Fields, Format, Node, Problems, Spanned, Value};
+use super::{Fields, Format, Member, Node, Problems, Spanned, Value};
 use crate::policy::{
     Covers, Effect, Egress, ListDocument, ListFormat, Mode, PolicyDocument, PortsDocument, ProblemCode, RuleDocument,
     TestDocument, Tls,
 };
 
-/// Stands in for a policy's name in sentences such as "blocked by the egress policy of …".
+/// Used instead of a policy's name in sentences such as "blocked by the egress policy of …".
 const UNNAMED: &str = "this organisation";
 
 /// Reads a policy. The document carries everything that is wrong with its keys and their values; compiling it adds what is
@@ -40,7 +40,7 @@ fn refuse_other_version(node: &Node, problems: &mut Problems) -> Option<()> {
     let Value::Table(entries) = &node.value else { return Some(()) };
     let version = entries.iter().find(|entry| entry.name.value == VERSION.name);
     match version {
-        Some(Entry { value: Node { value: Value::Integer(number), span }, .. }) if *number != 1 => {
+        Some(Member { value: Node { value: Value::Integer(number), span }, .. }) if *number != 1 => {
             let what = format!("this policy is of version {number} of the schema, and this program reads version 1");
             problems.at(
                 *span,
@@ -168,7 +168,7 @@ fn read_list(list: Fields<'_>, problems: &mut Problems) -> Option<ListDocument> 
         problems.at(
             hash.span,
             ProblemCode::InvalidValue,
-            "`sha256` is no SHA-256",
+            "`sha256` is not a SHA-256",
             "write its 64 hexadecimal digits, as `sha256sum` prints them",
         );
     }

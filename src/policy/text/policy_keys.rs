@@ -3,9 +3,9 @@
 use super::keys::{Key, Section, Shape, words};
 use crate::policy::{Covers, Effect, Egress, ListFormat, Mode, Tls};
 
-/// The name stands in the reason phrase of a complaint, which has 120 bytes (CONTRACT §5).
+/// The name is in the reason phrase of a refusal, which has 120 bytes (CONTRACT §5).
 const MAX_NAME: usize = 100;
-/// A contact is an address or a short sentence; it stands in the one sentence of a complaint, which has 500 bytes.
+/// A contact is an address or a short sentence; it is in the one sentence of a refusal, which has 500 bytes.
 const MAX_CONTACT: usize = 200;
 /// A rule's reason takes the place of most of that sentence.
 const MAX_REASON: usize = 300;

@@ -203,7 +203,7 @@ as = "user:a"
             "p.toml:11:6: `to` is an empty list; name a destination, or remove the rule",
             "p.toml:12:1: `services` is not supported in this version; list the service's hosts in `to`",
             "p.toml:13:9: `ports` is the number 443, but must be \"any\" or a list of ports; put it in brackets: [443]",
-            "p.toml:14:8: `from` has no offset from UTC, so nobody can tell which moment it is; add Z for UTC, or an offset such as +01:00",
+            "p.toml:14:8: `from` has no time zone; add Z for UTC, or an offset such as +01:00",
             "p.toml:15:1: a test has no `expect`; add expect = \"allow\" or \"deny\"",
             "p.toml:17:1: `as` is not supported in this version; remove it: cases are judged for everyone alike",
         ]
@@ -338,10 +338,9 @@ fn a_moment_has_a_date_a_time_and_an_offset() {
     ] {
         assert_eq!(from(fine), [""; 0], "{fine}");
     }
-    let no_offset = "p.toml:5:8: `from` has no offset from UTC, so nobody can tell which moment it is; add Z for UTC, or an offset such as +01:00";
-    let no_moment =
-        "p.toml:5:8: `from` is no moment: it needs a date, a time and an offset; write it as 2026-11-01T00:00:00Z";
-    let impossible = "p.toml:5:8: `from` is a moment that does not exist; write a day and a time that do";
+    let no_offset = "p.toml:5:8: `from` has no time zone; add Z for UTC, or an offset such as +01:00";
+    let no_moment = "p.toml:5:8: `from` needs a date, a time and a time zone; write it as 2026-11-01T00:00:00Z";
+    let impossible = "p.toml:5:8: `from` is a time that does not exist; write a day and a time that do";
     for (value, line) in [
         ("2026-11-01T00:00:00", no_offset),
         ("\"2026-11-01T00:00:00.5\"", no_offset),
@@ -354,7 +353,7 @@ fn a_moment_has_a_date_a_time_and_an_offset() {
         ("\"2026-11-01T25:00:00Z\"", impossible),
         (
             "1793491200",
-            "p.toml:5:8: `from` is the number 1793491200, but must be a moment; write it as 2026-11-01T00:00:00Z",
+            "p.toml:5:8: `from` is the number 1793491200, but must be a time; write it as 2026-11-01T00:00:00Z",
         ),
     ] {
         assert_eq!(from(value), [line], "{value}");
@@ -410,7 +409,7 @@ fn lists_that_cannot_be_meant_are_refused() {
         ),
         (
             list("sha256 = \"abc\""),
-            "p.toml:6:10: `sha256` is no SHA-256; write its 64 hexadecimal digits, as `sha256sum` prints them",
+            "p.toml:6:10: `sha256` is not a SHA-256; write its 64 hexadecimal digits, as `sha256sum` prints them",
         ),
         (
             "[[list]]\neffect = \"deny\"\nfile = \"a.txt\"".into(),
@@ -431,52 +430,48 @@ fn syntax_errors_are_shown_where_they_are() {
         (
             Format::Toml,
             "version = 1\nname = Example\n",
-            "p.toml:2:8: this is no TOML: string values must be quoted, expected literal string; put the text in quotation marks",
+            "p.toml:2:8: this is not TOML: string values must be quoted, expected literal string; put the text in quotation marks",
         ),
-        (
-            Format::Toml,
-            "version = 1\nversion = 1\n",
-            "p.toml:2:1: this key stands twice in one table; keep one of them",
-        ),
+        (Format::Toml, "version = 1\nversion = 1\n", "p.toml:2:1: this key is in one table twice; keep one of them"),
         (
             Format::Json,
             "{\"version\": 1, \"version\": 1}",
-            "p.json:1:16: \"version\" stands twice in one object; keep one of them",
+            "p.json:1:16: \"version\" is in one object twice; keep one of them",
         ),
         (
             Format::Json,
             "{\"version\": 1,}",
-            "p.json:1:14: this is no JSON: trailing commas are not allowed; remove the comma",
+            "p.json:1:14: this is not JSON: trailing commas are not allowed; remove the comma",
         ),
         (
             Format::Json,
             "// hello\n{\"version\": 1}",
-            "p.json:1:1: this is no JSON: comments are not allowed; remove the comment, or write the file as .toml",
+            "p.json:1:1: this is not JSON: comments are not allowed; remove the comment, or write the file as .toml",
         ),
         (
             Format::Json,
             "{\"version\": 1 \"name\": \"a\"}",
-            "p.json:1:14: this is no JSON: expected comma; put a comma between the two",
+            "p.json:1:14: this is not JSON: expected comma; put a comma between the two",
         ),
         (
             Format::Json,
             "{'version': 1}",
-            "p.json:1:2: this is no JSON: single-quoted strings are not allowed; put it in double quotation marks",
+            "p.json:1:2: this is not JSON: single-quoted strings are not allowed; put it in double quotation marks",
         ),
         (
             Format::Json,
             "{version: 1}",
-            "p.json:1:2: this is no JSON: expected string for object property; put it in double quotation marks",
+            "p.json:1:2: this is not JSON: expected string for object property; put it in double quotation marks",
         ),
         (
             Format::Json,
             "{\"version\": 0x1}",
-            "p.json:1:13: this is no JSON: hexadecimal numbers are not allowed; correct the syntax here",
+            "p.json:1:13: this is not JSON: hexadecimal numbers are not allowed; correct the syntax here",
         ),
         (
             Format::Json,
             "{\"version\": 1} {}",
-            "p.json:1:16: this is no JSON: text cannot contain more than one JSON value; keep one object",
+            "p.json:1:16: this is not JSON: text cannot contain more than one JSON value; keep one object",
         ),
         (
             Format::Json,
@@ -523,7 +518,7 @@ fn a_duplicate_key_does_not_hide_the_other_mistakes() {
     assert_eq!(
         lines("version = 1\nmode = \"observe\"\nmode = \"enforce\"\nenabled = 1\n", Format::Toml),
         [
-            "p.toml:3:1: this key stands twice in one table; keep one of them",
+            "p.toml:3:1: this key is in one table twice; keep one of them",
             "p.toml:4:11: `enabled` is the number 1, but must be true or false; write true or false, without quotation marks",
         ]
     );
@@ -683,7 +678,7 @@ proptest! {
 
 impl Fields<'_> {
     /// A table's entries, whatever they are.
-    fn of(node: &Node) -> &[crate::policy::text::Entry] {
+    fn of(node: &Node) -> &[crate::policy::text::Member] {
         if let Value::Table(entries) = &node.value { entries } else { panic!("no table: {node:?}") }
     }
 }

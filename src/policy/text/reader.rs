@@ -7,7 +7,7 @@ use super::moment::{MomentError, parse_moment};
 use super::place::quote;
 use super::quantity::{Written, parse_duration, parse_size};
 use super::suggest::{nearest, unknown_key};
-use super::{Entry, Node, Span, Spanned, Value};
+use super::{Member, Node, Span, Spanned, Value};
 use crate::policy::{ProblemCode, Problems};
 use crate::text::visible::is_visible;
 
@@ -19,7 +19,7 @@ use crate::text::visible::is_visible;
 pub struct Fields<'a> {
     section: &'static Section,
     span: Span,
-    entries: &'a [Entry],
+    entries: &'a [Member],
 }
 
 impl<'a> Fields<'a> {
@@ -28,7 +28,7 @@ impl<'a> Fields<'a> {
         Self::open_within(node, section, None, problems)
     }
 
-    /// `outer` is the section that the table stands in, so that a key that slipped into the wrong one is recognised.
+    /// `outer` is the section that the table is in, so that a key that slipped into the wrong one is recognised.
     fn open_within(
         node: &'a Node,
         section: &'static Section,
@@ -40,7 +40,7 @@ impl<'a> Fields<'a> {
             problems.at(node.span, ProblemCode::WrongType, what, "write its keys, or remove it");
             return None;
         };
-        for Entry { name, .. } in entries {
+        for Member { name, .. } in entries {
             match section.key(&name.value) {
                 None => {
                     let (what, fix) = unknown_key(section, outer, &name.value);
@@ -184,21 +184,21 @@ impl<'a> Fields<'a> {
     pub fn time(&self, key: &Key, problems: &mut Problems) -> Option<Spanned<SystemTime>> {
         let node = self.node(key)?;
         let (Value::Datetime(text) | Value::String(text)) = &node.value else {
-            wrong(key, node, "a moment", "write it as 2026-11-01T00:00:00Z", problems);
+            wrong(key, node, "a time", "write it as 2026-11-01T00:00:00Z", problems);
             return None;
         };
         match parse_moment(text) {
             Ok(value) => return Some(Spanned { value, span: node.span }),
             Err(MomentError::NoOffset) => {
-                let what = format!("`{}` has no offset from UTC, so nobody can tell which moment it is", key.name);
+                let what = format!("`{}` has no time zone", key.name);
                 problems.at(node.span, ProblemCode::InvalidTime, what, "add Z for UTC, or an offset such as +01:00");
             }
             Err(MomentError::NoTime) => {
-                let what = format!("`{}` is no moment: it needs a date, a time and an offset", key.name);
+                let what = format!("`{}` needs a date, a time and a time zone", key.name);
                 problems.at(node.span, ProblemCode::InvalidTime, what, "write it as 2026-11-01T00:00:00Z");
             }
             Err(MomentError::Impossible) => {
-                let what = format!("`{}` is a moment that does not exist", key.name);
+                let what = format!("`{}` is a time that does not exist", key.name);
                 problems.at(node.span, ProblemCode::InvalidTime, what, "write a day and a time that do");
             }
         }
@@ -281,7 +281,7 @@ impl<'a> Fields<'a> {
             return Vec::new();
         };
         let mut map = Vec::with_capacity(entries.len());
-        for Entry { name, value } in entries {
+        for Member { name, value } in entries {
             let Value::Array(nodes) = &value.value else {
                 let what = format!("{} is {}, but must be a list of texts", quote(&name.value), value.value.describe());
                 problems.at(value.span, ProblemCode::WrongType, what, "put it in brackets");

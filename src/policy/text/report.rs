@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::SourceText;
-use crate::policy::{Place, Problem, ProblemCode, Problems};
+use crate::policy::{Problem, ProblemCode, ProblemPlace, Problems};
 
 /// One problem and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +93,12 @@ impl SourceText {
     pub fn located(&self, problem: &Problem) -> LocatedProblem {
         let Problem { place, code, what, fix } = problem;
         let (file, line, column) = match place {
-            Place::Document(span) => {
+            ProblemPlace::Document(span) => {
                 let (line, column) = self.locate(*span);
                 (self.name().to_owned(), Some(line), Some(column))
             }
-            Place::List { list, line } => (self.list_name(*list), Some(*line), None),
-            Place::Whole => (self.name().to_owned(), None, None),
+            ProblemPlace::List { list, line } => (self.list_name(*list), Some(*line), None),
+            ProblemPlace::Whole => (self.name().to_owned(), None, None),
         };
         LocatedProblem { file, line, column, code: *code, what: what.clone(), fix: fix.clone() }
     }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::policy::Span;
 
-    fn problem(place: Place) -> Problem {
+    fn problem(place: ProblemPlace) -> Problem {
         Problem { place, code: ProblemCode::Syntax, what: "it is wrong".into(), fix: "correct it".into() }
     }
 
@@ -117,10 +117,10 @@ mod tests {
     fn a_problem_is_one_line_wherever_it_is() {
         let source = SourceText::new("policy.toml", "a\nb = 1\n").with_lists(vec!["lists/bad.txt".into()]);
         for (place, line) in [
-            (Place::Document(Span { start: 6, end: 7 }), "policy.toml:2:5: it is wrong; correct it"),
-            (Place::List { list: 0, line: 7 }, "lists/bad.txt:7: it is wrong; correct it"),
-            (Place::List { list: 1, line: 7 }, "policy.toml, list 2:7: it is wrong; correct it"),
-            (Place::Whole, "policy.toml: it is wrong; correct it"),
+            (ProblemPlace::Document(Span { start: 6, end: 7 }), "policy.toml:2:5: it is wrong; correct it"),
+            (ProblemPlace::List { list: 0, line: 7 }, "lists/bad.txt:7: it is wrong; correct it"),
+            (ProblemPlace::List { list: 1, line: 7 }, "policy.toml, list 2:7: it is wrong; correct it"),
+            (ProblemPlace::Whole, "policy.toml: it is wrong; correct it"),
         ] {
             assert_eq!(source.located(&problem(place)).to_string(), line);
         }
@@ -131,7 +131,7 @@ mod tests {
         let source = SourceText::new("p", "a");
         let lines = |more: usize| {
             let mut problems = Problems::default();
-            problems.push(problem(Place::Whole));
+            problems.push(problem(ProblemPlace::Whole));
             problems.count_more(more);
             let report = ProblemReport::new(&source, problems);
             assert_eq!(report.total(), more + 1);

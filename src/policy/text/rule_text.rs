@@ -1,7 +1,7 @@
 //! One allow rule as text, to be added to a policy.
 //!
-//! Guaranteed: TOML that stands at the end of a policy (unless that writes its rules as one inline array, which no table
-//! can follow), and JSON that stands in a policy's list `rule`; whatever is in the strings, nothing ends before it should.
+//! Guaranteed: TOML to be added at the end of a policy (unless that writes its rules as one inline array, which no table
+//! can follow), and JSON to be added to a policy's list `rule`; whatever is in the strings, nothing ends before it should.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub struct RuleText {
 }
 
 impl RuleText {
-    /// The text. TOML is several lines, the last one ended; `comment` stands behind the header, where the format has
+    /// The text. TOML is several lines, the last one ended; `comment` is after the header, where the format has
     /// comments.
     pub fn write(&self, format: Format, comment: Option<&str>) -> String {
         match format {
@@ -67,7 +67,7 @@ impl RuleText {
     }
 }
 
-/// A string as both TOML and JSON read it: ASCII alone. What is beyond their common escapes is no policy's text.
+/// A string as both TOML and JSON read it: ASCII alone. Characters beyond their common escapes are replaced.
 fn quoted(text: &str) -> String {
     let mut quoted = "\"".to_owned();
     for c in text.chars() {

@@ -5,7 +5,7 @@ use super::place::quote;
 
 /// The candidate nearest to a word, if it is near enough to be meant: at most a third of its letters wrong.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Whoever writes a sentence where a key belongs meant no key; and the distance costs the product of the lengths.
+    // A sentence in place of a key was not meant as a key; and computing the distance costs the product of the lengths.
     let letters: Vec<char> = word.chars().take(MAX_WORD + 1).flat_map(char::to_lowercase).collect();
     if letters.len() > MAX_WORD {
         return None;

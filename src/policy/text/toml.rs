@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Entry, Node, Problems, Span, Spanned, Value};
+use super::{Member, Node, Problems, Span, Spanned, Value};
 use crate::policy::ProblemCode;
 
 /// Up to this size every syntax error is shown, above it the first alone: each costs memory, and a large file of
 /// something else than TOML has one at every byte. No policy written by hand is larger.
 const MAX_RECOVERED: usize = 1024 * 1024;
 
-/// What the parser calls a key that stands twice. The tree is whole but for the second value, so that reading goes on.
+/// What the parser calls a key that is in a table twice. The tree is whole but for the second value, so that reading goes on.
 const DUPLICATE: &str = "duplicate key";
 
 pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
@@ -42,9 +42,9 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
 fn report(error: &toml::de::Error, whole: Span, problems: &mut Problems) {
     let span = error.span().map_or(Span { start: whole.end, end: whole.end }, span);
     if error.message() == DUPLICATE {
-        problems.at(span, ProblemCode::DuplicateKey, "this key stands twice in one table", "keep one of them");
+        problems.at(span, ProblemCode::DuplicateKey, "this key is in one table twice", "keep one of them");
     } else {
-        problems.at(span, ProblemCode::Syntax, format!("this is no TOML: {}", error.message()), fix(error.message()));
+        problems.at(span, ProblemCode::Syntax, format!("this is not TOML: {}", error.message()), fix(error.message()));
     }
 }
 
@@ -60,9 +60,9 @@ fn fix(message: &str) -> &'static str {
 }
 
 fn convert_table(table: &DeTable<'_>, problems: &mut Problems) -> Value {
-    let mut entries: Vec<Entry> = table
+    let mut entries: Vec<Member> = table
         .iter()
-        .map(|(name, value)| Entry {
+        .map(|(name, value)| Member {
             name: Spanned { value: name.get_ref().to_string(), span: span(name.span()) },
             value: Node { value: convert(value.get_ref(), span(value.span()), problems), span: span(value.span()) },
         })

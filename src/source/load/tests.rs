@@ -52,7 +52,7 @@ fn a_policy_is_read_with_its_lists() {
     assert!(loaded.files.iter().all(|file| !file.has_changed()));
     fs::write(folder.at("lists/bad.txt"), "d.test").unwrap();
     assert!(loaded.files[1].has_changed());
-    let problem = Complaint::new(ProblemCode::Syntax, "no", "yes").at(Place::List { list: 0, line: 3 });
+    let problem = Complaint::new(ProblemCode::Syntax, "no", "yes").at(ProblemPlace::List { list: 0, line: 3 });
     assert_eq!(
         loaded.source.located(&problem).to_string(),
         format!("{}:3: no; yes", folder.at("lists/bad.txt").display())
@@ -94,8 +94,8 @@ fn a_file_that_cannot_be_a_policy_is_one_clear_line() {
         ("missing.toml", "missing.toml: there is no such file; check the path"),
         ("empty.toml", "empty.toml: it is empty; check that it was written"),
         ("folder.toml", "folder.toml: it is a folder; name a file in it"),
-        ("device.toml", "device.toml: it is no regular file but a pipe, socket or device; name a regular file"),
-        ("latin.toml", "latin.toml:2:12: the byte 0xe9 at offset 23 is no UTF-8; save the file in UTF-8"),
+        ("device.toml", "device.toml: it is a pipe, a socket or a device; name a regular file"),
+        ("latin.toml", "latin.toml:2:12: the byte 0xe9 at offset 23 is not UTF-8; save the file in UTF-8"),
     ] {
         assert_eq!(folder.errors(name), [line]);
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use outgate::facts::{DomainName, Port};
-use outgate::policy::{Covers, Effect, ListDocument, ListFormat, ListSource, Place, Policy, Snapshot, Source};
+use outgate::policy::{Covers, Effect, ListDocument, ListFormat, ListSource, Policy, ProblemPlace, Snapshot, Source};
 
 use super::policy::{allows, empty, spanned};
 use super::problems;
@@ -34,7 +34,7 @@ fn check_list(input: &[u8], format: ListFormat, covers: Covers) {
     match Policy::compile(&document, source) {
         Err(found) => {
             assert!((1..=20).contains(&found.kept().len()), "{} problems", found.kept().len());
-            assert!(found.kept().iter().all(|problem| matches!(problem.place, Place::List { .. })));
+            assert!(found.kept().iter().all(|problem| matches!(problem.place, ProblemPlace::List { .. })));
             assert!(found.kept().is_sorted_by_key(|problem| problem.place));
             problems::check("", &[lines], &found);
         }

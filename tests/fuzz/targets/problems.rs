@@ -1,7 +1,7 @@
 //! What is said about a document that is wrong: one visible line each, at a place that is there.
 
 use outgate::policy::text::{ProblemReport, SourceText};
-use outgate::policy::{Place, Problems};
+use outgate::policy::{ProblemPlace, Problems};
 
 /// Checks what was said about this text. `lists` says how many lines each list has.
 #[track_caller]
@@ -10,13 +10,15 @@ pub(super) fn check(text: &str, lists: &[usize], problems: &Problems) {
     assert!(problems.total() >= problems.kept().len());
     for problem in problems.kept() {
         match problem.place {
-            Place::Document(span) => {
+            ProblemPlace::Document(span) => {
                 assert!(span.start <= span.end && span.end <= text.len(), "{problem:?}");
                 let (line, column) = source.locate(span);
                 assert!(line >= 1 && column >= 1 && line <= text.split('\n').count(), "{problem:?}");
             }
-            Place::List { list, line } => assert!(line >= 1 && lists.get(list).is_some_and(|lines| line <= *lines)),
-            Place::Whole => {}
+            ProblemPlace::List { list, line } => {
+                assert!(line >= 1 && lists.get(list).is_some_and(|lines| line <= *lines))
+            }
+            ProblemPlace::Whole => {}
         }
         assert!(!problem.what.is_empty() && !problem.fix.is_empty(), "{problem:?}");
     }
