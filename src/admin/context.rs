@@ -7,6 +7,7 @@ use super::browser_session::BrowserSession;
 use super::metrics;
 use super::selftest::SelfTest;
 use super::token::Token;
+use crate::config::OnDisk;
 use crate::enforce::Shared;
 use crate::store::Reloads;
 
@@ -29,6 +30,8 @@ pub struct AdminContext {
     pub metrics: metrics::Registry,
     /// What the self-test found last.
     pub selftest: Arc<SelfTest>,
+    /// The configuration file that this process started with, if there is one.
+    pub configuration: Option<Arc<OnDisk>>,
     /// The proxy's listeners: name, address, whether TLS.
     pub listeners: Vec<(String, SocketAddr, bool)>,
 }
@@ -40,4 +43,11 @@ pub struct Link {
     pub address: SocketAddr,
     /// The link that opens it, with the token. Without it where the token is in a file: anybody who may read the file has it.
     pub url: String,
+}
+
+impl AdminContext {
+    /// Whether the configuration file is another than this process started with.
+    pub(super) fn is_configuration_changed(&self) -> bool {
+        self.configuration.as_ref().is_some_and(|file| file.is_changed())
+    }
 }

@@ -23,7 +23,7 @@ pub(super) fn ready(call: &Call) -> ApiResult {
 /// `/metrics`.
 pub(super) fn metrics(call: &Call) -> ApiResult {
     let context = &call.context;
-    let text = context.metrics.text(&context.shared.store, &context.selftest);
+    let text = context.metrics.text(context);
     Ok(content("text/plain; version=0.0.4; charset=utf-8", text))
 }
 

@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{Encoder, Gauge, GaugeVec, IntCounterVec, IntGauge, TextEncoder};
 
+use super::context::AdminContext;
 use super::process;
-use super::selftest::SelfTest;
 use crate::record::{Family, FamilyKind};
 use crate::store::Store;
 use crate::{record, sink};
@@ -59,8 +59,15 @@ const BUILD: Family = Family {
     labels: &["version"],
     details: "",
 };
+const CONFIGURATION: Family = Family {
+    name: "outgate_configuration_changed",
+    kind: FamilyKind::Gauge,
+    help: "Whether the configuration file is another than this process started with: 1 or 0. A restart applies it.",
+    labels: &[],
+    details: "0 also where there is no file.",
+};
 /// The metrics of the policy and the program, in the order of the reference.
-pub(crate) const FAMILIES: [Family; 7] = [INFO, RULES, LOADED, RELOADS, LAST_RELOAD, SELFTEST, BUILD];
+pub(crate) const FAMILIES: [Family; 8] = [INFO, RULES, LOADED, RELOADS, LAST_RELOAD, SELFTEST, CONFIGURATION, BUILD];
 
 /// The metrics registry.
 #[derive(Debug)]
@@ -72,6 +79,7 @@ pub struct Registry {
     reloads: IntCounterVec,
     last_reload: IntGauge,
     selftest: IntGauge,
+    configuration: IntGauge,
 }
 
 impl Registry {
@@ -89,6 +97,7 @@ impl Registry {
         let reloads = IntCounterVec::new(RELOADS.opts(), RELOADS.labels)?;
         let last_reload = IntGauge::with_opts(LAST_RELOAD.opts())?;
         let selftest = IntGauge::with_opts(SELFTEST.opts())?;
+        let configuration = IntGauge::with_opts(CONFIGURATION.opts())?;
         let build = GaugeVec::new(BUILD.opts(), BUILD.labels)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         for collector in [
@@ -98,17 +107,19 @@ impl Registry {
             Box::new(reloads.clone()),
             Box::new(last_reload.clone()),
             Box::new(selftest.clone()),
+            Box::new(configuration.clone()),
             Box::new(build),
         ] {
             registry.register(collector)?;
         }
-        Ok(Self { registry, info, rules, loaded, reloads, last_reload, selftest })
+        Ok(Self { registry, info, rules, loaded, reloads, last_reload, selftest, configuration })
     }
 
     /// The text that a scraper gets.
-    pub(super) fn text(&self, store: &Store, selftest: &SelfTest) -> Vec<u8> {
-        self.refresh(store);
-        self.selftest.set(i64::from(selftest.is_ok()));
+    pub(super) fn text(&self, context: &AdminContext) -> Vec<u8> {
+        self.refresh(&context.shared.store);
+        self.selftest.set(i64::from(context.selftest.is_ok()));
+        self.configuration.set(i64::from(context.is_configuration_changed()));
         let mut families = self.registry.gather();
         families.extend(process::families());
         let mut out = Vec::new();

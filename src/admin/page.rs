@@ -64,6 +64,8 @@ pub struct View {
     pub version: Inert,
     /// When this was true.
     pub now: Inert,
+    /// Whether the configuration file is another than the process started with.
+    pub configuration_changed: bool,
     /// The policy in force.
     pub policy: PolicyView,
     /// All requests since the start.
@@ -167,6 +169,7 @@ pub fn render(view: &View) -> String {
                 (parts::header(view))
                 main {
                     (parts::problem(&view.policy))
+                    (parts::restart(view))
                     (parts::unenforced(&view.policy))
                     div.pair {
                         div.stack {

@@ -23,6 +23,7 @@ pub(super) async fn show(call: Call) -> ApiResult {
             "hours": window(&over_time.hours),
         },
         "sinks": shared.sinks.status(),
+        "configuration_changed": call.context.is_configuration_changed(),
     }))
 }
 

@@ -41,6 +41,7 @@ pub(super) async fn of(context: &AdminContext) -> View {
     View {
         version: env!("CARGO_PKG_VERSION").into(),
         now: inert(UtcTime(now)),
+        configuration_changed: context.is_configuration_changed(),
         policy: policy(context, now),
         totals: Totals {
             requests: totals.requests,

@@ -5,6 +5,7 @@
 
 mod addresses;
 pub mod canary;
+mod configuration_file;
 mod listeners;
 mod selftest;
 mod settings;
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::admin;
-use crate::config::Config;
+use crate::config::{Config, OnDisk};
 use crate::dial::{self, DnsSettings, Loops, Resolver};
 use crate::enforce;
 use crate::facts::{Destination, OwnAddresses};
@@ -77,16 +78,22 @@ pub struct RunningProxy {
     testing: std::sync::mpsc::Sender<()>,
 }
 
-/// Starts everything that the configuration names.
+/// Starts everything that the configuration names. `file` is where it was read from, if it was.
 ///
 /// # Errors
 /// The first thing that cannot be had; by then nothing stays bound.
-pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<RunningProxy, StartError> {
+pub fn start(
+    config: &Config,
+    file: Option<OnDisk>,
+    terminal: Terminal,
+    observe: bool,
+) -> Result<RunningProxy, StartError> {
     let system = |what: &str| {
         let what = what.to_owned();
         move |error| StartError::System { what, error }
     };
     raise_file_limit();
+    let file = file.map(Arc::new);
     let source = PolicySource::new(config.policy.source.first().cloned());
     let (watch, loaded) = source.load(observe);
     let compiled = loaded.map_err(StartError::Policy)?;
@@ -175,13 +182,17 @@ pub fn start(config: &Config, terminal: Terminal, observe: bool) -> Result<Runni
         .map_err(system("cannot start the self-test"))?;
     let admin = match admin_socket {
         Some(socket) => {
-            let (link, thread) = start_admin(config, socket, &shared, &reloads, selftest, &listeners, &down)?;
+            let (link, thread) =
+                start_admin(config, file.as_ref(), socket, &shared, &reloads, selftest, &listeners, &down)?;
             threads.push(thread);
             Some(link)
         }
         None => None,
     };
     let keep = Arc::new(AtomicBool::new(true));
+    if let Some(file) = &file {
+        configuration_file::watch(file, &keep).map_err(system("cannot watch the configuration file"))?;
+    }
     addresses::watch(&shared, &keep).map_err(system("cannot watch this machine's addresses"))?;
     renew_certificates(&listeners, &keep).map_err(system("cannot watch the certificates"))?;
     let listeners = names(&listeners);
@@ -229,8 +240,10 @@ impl RunningProxy {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is one thing that the admin listener shows")]
 fn start_admin(
     config: &Config,
+    file: Option<&Arc<OnDisk>>,
     socket: TcpListener,
     shared: &Arc<enforce::Shared>,
     reloads: &Reloads,
@@ -259,6 +272,7 @@ fn start_admin(
         reloads: reloads.clone(),
         metrics: metrics.map_err(|error| system(io::Error::other(error)))?,
         selftest,
+        configuration: file.cloned(),
         listeners: names(listeners)
             .into_iter()
             .map(|listening| (listening.name, listening.address, listening.tls))

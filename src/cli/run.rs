@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{banner, configuration, fail};
 use crate::app::{self, DrainOver, RunningProxy};
-use crate::config::{Config, parse_address};
+use crate::config::{Config, OnDisk, parse_address};
 use crate::sink::Terminal;
 
 #[derive(Debug, ClapArgs)]
@@ -45,6 +45,8 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
         None => std::io::stderr().is_terminal(),
     };
     log_to_stderr(text);
+    // Before it is parsed: a change in between is seen as one.
+    let file = config.and_then(|path| OnDisk::read(path).ok());
     let (mut config, warnings) = match configuration(config) {
         Ok(read) => read,
         Err(error) => return fail(&error),
@@ -62,7 +64,7 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
         Err(error) => return fail(&format!("cannot wait for signals: {error}")),
     };
     let terminal = if text { Terminal::Lines } else { Terminal::Json };
-    let running = match app::start(&config, terminal, observe) {
+    let running = match app::start(&config, file, terminal, observe) {
         Ok(running) => running,
         Err(error) => return fail(&error.to_string()),
     };

@@ -8,6 +8,7 @@
 mod address;
 mod keys;
 mod limits;
+mod on_disk;
 mod parent;
 mod read;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use address::parse_address;
 pub use limits::Limits;
+pub use on_disk::OnDisk;
 
 use crate::facts::{Credentials, Destination, DomainName, Nat64Prefix};
 use crate::policy::text::{Section, reference};

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::harness::{Finished, Outgate, Port, Proxy, allow, finish, policy, rule};
+use crate::harness::{Finished, Outgate, Port, Proxy, TOKEN, allow, finish, policy, rule, until};
 
 /// The doctor's opinion of a proxy's set-up, in a shell with these variables.
 fn examine(proxy: &Proxy, variables: &[(&str, &str)]) -> (Finished, Value) {
@@ -57,6 +57,36 @@ fn a_proxy_that_is_well_has_nothing_to_fix() {
         rows.iter().find(|row| row["what"].as_str().unwrap().contains(what)).unwrap()["passes"].clone()
     };
     assert_eq!((row("Claude Code"), row("web search")), ("yes".into(), "never".into()));
+}
+
+#[test]
+fn a_changed_configuration_is_reported_until_it_is_as_it_was() {
+    let proxy = Proxy::with(allow(&["ok.test:*"]));
+    let config = proxy.path("outgate.toml");
+    let at_start = fs::read_to_string(&config).unwrap();
+    let is_changed = || {
+        let metric = proxy.metrics().sum("outgate_configuration_changed", &[]);
+        let status = proxy.api("/v1/status")["configuration_changed"] == true;
+        let is_shown = !proxy
+            .admin_with("GET", "/", &[&format!("Authorization: Bearer {TOKEN}")])
+            .text()
+            .contains("id=\"restart\" class=\"problem\" role=\"alert\" hidden");
+        assert_eq!((metric == 1, status), (is_shown, is_shown), "the metric, the API and the dashboard agree");
+        status
+    };
+    let finding = "fail the running proxy started with another version of its configuration file";
+    assert!(!is_changed());
+    assert!(!found(&examine(&proxy, &[]).1, "configuration").contains(&finding.to_owned()));
+    fs::write(&config, format!("{at_start}\n# changed\n")).unwrap();
+    until("the change is seen", || (proxy.metrics().sum("outgate_configuration_changed", &[]) == 1).then_some(()));
+    assert!(is_changed());
+    assert!(proxy.output().iter().any(|line| line.contains("restart outgate to apply it")), "{:#?}", proxy.output());
+    let (finished, document) = examine(&proxy, &[]);
+    assert_eq!(finished.code, Some(1), "{finished:#?}");
+    assert!(found(&document, "configuration").contains(&finding.to_owned()), "{document}");
+    fs::write(&config, at_start).unwrap();
+    until("it is as it was", || (proxy.metrics().sum("outgate_configuration_changed", &[]) == 0).then_some(()));
+    assert!(!is_changed());
 }
 
 #[test]

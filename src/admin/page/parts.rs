@@ -32,6 +32,16 @@ pub(super) fn problem(policy: &PolicyView) -> Markup {
     }
 }
 
+/// A configuration file that is not in force; hidden while there is none.
+pub(super) fn restart(view: &View) -> Markup {
+    html! {
+        section id="restart" class="problem" role="alert" hidden[!view.configuration_changed] {
+            h2 { "The configuration file has changed and is not in force." }
+            p { "The proxy runs with the file as it was at the start. Restart outgate to apply the change." }
+        }
+    }
+}
+
 /// A failed self-test, as loud as a failed reload; hidden while there is none.
 pub(super) fn unenforced(policy: &PolicyView) -> Markup {
     let failed = policy.selftest.as_ref().filter(|tested| !tested.ok);

@@ -4,6 +4,7 @@ fn view() -> View {
     View {
         version: "0.1.0".into(),
         now: "2026-11-23T14:02:20Z".into(),
+        configuration_changed: false,
         policy: PolicyView {
             name: "Example Corp".into(),
             revision: "2026-11-23.1".into(),

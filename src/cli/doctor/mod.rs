@@ -170,11 +170,23 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
             format!("{address} responds; its token is new at each start, so nothing else was tested"),
         )];
     };
-    let asked = Token::from_named_file(file).and_then(|token| AdminClient::new(address, token).json("/v1/policy"));
-    match asked {
+    let token = match Token::from_named_file(file) {
+        Ok(token) => token,
+        Err(error) => return vec![fail(CHECK, error, "run this as a user that may read the token's file")],
+    };
+    let client = AdminClient::new(address, token);
+    let mut findings = match client.json("/v1/policy") {
         Ok(policy) => listeners::judge_health(address, &policy),
-        Err(error) => vec![fail(CHECK, error, "the file must hold the token that the proxy was started with")],
+        Err(error) => return vec![fail(CHECK, error, "the file must hold the token that the proxy was started with")],
+    };
+    if client
+        .json("/v1/status")
+        .is_ok_and(|status| status.get("configuration_changed").is_some_and(|changed| changed == true))
+    {
+        let what = "the running proxy started with another version of its configuration file".to_owned();
+        findings.push(fail("configuration", what, "restart outgate: what the file says now is not in force"));
     }
+    findings
 }
 
 /// Where a listener is asked; none where its port is not known.

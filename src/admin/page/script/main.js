@@ -35,6 +35,7 @@ async function look() {
     showOverTime(drawn);
     showTotals(status.totals, policy.name);
     showSinks(status.sinks);
+    at("restart").hidden = !status.configuration_changed;
     showTunnels(tunnels);
     if (!isStreaming()) await loadRecords();
     lastGood = new Date().toISOString();
