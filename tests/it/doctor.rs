@@ -140,7 +140,11 @@ fn an_observing_proxy_is_asked_for_no_names() {
     let proxy = Proxy::with(policy("r1", &format!("mode = \"observe\"\n{}", rule("ok", &["ok.test:*"]))));
     let (finished, document) = examine(&proxy, &[]);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
-    assert!(found(&document, "policy").iter().any(|finding| finding == "warn requests that no rule covers pass: observe mode"));
+    assert!(
+        found(&document, "policy")
+            .iter()
+            .any(|finding| finding == "warn requests that no rule covers pass: observe mode")
+    );
     assert_eq!(proxy.names_asked(), [""; 0]);
 }
 
