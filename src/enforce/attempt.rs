@@ -1,4 +1,4 @@
-//! One request on its way to a way out.
+//! One request, from its facts to a connection.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::facts::{
 use crate::policy::{Decision, NoRoute, ParentPermit, Permit, Reached, Route};
 use crate::session::{Busy, Cleared, Dialled, Pending, Permitted, Refusal, Refused, Session};
 
-/// A request that has begun and has no answer yet. Dropped, it is recorded as `internal`.
+/// A request that has begun and has no response yet. Dropped, it is recorded as `internal`.
 #[derive(Debug)]
 pub struct Attempt {
     enforcer: Rc<Enforcer>,
@@ -22,9 +22,9 @@ pub struct Attempt {
     tool: Tool,
 }
 
-/// What the protocol rooms know of a request.
+/// A request as it was received, in any protocol.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// Who its head proved to ask, beyond what its connection proves.
     pub identity: Identity,
     /// By which protocol it came.
@@ -51,28 +51,29 @@ impl Attempt {
         &self.client
     }
 
-    /// Notes by which protocol it came, before it is known for where.
+    /// Notes by which protocol it came, before its destination is known.
     pub fn protocol(&mut self, protocol: Protocol) {
         self.pending.protocol(protocol);
     }
 
-    /// Decides on a way out, or says why there is none. The only road to a socket.
-    ///
-    /// Waits for nothing, so that a refusal needs no room for what might have been waited for.
+    /// Opens a connection for the request: decides, then resolves, vets and connects. No other code leads to a socket. The
+    /// decision is made here and now, so that no future has to hold what it takes; [`Opening::unless`] does the rest.
     ///
     /// `idle` is the origin connection that this client's last request left open. It is used again only for the very same
     /// destination, after this request was decided and the connection's address vetted like any other.
-    ///
-    /// # Errors
-    /// The refusal to answer with, already recorded.
-    pub fn open(mut self, asked: Asked, idle: &mut Option<Idle>) -> Result<WayOut, Refused> {
-        let facts = self.facts(asked);
+    pub fn open(self, received: ReceivedRequest, idle: &mut Option<Idle>) -> Opening {
+        Opening(self.decide(received, idle))
+    }
+
+    /// Whether the request may go on, and over an open connection or a new one.
+    fn decide(mut self, received: ReceivedRequest, idle: &mut Option<Idle>) -> Result<Decided, Refused> {
+        let facts = self.facts(received);
         self.pending.asked(&facts);
-        // Asked before the policy: what nobody can account for is not even judged.
+        // Before the policy: a request that cannot be recorded is not even judged.
         if self.enforcer.recorder.must_refuse() {
             return Err(self.pending.refuse(Refusal::Unrecordable));
         }
-        let permit = match self.decide(&facts) {
+        let permit = match self.permit(&facts) {
             Ok(permit) => permit,
             Err(why) => return Err(self.pending.refuse(why)),
         };
@@ -82,8 +83,8 @@ impl Attempt {
         }
         let request = Box::new(Permitted::new(self.pending, permit, facts));
         Ok(match reused {
-            Some(reused) => WayOut::Open(Session::dialled(request, reused)),
-            None => WayOut::Dial(self.enforcer, request),
+            Some(reused) => Decided::Reuse(Session::dialled(request, reused)),
+            None => Decided::Dial(self.enforcer, request),
         })
     }
 
@@ -98,8 +99,8 @@ impl Attempt {
         self.pending.finish_own(status);
     }
 
-    fn facts(&self, asked: Asked) -> RequestFacts {
-        let Asked { identity, protocol, destination, method, upgrade, path, passed_through_us } = asked;
+    fn facts(&self, received: ReceivedRequest) -> RequestFacts {
+        let ReceivedRequest { identity, protocol, destination, method, upgrade, path, passed_through_us } = received;
         let at = SystemTime::now();
         RequestFacts {
             client: self.client.identified(&identity),
@@ -114,7 +115,7 @@ impl Attempt {
         }
     }
 
-    fn decide(&mut self, facts: &RequestFacts) -> Result<Permit, Refusal> {
+    fn permit(&mut self, facts: &RequestFacts) -> Result<Permit, Refusal> {
         let began = Instant::now();
         let decision = self.enforcer.snapshot().decide(facts);
         let took = began.elapsed();
@@ -146,34 +147,50 @@ impl Attempt {
     }
 }
 
-/// A way out that was decided on.
+/// A request that was decided: permitted, to be connected, or refused.
 #[derive(Debug)]
-pub enum WayOut {
+pub struct Opening(Result<Decided, Refused>);
+
+/// How a permitted request goes on.
+#[derive(Debug)]
+enum Decided {
     /// Over the connection that the client's last request left open.
-    Open(Session<Dialled>),
-    /// To be resolved, vetted and dialled.
+    Reuse(Session<Dialled>),
+    /// Over a new connection.
     Dial(Rc<Enforcer>, Box<Permitted>),
 }
 
-impl WayOut {
-    /// Goes it: at once where it is open. A client that leaves meanwhile, which is when `left` is ready, ends the lookup
-    /// and the dial, and gives their places back.
+impl Opening {
+    /// Resolves, vets and connects, unless the connection is open already. A client that leaves meanwhile, which is when
+    /// `left` is ready, ends the lookup and the dial, and gives their places back.
     ///
     /// # Errors
-    /// The refusal to answer with, or that there is nobody left to answer; already recorded.
-    pub async fn reach(self, left: impl Future<Output = ()>) -> Result<Session<Dialled>, Unreached> {
-        match self {
-            Self::Open(session) => Ok(session),
-            // In a box: requests that reuse a connection need no room for this.
-            Self::Dial(enforcer, request) => Box::pin(enforcer.dial(request, left)).await,
+    /// The refusal to send, or that the client has left; already recorded.
+    pub async fn unless(self, left: impl Future<Output = ()>) -> Result<Opened, Unreached> {
+        match self.0? {
+            Decided::Reuse(session) => Ok(Opened { session, is_reused: true }),
+            Decided::Dial(enforcer, request) => {
+                // In a box: a request that reuses a connection needs no room for this.
+                let session = Box::pin(enforcer.dial(request, left)).await?;
+                Ok(Opened { session, is_reused: false })
+            }
         }
     }
 }
 
-/// Why a way out was not reached.
+/// A connection for a permitted request.
+#[derive(Debug)]
+pub struct Opened {
+    /// The request with its connection.
+    pub session: Session<Dialled>,
+    /// Whether the connection was used before.
+    pub is_reused: bool,
+}
+
+/// Why a request has no connection.
 #[derive(Debug)]
 pub enum Unreached {
-    /// The client is to be answered with this.
+    /// The refusal to send to the client.
     Refused(Refused),
     /// The client left first.
     ClientLeft,
@@ -189,7 +206,7 @@ impl Enforcer {
     /// Gives up a session's connection and opens another by the same permit; its addresses are resolved and vetted anew.
     ///
     /// # Errors
-    /// As [`WayOut::reach`].
+    /// As [`Opening::unless`].
     pub async fn redial(
         &self,
         session: Session<Cleared>,
@@ -221,7 +238,7 @@ impl Enforcer {
                 request.pending.connected(origin.address, Some(began.elapsed()));
                 Ok(Session::dialled(request, origin))
             }
-            // Found only when it was connected, it is the same denial as one that its address tells of.
+            // A loop that shows only once it is connected is denied like one that the address shows.
             Err(Refusal::Unreachable(DialError::Loop)) => {
                 let denial = request.permit.leads_back();
                 Err(request.pending.refuse(denial.into()).into())
@@ -230,13 +247,13 @@ impl Enforcer {
         }
     }
 
-    /// Resolve, vet, connect: in this order. Whatever took time, the policy in force is asked afterwards, before the next
-    /// step can tell anybody anything.
+    /// The steps after the decision: resolve, vet, connect. After each step that took time, the policy in force judges again
+    /// before the next step tells anything to another machine.
     async fn reach(&self, request: &mut Permitted) -> Result<Connection, Refusal> {
         request.renew(&self.in_force, None)?;
         let client = request.facts.client.peer.holder();
         let resolved = match self.resolver.resolve(request.permit.destination().host(), client).await {
-            // A limit of ours says nothing of the name; a client that can reach it must not get around the vetting.
+            // A limit of this proxy says nothing about the name. A client that reaches it must not get around the vetting.
             Err(ResolveError::Busy(full)) => return Err(ResolveError::Busy(full).into()),
             resolved => resolved,
         };

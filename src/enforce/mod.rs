@@ -1,10 +1,11 @@
-//! The enforcement point: the whole sequence from a request to its way out, in one place.
+//! The enforcement point: the whole sequence from a request to its connection, in one place. [`Attempt::open`] decides,
+//! [`Opening::unless`] resolves, vets and connects.
 //!
 //! Guaranteed: a name is resolved only after the policy allowed it; every address is vetted before any is dialled; what
-//! is dialled is what was vetted; every way out of here is recorded. The order is the security property, and the types
-//! hold it: `dial` takes what is in a `Route`, which only a `Permit` makes.
+//! is dialled is what was vetted; every request that ends here is recorded. The order is the security property, and the
+//! types enforce it: `dial` takes what is in a `Route`, which only a `Permit` makes.
 //!
-//! Deliberately not here: any byte of a protocol, and what an answer looks like.
+//! Deliberately not here: any byte of a protocol, and what a response looks like.
 
 mod attempt;
 mod check;
@@ -29,7 +30,7 @@ use crate::session::{InForce, ListenerId, Pending, Registry, TunnelDirectory, Wo
 use crate::sink::{RecentFilter, Sinks};
 use crate::store::Store;
 
-pub use attempt::{Asked, Attempt, Idle, Unreached, WayOut};
+pub use attempt::{Attempt, Idle, Opened, Opening, ReceivedRequest, Unreached};
 pub use check::{Checked, Circumstances, check};
 pub use parent::Parent;
 
@@ -99,7 +100,7 @@ impl Enforcer {
     }
 
     /// Begins a request at its first byte. From here on it will have a record. `client` is what its connection tells of who
-    /// asks; the request's head may tell more ([`Asked::identity`]).
+    /// asks; the request's head may tell more ([`ReceivedRequest::identity`]).
     pub fn begin(self: &Rc<Self>, client: &Client, listener: &ListenerId) -> Attempt {
         let pending = Pending::begin(Rc::clone(&self.recorder), listener, client.clone());
         Attempt::new(Rc::clone(self), pending, client.clone(), listener.tool.clone())

@@ -176,8 +176,8 @@ fn refusal(reached: &Result<Session<Dialled>, Unreached>) -> Option<&Refusal> {
     })
 }
 
-fn asked_for(port: u16) -> Asked {
-    Asked {
+fn received(port: u16) -> ReceivedRequest {
+    ReceivedRequest {
         identity: Identity::Anonymous,
         protocol: Protocol::Http,
         destination: Destination::parse(format!("a.test:{port}").as_bytes(), None).unwrap(),
@@ -225,9 +225,9 @@ fn what_is_dialled_is_what_was_vetted_whatever_the_resolver_says_next() {
             let (enforcer, asked) = enforcer(&world, &written, answers.clone(), &recorder);
             let questions = || *asked.lock().unwrap();
             let client = Client::hypothetical();
-            let opened = enforcer.begin(&client, &listener).open(asked_for(world.port), &mut None);
+            let opened = enforcer.begin(&client, &listener).open(received(world.port), &mut None);
             prop_assert_eq!(questions(), 0, "nothing leaves before it is waited for");
-            let opened = opened.map_err(Unreached::from).and_then(|way| runtime.block_on(way.reach(pending())));
+            let opened = runtime.block_on(opened.unless(pending())).map(|opened| opened.session);
             check(&world, &written, &answers[0], refusal(&opened))?;
             prop_assert_eq!(questions(), usize::from(written.allows()), "one question, and none for what is denied");
             match opened {

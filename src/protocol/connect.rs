@@ -7,18 +7,16 @@ use super::listener_context::ListenerContext;
 use super::next::Next;
 use super::reply::{Delivery, Form};
 use super::tunnelled;
-use crate::enforce::{Asked, Attempt, Unreached, WayOut};
+use crate::enforce::{Attempt, ReceivedRequest, Unreached};
 use crate::facts::{Destination, Identity, Protocol};
-use crate::session::Refused;
 use crate::stream::{ClientStream, Wire};
 
-/// The answer to a `CONNECT` that succeeded: no body, no framing (RFC 9110 §9.3.6).
+/// The response to a `CONNECT` that succeeded: no body, no framing (RFC 9110 §9.3.6).
 const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// Decides on the way out.
-pub(super) fn open(attempt: Attempt, destination: &Destination, passed_through_us: bool) -> Result<WayOut, Refused> {
-    // Nobody sees a method or a path inside a tunnel.
-    let asked = Asked {
+/// The request. Nobody sees a method or a path inside a tunnel.
+pub(super) fn received(destination: &Destination, passed_through_us: bool) -> ReceivedRequest {
+    ReceivedRequest {
         // A head proves nothing in this version.
         identity: Identity::Anonymous,
         protocol: Protocol::Connect,
@@ -27,24 +25,23 @@ pub(super) fn open(attempt: Attempt, destination: &Destination, passed_through_u
         upgrade: None,
         path: None,
         passed_through_us,
-    };
-    attempt.open(asked, &mut None)
+    }
 }
 
-/// Goes the way out and lets the bytes flow, or refuses and closes.
-#[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
+/// Opens the tunnel and lets the bytes flow, or refuses and closes.
 pub(super) fn serve(
     door: &Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
-    way: WayOut,
+    attempt: Attempt,
+    received: ReceivedRequest,
     form: Form,
 ) -> impl Future<Output = Next> {
+    let opening = attempt.open(received, &mut None);
     async move {
-        let session = match way.reach(wire.left_unbegun()).await {
-            Ok(session) => session,
-            Err(Unreached::ClientLeft) => return Next::Gone,
-            Err(Unreached::Refused(refused)) => return answer::refuse(wire, &refused, Delivery::closing(form)).await,
-        };
-        tunnelled::establish(door, wire, session, ESTABLISHED).await
+        match opening.unless(wire.left_unbegun()).await {
+            Ok(opened) => tunnelled::establish(door, wire, opened.session, ESTABLISHED).await,
+            Err(Unreached::ClientLeft) => Next::Gone,
+            Err(Unreached::Refused(refused)) => answer::refuse(wire, &refused, Delivery::closing(form)).await,
+        }
     }
 }

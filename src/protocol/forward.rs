@@ -18,7 +18,7 @@ use super::next::Next;
 use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::tunnelled;
-use crate::enforce::{Asked, Attempt, Idle, Unreached, WayOut};
+use crate::enforce::{Attempt, Idle, Opened, ReceivedRequest, Unreached};
 use crate::facts::{
     self, Credentials, Destination, Identity, Method, NextHop, OriginFault, Outcome, ParentFault, Protocol,
 };
@@ -56,9 +56,15 @@ impl fmt::Debug for ParentHead {
 }
 
 impl Plan {
-    /// Without what is sent to an origin: that is written once there is a way to one.
-    fn of(head: &RequestHead<'_>, form: Form) -> Self {
-        Self {
+    /// The plan, and the request as the policy judges it.
+    pub(super) fn of(
+        head: &RequestHead<'_>,
+        destination: &Destination,
+        passed_through_us: bool,
+        door: &ListenerContext,
+        form: Form,
+    ) -> (Self, ReceivedRequest) {
+        let mut plan = Self {
             form,
             head: Vec::new(),
             parent_head: None,
@@ -71,7 +77,19 @@ impl Plan {
                 Some(Upgrade::WebSocket) => Some(facts::Upgrade::WebSocket),
                 Some(Upgrade::Other) | None => None,
             },
-        }
+        };
+        plan.write_heads(head, destination, door);
+        let received = ReceivedRequest {
+            // A head proves nothing in this version.
+            identity: Identity::Anonymous,
+            protocol: Protocol::Http,
+            destination: destination.clone(),
+            method: Some(plan.method.clone()),
+            upgrade: plan.upgrade,
+            path: Some(head.path().into()),
+            passed_through_us,
+        };
+        (plan, received)
     }
 
     fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, door: &ListenerContext) {
@@ -124,49 +142,23 @@ enum Stopped {
     Cut,
 }
 
-/// Decides on the way out; what is kept of the head.
-pub(super) fn open(
-    head: &RequestHead<'_>,
-    destination: &Destination,
-    passed_through_us: bool,
-    door: &ListenerContext,
-    form: Form,
-    attempt: Attempt,
-    idle: &mut Option<Idle>,
-) -> (Result<WayOut, Refused>, Plan) {
-    let mut plan = Plan::of(head, form);
-    let asked = Asked {
-        // A head proves nothing in this version.
-        identity: Identity::Anonymous,
-        protocol: Protocol::Http,
-        destination: destination.clone(),
-        method: Some(plan.method.clone()),
-        upgrade: plan.upgrade,
-        path: Some(head.path().into()),
-        passed_through_us,
-    };
-    let way = attempt.open(asked, idle);
-    if way.is_ok() {
-        plan.write_heads(head, destination, door);
-    }
-    (way, plan)
-}
-
 /// Forwards one request and its answer.
-#[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
 pub(super) fn serve<'a>(
     door: &'a Rc<ListenerContext>,
     mut client: Wire<ClientStream>,
     idle: &'a mut Option<Idle>,
-    way: WayOut,
+    attempt: Attempt,
+    received: ReceivedRequest,
     plan: Plan,
     timer: &'a mut Timer<'_>,
 ) -> impl Future<Output = Next> + 'a {
+    let opening = attempt.open(received, idle);
     async move {
-        let reusing = matches!(way, WayOut::Open(_));
-        let cleared = match way.reach(client.reset()).await {
-            Ok(session) => session.clear(plan.first_bytes(reusing), door.enforcer.in_force()),
-            Err(Unreached::Refused(refused)) => Err(refused),
+        let (reusing, cleared) = match opening.unless(client.reset()).await {
+            Ok(Opened { session, is_reused }) => {
+                (is_reused, session.clear(plan.first_bytes(is_reused), door.enforcer.in_force()))
+            }
+            Err(Unreached::Refused(refused)) => (false, Err(refused)),
             Err(Unreached::ClientLeft) => return Next::Gone,
         };
         let session = match cleared {
@@ -184,7 +176,7 @@ pub(super) fn serve<'a>(
 }
 
 /// The request up and its answer down.
-#[expect(clippy::manual_async_fn, reason = "as above")]
+#[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
 fn pass<'a>(
     door: &'a Rc<ListenerContext>,
     client: &'a mut Wire<ClientStream>,

@@ -23,9 +23,9 @@ use super::next::Next;
 use super::reply::{Delivery, Form};
 use super::timer::Timer;
 use super::{answer, connect, forward, own, socks5};
-use crate::enforce::{Attempt, Idle, WayOut};
+use crate::enforce::{Attempt, Idle, ReceivedRequest};
 use crate::facts::{Client, ConnectionResult, HeadError, Protocol};
-use crate::session::{Malformed, Refused};
+use crate::session::Malformed;
 use crate::stream::{ClientStream, Wire};
 use crate::tunnel::RunningTunnel;
 
@@ -152,31 +152,27 @@ async fn whole_head(door: &ListenerContext, wire: &mut Wire<ClientStream>) -> Re
     }
 }
 
-/// What a head asks for, and what was decided on it.
-enum Judged {
-    Tunnel(Result<WayOut, Refused>, Form),
-    Forward(Result<WayOut, Refused>, forward::Plan),
-    Own(Attempt, own::OwnRequest),
-    Bad(Attempt, HeadError),
+/// What a head asks for.
+enum Request {
+    Tunnel(ReceivedRequest, Form),
+    Forward(ReceivedRequest, forward::Plan),
+    Own(own::OwnRequest),
 }
 
-impl Judged {
-    fn of(head: &RequestHead<'_>, door: &ListenerContext, attempt: Attempt, idle: &mut Option<Idle>) -> Self {
+impl Request {
+    fn of(head: &RequestHead<'_>, door: &ListenerContext) -> Self {
         let form = Form::of(head.accept);
         let passed_through_us = head::names_instance(head, door.enforcer.via());
         match &head.target {
-            Target::Authority(destination) => {
-                drop(idle.take());
-                Self::Tunnel(connect::open(attempt, destination, passed_through_us), form)
-            }
+            Target::Authority(destination) => Self::Tunnel(connect::received(destination, passed_through_us), form),
             Target::Absolute { destination, .. }
                 if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
             {
-                let (way, plan) = forward::open(head, destination, passed_through_us, door, form, attempt, idle);
-                Self::Forward(way, plan)
+                let (plan, received) = forward::Plan::of(head, destination, passed_through_us, door, form);
+                Self::Forward(received, plan)
             }
             Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
-                Self::Own(attempt, own::OwnRequest::of(head, form))
+                Self::Own(own::OwnRequest::of(head, form))
             }
         }
     }
@@ -185,8 +181,7 @@ impl Judged {
 /// A request under way.
 type Serving<'a> = Pin<Box<dyn Future<Output = Next> + 'a>>;
 
-/// One whole head: judge it, and hand it to whoever serves what became of it. Each has a box of its own size, below the
-/// 1,032 bytes that glibc keeps at hand: what is larger takes its slow way.
+/// Reads one whole head, and hands the request to what serves its kind.
 fn request<'a>(
     door: &'a Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
@@ -196,18 +191,19 @@ fn request<'a>(
     timer: &'a mut Timer<'_>,
 ) -> Serving<'a> {
     // A head is large: it is looked at where it was read.
-    let judged = match &head::read_scanned_request(wire.ahead().get(..length).unwrap_or_default(), &door.limits.head) {
-        Ok(head) => Judged::of(head, door, attempt, idle),
-        Err(error) => Judged::Bad(attempt, *error),
-    };
+    let request = head::read_scanned_request(wire.ahead().get(..length).unwrap_or_default(), &door.limits.head)
+        .map(|head| Request::of(&head, door));
     wire.consume(length);
-    match judged {
-        Judged::Tunnel(Ok(way), form) => Box::pin(connect::serve(door, wire, way, form)),
-        Judged::Tunnel(Err(refused), form) => Box::pin(answer::refuse(wire, &refused, Delivery::closing(form))),
-        Judged::Forward(Ok(way), plan) => Box::pin(forward::serve(door, wire, idle, way, plan, timer)),
-        Judged::Forward(Err(refused), plan) => Box::pin(answer::refuse(wire, &refused, plan.delivery())),
-        Judged::Own(attempt, asked) => Box::pin(async move { own::serve(door, wire, attempt, &asked).await }),
-        Judged::Bad(attempt, error) => Box::pin(no_head(wire, attempt, NoHead::Bad(error))),
+    match request {
+        Ok(Request::Tunnel(received, form)) => {
+            drop(idle.take());
+            Box::pin(connect::serve(door, wire, attempt, received, form))
+        }
+        Ok(Request::Forward(received, plan)) => {
+            Box::pin(forward::serve(door, wire, idle, attempt, received, plan, timer))
+        }
+        Ok(Request::Own(asked)) => Box::pin(async move { own::serve(door, wire, attempt, &asked).await }),
+        Err(error) => Box::pin(no_head(wire, attempt, NoHead::Bad(error))),
     }
 }
 

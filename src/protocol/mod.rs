@@ -1,7 +1,7 @@
-//! What stands on the wire between a client and this proxy, in each protocol that a client may speak.
+//! What is on the wire between a client and this proxy, in each protocol that a client may speak.
 //!
-//! Every protocol leads to the same place: `Enforcer::begin` at a request's first byte, `Attempt::open` for its way out.
-//! No room here dials, resolves, decides or records by itself.
+//! Every protocol leads to the same place: `Enforcer::begin` at a request's first byte, `Attempt::open` for its connection.
+//! No code here dials, resolves, decides or records by itself.
 //!
 //! Why our own loop over the strict reader, and not hyper behind it. Both were tried for plain HTTP (`GET` of 128 bytes,
 //! 32 kept-alive connections, medians of four interleaved rounds, CPU time of the proxy a request, a proxy without policy

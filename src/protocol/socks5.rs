@@ -15,7 +15,7 @@ use tokio::time::timeout_at;
 use super::listener_context::ListenerContext;
 use super::next::Next;
 use super::tunnelled;
-use crate::enforce::{Asked, Attempt, Unreached};
+use crate::enforce::{Attempt, ReceivedRequest, Unreached};
 use crate::facts::{Destination, Host, HostError, Identity, Port, Protocol, SocksError, SocksReply};
 use crate::session::Malformed;
 use crate::stream::{ClientStream, Wire};
@@ -122,7 +122,7 @@ pub(super) async fn serve(door: &Rc<ListenerContext>, mut wire: Wire<ClientStrea
         Err(why) => return refuse(wire, attempt, why, true).await,
     };
     wire.consume(length);
-    let asked = Asked {
+    let received = ReceivedRequest {
         // A head proves nothing in this version.
         identity: Identity::Anonymous,
         protocol: Protocol::Socks5,
@@ -132,12 +132,8 @@ pub(super) async fn serve(door: &Rc<ListenerContext>, mut wire: Wire<ClientStrea
         path: None,
         passed_through_us: false,
     };
-    let reached = match attempt.open(asked, &mut None) {
-        Ok(way) => way.reach(wire.left_unbegun()).await,
-        Err(refused) => Err(refused.into()),
-    };
-    match reached {
-        Ok(session) => tunnelled::establish(door, wire, session, &reply(SocksReply::Succeeded)).await,
+    match attempt.open(received, &mut None).unless(wire.left_unbegun()).await {
+        Ok(opened) => tunnelled::establish(door, wire, opened.session, &reply(SocksReply::Succeeded)).await,
         Err(Unreached::ClientLeft) => Next::Gone,
         Err(Unreached::Refused(refused)) => {
             let _gone = wire.send(&reply(refused.why.row().reply)).await;
