@@ -2,10 +2,10 @@
 //! do about either.
 //!
 //! Guaranteed:
-//! - It is whole without script: what is true when it is asked for stands in it. The script only keeps it so, and adds
+//! - It is whole without script: it contains the state at the moment of the request. The script only keeps it so, and adds
 //!   the box that asks "would this be allowed?".
 //! - All its addresses are relative, so that it works below any path.
-//! - It loads nothing from elsewhere, and runs nothing that stands in the page itself ([`CONTENT_SECURITY_POLICY`]).
+//! - It loads nothing from elsewhere, and runs nothing that is in the page itself ([`CONTENT_SECURITY_POLICY`]).
 //! - Names that clients and origins chose are text: escaped, with their invisible characters spelled out, long ones
 //!   elided with the whole in the title. The script sets text and never markup.
 //!

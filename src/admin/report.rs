@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Where the records were read from.
 const SOURCE: HeaderName = HeaderName::from_static("x-outgate-source");
 
-/// What the page may do: show itself, with the style that stands in it.
+/// What the page may do: show itself, with the style that is in it.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

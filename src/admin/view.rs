@@ -17,7 +17,7 @@ use crate::text::Inert;
 /// Rows of each table: what fits a screen or two.
 const ROWS: usize = 50;
 
-/// What stands for the source of the policy that the program carries.
+/// What is shown as the source of the built-in policy.
 const BUILT_IN: &str = "built in";
 
 /// For how long a lost record is news.

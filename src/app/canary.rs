@@ -86,7 +86,7 @@ pub fn loop_canary(reached: SocketAddr) -> Option<Destination> {
 }
 
 /// Asks a listener to `CONNECT`. `begin` is called with both ends of the connection before a byte is sent; it says where
-/// to, and what it gives beside that is kept until the answer is there.
+/// to, and what else it returns is kept until the response is there.
 ///
 /// # Errors
 /// If the listener cannot be reached or does not answer in time, or with anything but HTTP.

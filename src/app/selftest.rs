@@ -2,14 +2,14 @@
 //!
 //! Guaranteed:
 //! - Every listener is asked at the start and then every [`INTERVAL`], over its real socket, TLS included, for two things:
-//!   a name under the reserved `.invalid` (RFC 6761), which must be denied without a look-up, and the listener's own
+//!   a name under the reserved `.invalid` (RFC 6761), which must be denied without a lookup, and the listener's own
 //!   socket, which must be denied whatever the policy says.
 //! - "Denied" means that the answer is our 403 and that this very process recorded the denial: another program on the
 //!   port does not pass for us.
 //! - A test that was denied leaves no trace in counts and records ([`crate::record::Probe`]); one that was not is a
 //!   request like any other, with its record.
 //!
-//! Deliberately not done: SOCKS5, which takes the same road behind its greeting. The name where the policy lets unlisted names pass (observe mode, `egress = "all"`): it would be
+//! Deliberately not done: SOCKS5, which takes the same path after its handshake. The name where the policy lets unlisted names pass (observe mode, `egress = "all"`): it would be
 //! resolved, and that is what the policy says. Ending the process on a failure: clients that find no proxy go direct.
 
 use std::io;

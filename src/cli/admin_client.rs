@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
 
 /// The environment variable that holds the token where no file does: a proxy without `token-file` makes a new one at
-/// each start, which stands in its banner's link. Not an argument, since those are for all to read.
+/// each start, which is in its banner's link. Not an argument, since every user can read those.
 const TOKEN_VARIABLE: &str = "OUTGATE_ADMIN_TOKEN";
 
 /// A proxy that runs, and how to ask it.
@@ -27,7 +27,7 @@ pub(super) struct AdminClient {
 }
 
 impl AdminClient {
-    /// The proxy behind this address, with this token.
+    /// The proxy at this address, with this token.
     pub(super) fn new(address: SocketAddr, token: Token) -> Self {
         Self { address, token }
     }

@@ -5,7 +5,7 @@ use crate::app::{Listening, RunningProxy};
 use crate::policy::{Egress, Mode};
 use crate::text::visible::ascii;
 
-/// Prints what is running and how to try it, to stderr, where the decisions will stand.
+/// Prints what is running and how to try it, to stderr, where decisions follow.
 pub(super) fn print(running: &RunningProxy) {
     let policy = running.store.current();
     let source = running.store.status().source;

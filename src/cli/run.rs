@@ -58,7 +58,7 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
     if let Err(error) = override_with(&mut config, args) {
         return fail(&error);
     }
-    // Before anything listens: whoever can connect can also expect that a signal is heeded.
+    // Before anything listens, so that signals work as soon as a client can connect.
     let signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot wait for signals: {error}")),

@@ -1,7 +1,7 @@
 //! `outgate suggest`: the least policy that would have allowed what was recorded.
 //!
-//! Guaranteed: it names exact hosts and ports, nothing wider; `policy validate` takes it as it stands; what it leaves out
-//! stands in its comments. It is a draft for somebody to read, since it allows what was asked for, wanted or not.
+//! Guaranteed: it names exact hosts and ports, nothing wider; `policy validate` accepts it as it is; what it leaves out
+//! is in its comments. It is a draft to review, since it allows what was asked for, wanted or not.
 //!
 //! Deliberately not done: wildcards (nobody asked for the names below), tools, methods and identities (a rule that is
 //! made of one week's habits breaks in the next).
@@ -64,7 +64,7 @@ struct SeenDestination {
     /// Special-purpose addresses that it led to.
     special: BTreeSet<IpAddr>,
     /// Whether a tunnel to it did not begin with TLS for its name, and was let pass.
-    greeted_otherwise: bool,
+    began_otherwise: bool,
 }
 
 /// Counts come from a file; somebody may have written there what no proxy counts.
@@ -95,14 +95,14 @@ impl SeenRequests {
             allowed: 0,
             denied: BTreeMap::new(),
             special: BTreeSet::new(),
-            greeted_otherwise: false,
+            began_otherwise: false,
         });
         match reason.filter(|_| !allowed) {
             Some(reason) => add(asked.denied.entry(reason).or_default(), request.count),
             None => add(&mut asked.allowed, request.count),
         }
-        // To an address a greeting need not name anything.
-        asked.greeted_otherwise |= request.greeted_otherwise && matches!(destination.host(), Host::Name(_));
+        // A ClientHello to an address need not name anything.
+        asked.began_otherwise |= request.began_otherwise && matches!(destination.host(), Host::Name(_));
         let dialled = request.address.parse::<SocketAddr>().map(|address| address.ip().to_canonical());
         if let Ok(ip) = dialled
             && !AddressClass::of(ip).is_global()
@@ -148,7 +148,7 @@ impl SeenRequests {
         text
     }
 
-    /// Patterns with what stands behind them. A host alone means the ports 80 and 443, and stands where both were seen.
+    /// Patterns with their comments. A host alone means the ports 80 and 443, and is used where both were seen.
     fn patterns(&self, wanted: impl Fn(&&SeenDestination) -> bool) -> Vec<(String, String)> {
         let mut patterns = Vec::new();
         for ((labels, port), asked) in self.destinations.iter().filter(|(_, asked)| wanted(asked)) {
@@ -171,7 +171,7 @@ impl SeenDestination {
     }
 
     fn speaks_no_tls(&self) -> bool {
-        self.greeted_otherwise
+        self.began_otherwise
             || [DenyReason::NotTls, DenyReason::SniMissing].iter().any(|reason| self.denied.contains_key(reason))
     }
 
@@ -189,7 +189,7 @@ fn times(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// What hosts are ordered by: names by their labels from the end, so that one owner's stand together.
+/// What hosts are ordered by: names by their labels from the end, so that one owner's are next to each other.
 fn labels(host: &Host) -> Vec<Box<str>> {
     match host {
         Host::Ip(ip) => vec!["".into(), ip.to_string().into()],
@@ -225,7 +225,7 @@ mod tests {
             port,
             address,
             outcome: "completed",
-            greeted_otherwise: false,
+            began_otherwise: false,
         }
     }
 
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn it_compiles_as_it_stands_and_allows_what_was_seen_and_no_neighbour() {
+    fn it_compiles_unchanged_and_allows_what_was_seen_and_no_neighbour() {
         let document = read_policy(&suggested(&traffic()), Format::Toml).unwrap();
         let compiled = Policy::compile(&document, Source { lists: &[], content_hash: "r1" }).unwrap();
         assert!(compiled.warnings.is_empty(), "{:?}", compiled.warnings);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_records_never_becomes_policy() {
+    fn text_in_records_never_becomes_policy() {
         let evil = "x\"]\nallow = [\"*.evil.test";
         let text = suggested(&[request("allow", "", evil, 443, ""), request("deny", "a\nb", "b.test", 443, "")]);
         let document = read_policy(&text, Format::Toml).unwrap();

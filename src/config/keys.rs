@@ -7,9 +7,9 @@ use crate::policy::text::{Key, Section, Shape, words};
 
 /// The longest path that Linux opens (`PATH_MAX`).
 const MAX_PATH: usize = 4096;
-/// A listener's name is a label of metrics and stands in rules.
+/// A listener's name is a label of metrics and is used in rules.
 const MAX_NAME: usize = 64;
-/// The longest address: IPv6 in brackets with a port, or a path behind `unix:`.
+/// The longest address: IPv6 in brackets with a port, or a path after `unix:`.
 const MAX_ADDRESS: usize = 256;
 /// The longest name, and as much again for user and password with every byte escaped.
 const MAX_URL: usize = 1024;

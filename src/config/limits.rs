@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-/// For a request's head, and for a TLS or SOCKS greeting. Clients send these at once; ten seconds is a very bad line.
+/// For a request's head, a TLS handshake and the first message of SOCKS. Clients send them at once; ten seconds allow for a
+/// very bad line.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the ClientHello behind a 200. As for heads: no client waits before it begins to speak TLS.
+/// For the ClientHello after a 200. As for heads: no client waits before it begins TLS.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two pieces of a body. Long enough for a laptop that changes networks.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -16,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// For what is open when the process is asked to end. Kubernetes kills after 30 s unless told otherwise.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// For one look-up, retries among them. The system's resolver gives up a first server after 5 s.
+/// For one lookup, retries included. The system's resolver gives up on the first server after 5 s.
 const DNS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head. Browsers' heads with large cookies reach 16 KiB; origins refuse more than 8 to 64 KiB.
 const MAX_HEAD: usize = 64 * 1024;
@@ -44,7 +45,7 @@ const CONNECTIONS_PER_TUNNEL: usize = 2;
 /// `[limits]`. Passing one ends the connection concerned, never the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A request head, and a TLS or SOCKS greeting.
+    /// A request head, a TLS handshake, the first message of SOCKS.
     pub head_timeout: Duration,
     /// The ClientHello after a 200.
     pub hello_timeout: Duration,
@@ -58,7 +59,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Finishing what is open at the end.
     pub drain_timeout: Duration,
-    /// One look-up of a name.
+    /// One lookup of a name.
     pub dns_timeout: Duration,
     /// Bytes of a request head.
     pub max_head: usize,

@@ -96,7 +96,7 @@ pub struct TlsFiles {
 pub struct PolicyConfig {
     /// The policy's file; none: the built-in starter policy. One entry at most in this version.
     pub source: Vec<PathBuf>,
-    /// How often files are asked whether they changed, beside being watched.
+    /// How often files are read again, in addition to being watched.
     pub poll: Duration,
 }
 
@@ -143,7 +143,7 @@ pub struct RecordConfig {
 /// A column that records can do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redacted {
-    /// The client's address: a keyed hash stands for it.
+    /// The client's address is replaced by a keyed hash.
     Client,
     /// The path: empty.
     Path,

@@ -1,6 +1,6 @@
 //! `[parent]`: the URL of another proxy, and what does not go by it.
 //!
-//! Guaranteed: no message of this file quotes the URL, because a password may stand in it.
+//! Guaranteed: no message of this file quotes the URL, because it may contain a password.
 
 use super::ParentConfig;
 use super::keys;
@@ -39,7 +39,7 @@ pub(super) fn read(fields: Fields<'_>, problems: &mut Problems) -> Option<Parent
     }
 }
 
-/// `http://[user:password@]host:port`, a slash behind it at the most.
+/// `http://[user:password@]host:port`, with at most a slash after it.
 fn parse_url(url: &str) -> Result<(Destination, Option<Credentials>), (String, String)> {
     let wrong = |what: &str| (what.to_owned(), FORM.to_owned());
     let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("has no scheme"))?;

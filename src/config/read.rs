@@ -28,7 +28,7 @@ struct Reader<'a> {
     warnings: Problems,
 }
 
-// A value that is wrong is noted and its default stands in, so that reading goes on; such a configuration is never
+// A wrong value is reported and its default used instead, so that reading continues; such a configuration is never
 // handed out.
 
 impl Reader<'_> {

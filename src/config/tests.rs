@@ -239,7 +239,7 @@ fn a_nat64_prefix_is_one_of_the_standard() {
 }
 
 #[test]
-fn a_database_is_beside_the_configuration_and_is_no_file_of_lines() {
+fn a_database_is_next_to_the_configuration_and_is_not_a_file_of_lines() {
     let record = parse("[record]\nsqlite = \"history.db\"\nsqlite-max-size = \"1 GiB\"\n").unwrap().0.record;
     assert_eq!((record.sqlite, record.sqlite_max_size), (Some("/etc/outgate/history.db".into()), 1 << 30));
     assert_eq!(parse("[record]\n").unwrap().0.record.sqlite_max_size, 2 << 30);

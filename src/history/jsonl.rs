@@ -92,7 +92,7 @@ pub(super) fn requests(
                 port: if destination { fields.port } else { 0 },
                 address: if by_itself { &fields.address } else { "" },
                 outcome: if by_itself { &fields.outcome } else { "" },
-                greeted_otherwise: by_itself
+                began_otherwise: by_itself
                     && fields.protocol != "http"
                     && fields.sni != fields.host
                     && fields.bytes_up > 0,

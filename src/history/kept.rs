@@ -13,7 +13,7 @@ use crate::private_file;
 /// Where records were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordSource {
-    /// A file of lines, with the rotated ones beside it.
+    /// A file of lines, with the rotated ones next to it.
     Jsonl(PathBuf),
     /// A database.
     Sqlite(PathBuf),

@@ -77,6 +77,6 @@ fn show(line: &RecordLine, each: &mut dyn FnMut(&Request<'_>)) {
         port: columns.port,
         address: &address,
         outcome: columns.outcome.0,
-        greeted_otherwise: columns.protocol.0 != "http" && columns.bytes_up > 0 && columns.sni != host,
+        began_otherwise: columns.protocol.0 != "http" && columns.bytes_up > 0 && columns.sni != host,
     });
 }

@@ -31,9 +31,9 @@ pub struct Request<'a> {
     /// How it ended, as [`Outcome`](crate::facts::Outcome) names it. Not to be relied on where [`Detail::Each`] was not
     /// asked for.
     pub outcome: &'a str,
-    /// Whether it was a tunnel that did not begin with a TLS greeting for its host, as far as records show. As
+    /// Whether it was a tunnel that did not begin with a ClientHello for its host, as far as records show. As
     /// above.
-    pub greeted_otherwise: bool,
+    pub began_otherwise: bool,
 }
 
 /// What somebody needs to know of each request. A database has sums by hour for the first two, so that they need not
@@ -48,7 +48,7 @@ pub enum Detail {
     Each,
 }
 
-/// What was found beside requests.
+/// What was found that is not a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotRequests {
     /// Records that are missing, by the reason of their `gap` lines.

@@ -9,7 +9,7 @@ use super::request::{Detail, NotRequests, Request};
 use super::verify::{ChainFacts, ChainLine, LinePlace, Verified, Walk};
 use crate::record::{HOUR_MS, Layout, RowError, StoredLine};
 
-/// The reason of gaps that are another sink's; their line stands here to keep the sequence whole.
+/// The reason of gaps that are another sink's; their line is here to keep the sequence whole.
 const OTHERS: &str = "write_failed";
 
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
@@ -109,7 +109,7 @@ fn show(
             port: row.get(8)?,
             address: text(row, 9)?,
             outcome: text(row, 10)?,
-            greeted_otherwise: row.get(11)?,
+            began_otherwise: row.get(11)?,
         });
     }
     Ok(())

@@ -164,7 +164,7 @@ proptest! {
     // Each case waits for the disk a dozen times.
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
 
-    /// What reports read beside the records is what counting the records gives, whatever came in whatever order and
+    /// The sums that reports read are those that counting the records gives, whatever came in whatever order and
     /// whatever has gone since.
     #[test]
     fn sums_are_what_counting_the_records_gives(
@@ -429,7 +429,7 @@ pub(crate) fn request(ms: i64, decision: &'static str, host: &'static str) -> Re
         port: 443,
         address: "",
         outcome: "",
-        greeted_otherwise: false,
+        began_otherwise: false,
     }
 }
 
@@ -447,7 +447,7 @@ fn chained(dir: &Path, chains: &[Chain], by: [usize; 5]) -> std::path::PathBuf {
     path
 }
 
-/// What is wrong by these keys, and what else is said, as seq and the words behind it.
+/// What is wrong by these keys, and what else is said, as seq and the words after it.
 fn said(path: &Path, keys: &[&Chain], heads: &[&str]) -> (Vec<String>, Vec<String>) {
     let keys = keys.iter().map(|chain| (*chain).clone()).collect();
     let known = ChainFacts { keys, heads: heads.iter().map(|head| head.parse().unwrap()).collect() };
@@ -511,7 +511,7 @@ fn a_key_tells_a_forger_from_a_change_and_another_key_from_both() {
 }
 
 #[test]
-fn a_head_finds_what_is_missing_at_the_end_and_a_chain_that_was_computed_anew() {
+fn a_head_finds_what_is_missing_at_the_end_and_a_chain_that_was_computed_again() {
     let dir = tempfile::tempdir().unwrap();
     let chains = [Chain::PLAIN, keyed("the first key 0123")];
     for key in [0, 1] {
@@ -531,7 +531,7 @@ fn a_head_finds_what_is_missing_at_the_end_and_a_chain_that_was_computed_anew() 
         assert_eq!(said(&path, &keys, &[&third, &last]).0, [missing]);
         std::fs::write(&path, &text).unwrap();
         assert_eq!(said(&path, &keys, &[&third, &last]).0, [""; 0]);
-        // By whoever has the key.
+        // By somebody who has the key.
         let anew = text.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
         let forged = text.lines().nth(2).unwrap().replace("h3.test", "h4.test");
         std::fs::write(&path, format!("{}\n{}\n{forged}\n", anew[0], anew[1])).unwrap();

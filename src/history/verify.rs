@@ -17,16 +17,16 @@ use crate::record::{Chain, KeyId, LineHash};
 /// Findings that are kept; what is broken in a thousand places is broken.
 const MAX_FINDINGS: usize = 100;
 
-/// What is known of a chain beside its lines.
+/// What is known of a chain from elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct ChainFacts {
     /// By which keys it may be. If there are any, a chain without a key is a fault.
     pub keys: Vec<Chain>,
-    /// Where it stood, by somebody else's notes.
+    /// Heads that somebody kept elsewhere.
     pub heads: Vec<ChainHead>,
 }
 
-/// Where a chain stood: a line's `seq` and hash, written `SEQ:HASH`.
+/// The head of a chain at some time: a line's `seq` and hash, written `SEQ:HASH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainHead {
     seq: u64,
@@ -54,7 +54,7 @@ pub struct Verified {
     pub first: u64,
     /// The last line's.
     pub last: u64,
-    /// Where the chain stands now, as [`ChainHead`] is written; empty without a line, or where its key is not known.
+    /// The chain's head now, as [`ChainHead`] is written; empty without a line, or where its key is not known.
     pub head: String,
     /// How many places are wrong.
     pub faults: u64,
@@ -80,7 +80,7 @@ impl Verified {
     }
 }
 
-/// Where a line stands.
+/// Where a line is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LinePlace<'a> {
     Line(&'a Path, u64),

@@ -126,7 +126,7 @@ pub fn vet(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens any regular file to read it, whoever owns it: one that a person named.
+/// Opens any regular file to read it, whatever its owner: one that a person named.
 ///
 /// # Errors
 /// `InvalidData` if it is not a regular file, or what the system says.

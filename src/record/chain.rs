@@ -5,7 +5,7 @@
 //! another key is told apart from a changed line, and a chain may go over from none to a key, or from one to another.
 //!
 //! Not to be seen from the lines alone: that some are missing at the end. For that the head, the last line's `seq` and
-//! hash, goes to the log at the start, hourly and at the end ([`Hourly`]); whoever keeps that elsewhere can ask for it.
+//! hash, goes to the log at the start, hourly and at the end ([`Hourly`]); a head that is kept elsewhere can be checked later.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::mac::MacKey;
 
-/// Between two lines of the log that say where a chain stands: what could be cut off unseen, if nothing else was.
+/// Between two heads in the log: how much could be cut off unnoticed, if nothing else was changed.
 const HEAD_EVERY: Duration = Duration::from_secs(3600);
 
 /// How the hash of a line is made.
@@ -153,7 +153,7 @@ fn fill(to: &mut [u8], from: impl IntoIterator<Item = u8>) {
     to.iter_mut().zip(from).for_each(|(to, byte)| *to = byte);
 }
 
-/// Where a sink's chain stood when the log was told last.
+/// The head of a sink's chain that was logged last.
 #[derive(Debug)]
 pub(crate) struct Hourly {
     sink: &'static str,
@@ -172,7 +172,7 @@ impl Hourly {
         self.next
     }
 
-    /// Tells the log where the chain stands, if the hour is over or this is the `end`, and if it has moved on.
+    /// Logs the chain's head, if the hour is over or this is the `end`, and if it has changed.
     pub(crate) fn tell(&mut self, head: Option<(u64, LineHash)>, now: Instant, end: bool) {
         if now < self.next && !end {
             return;
@@ -210,7 +210,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_hour_is_told_once_and_the_end_always() {
+    fn the_head_is_logged_once_an_hour_and_at_the_end_always() {
         let began = Instant::now();
         let mut hourly = Hourly::new("jsonl", Path::new("r"), began);
         let head = |seq| Some((seq, LineHash::of(b"x")));

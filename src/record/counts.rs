@@ -214,7 +214,7 @@ impl Sums {
         judged.chain(unjudged)
     }
 
-    /// Whether a request series of this index stands at 0 before its first request: those of listeners that there are, by
+    /// Whether a request series of this index is there, at 0, before its first request: those of listeners that there are, by
     /// a protocol that is judged, allowed or denied.
     fn is_foreseen(&self, index: usize) -> bool {
         let (place, verdict) = (index / VERDICTS, index % VERDICTS);

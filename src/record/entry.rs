@@ -9,7 +9,7 @@ use crate::facts::{Client, Destination, Method, Outcome, Protocol, RequestId, To
 use crate::policy::{Cited, DenyReason};
 
 /// The longest path that is kept, in bytes; what was cut is marked by `…`. Longer ones exist (up to the head's limit),
-/// but the part that tells a person what was asked for stands at the front.
+/// but the part that tells people what was requested is at the front.
 const MAX_PATH: usize = 2048;
 /// The longest method that is kept. The longest registered one has 17 bytes (`UPDATEREDIRECTREF`).
 const MAX_METHOD: usize = 32;

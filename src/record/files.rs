@@ -1,7 +1,7 @@
-//! The names of a file of lines and of those that it was rotated into, and what stands at their beginning.
+//! The names of a file of lines and of those that it was rotated into, and what is at their beginning.
 //!
 //! `path` is written to; `path.1` is the one before, `path.2` the one before that, and so on. From the second on they are
-//! compressed: `path.2.gz`. The first stays as it is, for whoever follows the file by name or was behind.
+//! compressed: `path.2.gz`. The first stays as it is, for programs that follow the file by name or have not read all of it yet.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

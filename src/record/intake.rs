@@ -78,7 +78,7 @@ impl Intake {
         self.records = records;
     }
 
-    /// Takes out of a record what no sink may have. Returns what stands for its client, if clients are hidden.
+    /// Takes out of a record what no sink may have. Returns what replaces its client, if clients are hidden.
     pub(crate) fn strip(&self, record: &mut Record) -> Option<ClientHash> {
         // What is kept of a request must not keep its policy, which may be one of a million names.
         record.cited.detach();

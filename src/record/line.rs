@@ -20,7 +20,7 @@ pub struct RecordLine {
     pub(crate) seq: u64,
     pub(crate) prev: Option<LineHash>,
     pub(crate) body: Body,
-    /// What stands for the client in every sink, where its address is hidden.
+    /// What replaces the client in every sink, where its address is hidden.
     pub(crate) client: Option<ClientHash>,
 }
 
@@ -117,7 +117,7 @@ impl RecordLine {
         Columns { seq: self.seq, prev: DisplayOrEmpty(prev), ..columns }
     }
 
-    /// Bytes of text that this line holds in memory, beside its fixed size.
+    /// Bytes of text that this line holds in memory, in addition to its fixed size.
     pub(crate) fn text_len(&self) -> usize {
         self.record().map_or(0, Record::text_len)
     }
@@ -219,7 +219,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_nobody_understood_has_empty_columns_and_not_fewer() {
+    fn what_was_not_understood_has_empty_columns_and_not_fewer() {
         let record = Record {
             protocol: None,
             method: None,

@@ -4,7 +4,7 @@
 //! be told apart and counted; its port goes. A path goes altogether. Both before a line gets its hash, so that the chain
 //! is over what is kept, and in every sink alike.
 //!
-//! Deliberately not done: hashing without a key. There are few addresses; whoever has the records could try them all.
+//! Deliberately not done: hashing without a key. There are few addresses; a reader of the records could try them all.
 
 use std::fmt;
 use std::io;
@@ -66,7 +66,7 @@ impl Redaction {
         Ok(Self { client: *client, path: *path, key })
     }
 
-    /// Takes out of a record what no sink is to have. What stands for its client, if that is hidden: the address itself
+    /// Takes out of a record what no sink is to have. What replaces its client, if that is hidden: the address itself
     /// stays in memory, since a client may ask for its own denials.
     pub(crate) fn apply(&self, record: &mut Record) -> Option<ClientHash> {
         if self.path {
@@ -75,7 +75,7 @@ impl Redaction {
         self.hidden(record.client.peer)
     }
 
-    /// What stands for a client, if clients are hidden.
+    /// What replaces a client, if clients are hidden.
     pub(crate) fn hidden(&self, client: Peer) -> Option<ClientHash> {
         self.client.then(|| self.client(client))
     }

@@ -5,7 +5,7 @@
 //!   that a window's buckets and that number add up to every record that was counted. Dropped records are in neither.
 //! - Fixed memory: 228 buckets, under 10 KiB.
 //! - A clock that jumps loses nothing. What ended within the window goes where it belongs, also after a step back; if the
-//!   clock stands before the whole window, the window begins anew there and what it held counts as before.
+//!   clock is before the whole window, the window starts again there, and its content counts as earlier.
 //!
 //! Deliberately not done: keeping it over a restart. What a database has of the time before the start is added once, see
 //! [`EarlierSeries`].
@@ -104,7 +104,7 @@ pub struct OverTime {
     pub hours: Window,
 }
 
-/// The counts behind it.
+/// Its counts.
 #[derive(Debug)]
 pub(super) struct Series {
     since: SystemTime,
@@ -215,7 +215,7 @@ impl Buckets {
         let number = seconds(at) / self.step;
         self.reach(number);
         if !self.add_within(count, number) {
-            // The clock stands before all that is shown. It is the only one there is.
+            // The clock is before everything that is shown, and there is no other clock.
             for bucket in &mut self.buckets {
                 self.before.add(std::mem::take(bucket));
             }
@@ -275,7 +275,7 @@ fn empty(len: usize) -> VecDeque<Decided> {
     std::iter::repeat_n(Decided::default(), len).collect()
 }
 
-/// Since 1970; a clock before that is one that stands still.
+/// Since 1970; an earlier clock counts as 1970.
 fn seconds(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_counts_where_it_stands() {
+    fn a_clock_that_steps_back_counts_at_its_new_time() {
         let mut series = Series::new(at(START));
         series.count(&DENY, at(START + 600));
         series.count(&DENY, at(START + 300));

@@ -131,7 +131,7 @@ impl Signal {
     }
 }
 
-/// What a thread that was woken is to do, beside what was handed in.
+/// What a thread that was woken has to do, in addition to what was handed in.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) flush: Option<u64>,

@@ -34,7 +34,7 @@ pub(crate) enum SqlType {
 pub(super) trait Value {
     const SQL: SqlType;
 
-    /// Appends the column's name and its value. `name` ends with the colon, `quoted` with the quote behind it as well:
+    /// Appends the column's name and its value. `name` ends with the colon, `quoted` also with the quote after it:
     /// each is one constant, and a value appends the one that it needs.
     fn write(&self, name: &'static str, quoted: &'static str, clock: &mut Clock, to: &mut Vec<u8>);
 

@@ -84,7 +84,7 @@ impl WorkerRecorder {
     }
 
     /// Whether this record is that of a test of ourselves that was denied as it had to be. Such a one is neither counted
-    /// nor handed in; whoever made it is told.
+    /// nor handed in; its maker is informed.
     pub fn is_expected(&self, record: &Record) -> bool {
         self.shared.probes.takes(record)
     }

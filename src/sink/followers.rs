@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::account::SinkAccount;
 use crate::record::RecordLine;
 
-/// Lines that a follower may be behind before it loses some.
+/// Lines that a follower may lag before it loses some.
 const LAG: usize = 1024;
 
 /// All followers as a sink. When it is dropped, they end.

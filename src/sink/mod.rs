@@ -1,10 +1,10 @@
-//! Where records go: the last lines in memory, a file of JSON Lines, a SQLite database, the terminal, and whoever follows.
+//! Where records go: the last lines in memory, a file of JSON Lines, a SQLite database, the terminal, and followers.
 //!
 //! One thread, the writer, fetches what workers handed in, gives every line its `seq` and hands it to every sink.
 //! It lives here and not in `record`, since it drives the sinks; `record` gives it an `Intake` to fetch from.
 //!
 //! Guaranteed:
-//! - `seq` goes on over restarts, from whichever of file and database is further; the one that is behind says so by a
+//! - `seq` goes on over restarts, from the one of file and database that has more; the other one says so by a
 //!   `gap`. What was open when the process was killed is reported by a `gap` at the next start.
 //! - Memory is bounded: [`Settings::ring`] lines and [`MAX_RING_TEXT`] bytes of text in memory; for the database 65,536
 //!   lines and 16 MiB of text that wait, and as much in the batch that is tried.

@@ -77,7 +77,7 @@ fn the_writer_wakes_for_every_record_although_nobody_asks_it_to_flush() {
 }
 
 #[test]
-fn whoever_asks_is_answered_although_the_writer_stops() {
+fn a_question_is_answered_although_the_writer_stops() {
     explore(2, || {
         let recorder = Arc::new(Room::start(settings(1)).unwrap());
         recorder.worker(0).emit(denied(1, "a.test:443"));

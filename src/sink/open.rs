@@ -45,7 +45,7 @@ pub(super) fn open(settings: Settings, accounts: &SinkAccounts, health: &Arc<Hea
     if let Some(settings) = jsonl {
         let (mut sink, last) = JsonlSink::open(settings, chain, account(SinkKind::Jsonl), Arc::clone(health))?;
         if last > 0 && last < seq {
-            sink.fall_behind(last, seq);
+            sink.note_lag(last, seq);
         }
         seq = seq.max(last);
         left_open = sink.left_open(left_open);

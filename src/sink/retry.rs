@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_and_begin_anew_only_after_a_steady_minute() {
+    fn waits_grow_and_restart_only_after_a_steady_minute() {
         let began = Instant::now();
         let mut retry = Retry::new(began);
         let fail = |retry: &mut Retry, at: u64| {

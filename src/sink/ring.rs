@@ -25,7 +25,7 @@ pub struct RecentFilter {
     pub decision: Option<String>,
     /// Only this host.
     pub host: Option<Host>,
-    /// Only hosts in whose canonical text (lower case, A-labels) this stands.
+    /// Only hosts whose canonical text (lower case, A-labels) contains this.
     pub host_part: Option<String>,
     /// Only this tool.
     pub tool: Option<Tool>,

@@ -36,7 +36,7 @@ fn deny(worker: &WorkerRecorder, to: &str, reason: DenyReason) {
 }
 
 #[test]
-fn a_probe_that_is_denied_leaves_no_trace_and_nobody_hides_behind_it() {
+fn a_denied_probe_leaves_no_trace_and_hides_no_other_request() {
     let recorder = Room::start(settings()).unwrap();
     let worker = recorder.worker(0);
     let record = |client: &str, to: &str| Record { client: client_at(client), ..denied(0, to) };
@@ -171,7 +171,7 @@ fn a_full_buffer_drops_and_the_gap_says_how_many() {
     let recorder = Room::start(Settings { ring: 100_000, required: true, ..settings() }).unwrap();
     let worker = recorder.worker(0);
     {
-        // The writer stands still at its first line, as it would at a disk that hangs.
+        // The writer stops at its first line, as it would with a disk that hangs.
         let _held = lock(&recorder.sinks.ring);
         (0..40_000).for_each(|_| allow(&worker));
         assert!(worker.must_refuse(), "there is no room for another");
@@ -283,7 +283,7 @@ fn what_is_hidden_is_in_no_sink_and_a_client_still_finds_its_own() {
 }
 
 #[test]
-fn a_sink_that_is_behind_after_a_crash_says_so_and_goes_on_from_the_other() {
+fn a_sink_that_lags_after_a_crash_says_so_and_continues_from_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.jsonl");
     let run = |requests: usize| {
@@ -557,7 +557,7 @@ async fn a_follower_sees_each_line_and_how_many_it_missed() {
 }
 
 #[tokio::test]
-async fn whoever_asks_right_after_a_denial_sees_it() {
+async fn a_question_right_after_a_denial_sees_it() {
     let recorder = Room::start(settings()).unwrap();
     let worker = recorder.worker(1);
     for n in 1..=50 {

@@ -27,7 +27,7 @@ const ROOM: usize = 2 * BATCH as usize;
 struct Pace(Duration);
 
 impl Pace {
-    /// The pause behind a batch of so many.
+    /// The pause after a batch of so many.
     fn after(&mut self, records: usize) -> Duration {
         let records = u32::try_from(records).unwrap_or(u32::MAX).max(1);
         self.0 = (self.0 * BATCH / records).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);

@@ -116,7 +116,7 @@ impl Condvar {
         Ok((mutex.lock().unwrap(), WaitTimeoutResult))
     }
 
-    /// As if there were no timeout: whoever needs one to be woken was not woken.
+    /// As if there were no timeout: a thread that needs one to be woken was not woken.
     pub(crate) fn wait_timeout_while<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,

@@ -82,7 +82,7 @@ pub fn elided(text: &str, max: usize) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let kept = max.saturating_sub(1);
-    // The end is the longer half: in a host name the owner stands there.
+    // The end is the longer half: it names a host's owner.
     let front = kept / 2;
     let back = kept - front;
     let mut out: String = text.chars().take(front).collect();
@@ -118,7 +118,7 @@ pub fn push_html(out: &mut String, text: &str) {
     }
 }
 
-/// Whether a reader sees something of this character where it stands; a space counts, other blanks do not.
+/// Whether this character is visible; a space counts as visible, other blanks do not.
 pub fn is_visible(character: char) -> bool {
     if character.is_ascii() {
         return character == ' ' || character.is_ascii_graphic();

@@ -219,7 +219,7 @@ mod tests {
             made.cert.der().clone()
         }
 
-        /// As a careful program does: beside it, then over it.
+        /// As a careful program does: next to it, then over it.
         fn write(&self, name: &str, text: &str) {
             fs::write(self.path("new"), text).unwrap();
             fs::rename(self.path("new"), self.path(name)).unwrap();

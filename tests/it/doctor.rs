@@ -30,7 +30,7 @@ fn found(document: &Value, check: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_proxy_that_is_well_has_nothing_to_fix() {
+fn a_healthy_proxy_has_nothing_to_fix() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let here = format!("http://{}", proxy.address());
     let (finished, document) = examine(&proxy, &[("HTTPS_PROXY", &here), ("HTTP_PROXY", &here)]);
@@ -136,7 +136,7 @@ fn what_is_wrong_around_a_proxy_is_named() {
 }
 
 #[test]
-fn an_observing_proxy_is_asked_for_no_names() {
+fn an_observing_proxy_is_not_tested_with_names() {
     let proxy = Proxy::with(policy("r1", &format!("mode = \"observe\"\n{}", rule("ok", &["ok.test:*"]))));
     let (finished, document) = examine(&proxy, &[]);
     assert_eq!(finished.code, Some(0), "{finished:#?}");

@@ -242,7 +242,7 @@ fn files_that_are_moved_away_are_begun_anew_and_nothing_is_lost() {
 
 /// What a power cut leaves: half a line, and half of the database's log.
 #[test]
-fn half_a_line_and_half_a_log_are_repaired_and_what_is_missing_is_said() {
+fn half_a_line_and_half_a_log_are_repaired_and_what_is_missing_is_reported() {
     let mut proxy = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"").start();
     for count in 1..=4 {
         proxy.connect("no.test:443");

@@ -161,7 +161,7 @@ fn lines_are_chained_over_rotation_and_a_restart() {
 }
 
 #[test]
-fn a_torn_last_line_is_cut_off_and_said() {
+fn an_incomplete_last_line_is_cut_off_and_logged() {
     let mut proxy = Proxy::with(allow(&["ok.test:*"]));
     proxy.connect("no.test:443");
     proxy.records(1);

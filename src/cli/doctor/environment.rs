@@ -136,7 +136,7 @@ mod tests {
     use super::super::finding::Level;
     use super::*;
 
-    fn doors() -> [TestedListener; 2] {
+    fn listeners() -> [TestedListener; 2] {
         [
             TestedListener { address: "127.0.0.1:3128".parse().unwrap(), tls: false },
             TestedListener { address: "[::1]:3443".parse().unwrap(), tls: true },
@@ -145,7 +145,7 @@ mod tests {
 
     fn judged(variables: &[(&str, &str)]) -> Shell {
         let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        judge(&get, &doors())
+        judge(&get, &listeners())
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
             ("http://127.0.0.1:99999", Level::Fail),
             ("http://", Level::Fail),
         ] {
-            let finding = judge_one("HTTPS_PROXY", value, &doors());
+            let finding = judge_one("HTTPS_PROXY", value, &listeners());
             assert_eq!(finding.level, level, "{value}: {finding:?}");
             assert!(!finding.what.contains("secret"));
         }

@@ -15,7 +15,7 @@ use crate::private_file::{self, FolderRisk};
 /// 2026-01-01, before which this program did not exist: a clock that says so is not set.
 const FIRST_YEAR: Duration = Duration::from_secs(1_767_225_600);
 
-/// Files beside those of tunnels: listeners, the records, runtimes, look-ups, requests that are no tunnels.
+/// File descriptors in addition to those of tunnels: listeners, records, runtimes, lookups, requests that are not tunnels.
 const OTHER_FILES: u64 = 256;
 
 /// A Mac lets no process have more, whatever its limits say (OPEN_MAX).

@@ -155,7 +155,7 @@ mod tests {
     const PAC: &str = "<dictionary> {\n  ProxyAutoConfigEnable : 1\n  \
         ProxyAutoConfigURLString : http://127.0.0.1:3128/proxy.pac\n}\n";
 
-    fn doors() -> [TestedListener; 1] {
+    fn listeners() -> [TestedListener; 1] {
         [TestedListener { address: "127.0.0.1:3128".parse().unwrap(), tls: false }]
     }
 
@@ -181,7 +181,7 @@ mod tests {
             (both, false),
             (String::new(), false),
         ] {
-            let system = judge(&InForce::parse(&text), &doors());
+            let system = judge(&InForce::parse(&text), &listeners());
             assert_eq!(system.leads_here, leads_here, "{text}");
             let is_fine = system.findings.iter().all(|finding| finding.level == Level::Ok);
             assert_eq!(is_fine, leads_here, "{text}");
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_exception_that_covers_strangers_is_worth_a_look() {
-        let wide = judge(&InForce::parse(&PROXY.replace("*.local", "*.com")), &doors());
+        let wide = judge(&InForce::parse(&PROXY.replace("*.local", "*.com")), &listeners());
         assert!(wide.leads_here);
         assert!(wide.findings.iter().any(|finding| finding.level == Level::Warn && finding.what.contains("`*.com`")));
     }
@@ -199,14 +199,21 @@ mod tests {
     fn each_service_is_asked_but_those_that_are_off() {
         let list = "An asterisk (*) denotes that a network service is disabled.\nWi-Fi\n*Bluetooth PAN\nUSB LAN\n";
         assert_eq!(services_of(list).collect::<Vec<_>>(), ["Wi-Fi", "USB LAN"]);
-        assert!(is_proxy_of("Enabled: Yes\nServer: 127.0.0.1\nPort: 3128\nAuthenticated Proxy Enabled: 0\n", &doors()));
-        assert!(!is_proxy_of("Enabled: No\nServer: 127.0.0.1\nPort: 3128\n", &doors()));
-        assert!(!is_proxy_of("Enabled: Yes\nServer: 127.0.0.1\nPort: 3129\n", &doors()));
-        assert!(is_pac_of("URL: http://127.0.0.1:3128/proxy.pac\nEnabled: Yes\n", &doors()));
-        assert!(!is_pac_of("URL: http://127.0.0.1:3128/proxy.pac\nEnabled: No\n", &doors()));
+        assert!(is_proxy_of(
+            "Enabled: Yes\nServer: 127.0.0.1\nPort: 3128\nAuthenticated Proxy Enabled: 0\n",
+            &listeners()
+        ));
+        assert!(!is_proxy_of("Enabled: No\nServer: 127.0.0.1\nPort: 3128\n", &listeners()));
+        assert!(!is_proxy_of("Enabled: Yes\nServer: 127.0.0.1\nPort: 3129\n", &listeners()));
+        assert!(is_pac_of("URL: http://127.0.0.1:3128/proxy.pac\nEnabled: Yes\n", &listeners()));
+        assert!(!is_pac_of("URL: http://127.0.0.1:3128/proxy.pac\nEnabled: No\n", &listeners()));
         assert!(
-            judge_service("Wi-Fi", false, &doors()).unwrap().fix.unwrap().contains("-setautoproxyurl \"Wi-Fi\" http")
+            judge_service("Wi-Fi", false, &listeners())
+                .unwrap()
+                .fix
+                .unwrap()
+                .contains("-setautoproxyurl \"Wi-Fi\" http")
         );
-        assert_eq!(judge_service("Wi-Fi", true, &doors()), None);
+        assert_eq!(judge_service("Wi-Fi", true, &listeners()), None);
     }
 }

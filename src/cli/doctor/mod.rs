@@ -43,7 +43,8 @@ pub(super) struct Args {
 pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
     let mut findings = Vec::new();
     let read = read_configuration(config, &mut findings);
-    let doors: Vec<TestedListener> = read.iter().flat_map(|config| &config.listen).filter_map(door).collect();
+    let doors: Vec<TestedListener> =
+        read.iter().flat_map(|config| &config.listen).filter_map(tested_listener).collect();
     if let Some(read) = &read {
         let policy = read_policy(read, &mut findings);
         ask_listeners(read, config, policy.as_ref(), &mut findings);
@@ -133,9 +134,9 @@ fn ask_listeners(config: &Config, path: Option<&Path>, policy: Option<&Stack>, f
     let mut instance = None;
     for listen in &config.listen {
         let name = &listen.name;
-        match door(listen) {
-            Some(door) if listen.protocols.contains(&ListenProtocol::Http) => {
-                findings.extend(listeners::ask(name, door, &expected, &mut instance));
+        match tested_listener(listen) {
+            Some(tested) if listen.protocols.contains(&ListenProtocol::Http) => {
+                findings.extend(listeners::ask(name, tested, &expected, &mut instance));
             }
             Some(_) => findings.push(ok("listener", format!("{name}: speaks only SOCKS5, and was not tested"))),
             None => findings.push(warn(
@@ -190,7 +191,7 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
 }
 
 /// Where a listener is asked; none where its port is not known.
-fn door(listen: &ListenConfig) -> Option<TestedListener> {
+fn tested_listener(listen: &ListenConfig) -> Option<TestedListener> {
     (listen.address.port() != 0).then_some(TestedListener { address: listen.address, tls: listen.tls.is_some() })
 }
 

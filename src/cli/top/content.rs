@@ -81,7 +81,7 @@ impl Pane {
     }
 }
 
-/// What stands above a pane.
+/// The title of a pane.
 pub(super) fn title(pane: Pane, state: &TopState) -> String {
     let snapshot = state.shown.as_ref().map(|shown| &shown.snapshot);
     match pane {

@@ -80,7 +80,7 @@ impl Look {
     }
 }
 
-/// The lines above the panes; what is wrong stands first, since it has to be seen on the lowest screen.
+/// The lines above the panes; problems come first, so that the smallest screen shows them.
 fn above(state: &TopState, address: &str, area: Rect, look: Look) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     lines.extend(silence(state).map(|what| look.line(vec![content::bad(what)])));

@@ -20,7 +20,7 @@ const BARS: i64 = 120;
 /// The plot's size, in its own units.
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 220.0;
-/// Room beside the bars for numbers, and below them for dates.
+/// Room next to the bars for numbers, and below them for dates.
 const LEFT: f64 = 56.0;
 const BOTTOM: f64 = 24.0;
 const TOP_MARGIN: f64 = 10.0;
@@ -39,7 +39,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,t
 th:first-child,td:first-child{text-align:left;overflow-wrap:anywhere}tfoot td{font-weight:600}\
 @media print{:root{--ink:#000;--soft:#444;--ground:#fff;--line:#ccc;--deny:#b3261e;--allow:#8fb8a3}body{margin:0;max-width:none;font-size:10pt}thead{display:table-header-group}tr,svg{break-inside:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
-/// What a row is called: its key, or what stands for an empty one.
+/// The name of a row: its key, or a word for an empty key.
 pub fn name(key: &str) -> Inert {
     Inert::new(if key.is_empty() { "(none)" } else { key })
 }
@@ -165,7 +165,7 @@ fn units(length: f64) -> String {
     format!("{length:.1}")
 }
 
-/// Hours that one bar stands for: one, a day, or as many days as keep the bars few enough.
+/// Hours in one bar: one, a day, or as many days as keep the bars few enough.
 fn step(first: i64, last: i64) -> i64 {
     let hours = last - first + 1;
     match hours {

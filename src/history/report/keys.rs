@@ -1,7 +1,7 @@
 //! Counts by a text, of which there may be millions: a flood of made-up names is a history of them.
 //!
 //! One table of all would miss the processor's caches with every look and take three times the memory. So additions are
-//! written one behind the other into [`PARTS`] by their hash, and each part, which a cache holds, is added up by itself:
+//! appended to [`PARTS`] by their hash, and each part, which a cache holds, is added up by itself:
 //! when it has doubled since the last time, and at the end.
 
 use std::collections::HashMap;

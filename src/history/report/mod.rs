@@ -96,7 +96,7 @@ pub struct ReportRow {
 pub struct Summed {
     /// The most denied first, then the most asked for; days in their order. As many as were wanted.
     pub rows: Vec<ReportRow>,
-    /// Rows that are left out behind those; they are in the total.
+    /// Further rows, which are left out; they are in the total.
     pub more_rows: usize,
     /// All together.
     pub total: Count,
@@ -104,7 +104,7 @@ pub struct Summed {
     pub hours: BTreeMap<i64, Count>,
     /// Denied destinations, the most denied first, if they were asked for; the first [`MOST_DENIED`].
     pub denied: Vec<(Box<str>, u64)>,
-    /// Denied destinations that are left out behind those.
+    /// Further denied destinations, which are left out.
     pub more_denied: usize,
 }
 
@@ -209,7 +209,7 @@ struct TopRows {
     rows: BinaryHeap<Ranked>,
 }
 
-/// Rank, name, requests, denied. The counts behind a name order nothing: names differ.
+/// Rank, name, requests, denied. The counts after a name do not affect the order: names differ.
 type Ranked = (Reverse<(u64, u64)>, Box<str>, [u64; 2]);
 
 impl TopRows {
@@ -229,7 +229,7 @@ impl TopRows {
         }
     }
 
-    /// The rows, and how many there are behind them.
+    /// The rows, and how many more there are.
     fn in_order(self) -> (Vec<ReportRow>, usize) {
         let more = self.offered - self.rows.len();
         let mut rows = self.rows.into_vec();
@@ -257,7 +257,7 @@ fn destination(key: &mut String, request: &Request<'_>) {
     }
 }
 
-/// What one owner registered; addresses and single labels stand for themselves.
+/// What one owner registered; addresses and single labels are their own.
 fn domain(host: &str) -> &str {
     let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
     if is_address { host } else { registrable(host).unwrap_or(host) }
@@ -294,7 +294,7 @@ mod tests {
             port,
             address: "",
             outcome: outcome(decision, host),
-            greeted_otherwise: false,
+            began_otherwise: false,
         };
         vec![
             request(at(0, 0), "allow", "", "allow:*.example.com", "a.example.com", 443),

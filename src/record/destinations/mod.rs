@@ -58,7 +58,7 @@ pub(crate) struct Table {
 struct Limits {
     /// Rows with a destination of their own.
     named: usize,
-    /// Those of them that whoever comes first may take.
+    /// Those of them that go to the destinations that come first.
     first_come: usize,
     /// Rows of whole domains.
     collapsed: usize,

@@ -71,7 +71,7 @@ impl Archive {
             names: Mutex::new(()),
             stop: AtomicBool::new(false),
         });
-        // One is enough: whoever comes sees all that is to be done.
+        // One is enough: each wake-up does everything that is due.
         let (wake, woken) = mpsc::sync_channel(1);
         let work = Arc::clone(&shared);
         let run = move || {

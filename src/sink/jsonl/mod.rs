@@ -4,7 +4,7 @@
 //! - Only whole lines: what a full disk cut off in the middle is taken back before anything follows it.
 //! - Each line's `prev` is the hash of the line before it in the files, over rotation, restarts and gaps.
 //! - What could not be written is counted; once writing works again, a `gap` line says how many are missing.
-//! - The file is its owner's alone, whoever made it and whatever its mode was ([`private_file`]); one process at a time (an
+//! - Only its owner can open the file, whatever made it and whatever its mode was ([`private_file`]); one process at a time (an
 //!   advisory lock).
 //! - A file that somebody moves, deletes or cuts off is noticed before the next write: lines go on in a new one under the
 //!   old name, and the chain with them. No signal is needed for it.
@@ -85,7 +85,7 @@ impl JsonlSink {
     }
 
     /// The file's last line is `last`, and another sink has lines up to `seq`. It says so in the place of the last of them.
-    pub(super) fn fall_behind(&mut self, last: u64, seq: u64) {
+    pub(super) fn note_lag(&mut self, last: u64, seq: u64) {
         let gap = Gap { at: SystemTime::now(), dropped: seq - last, cause: GapCause::Restart };
         let line = RecordLine { seq, prev: self.prev, body: Body::Gap(gap), client: None };
         let mut json = Vec::new();

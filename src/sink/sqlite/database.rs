@@ -115,7 +115,7 @@ impl Database {
         }
     }
 
-    /// Brings what is in the log into the file, which is not of that name any more, so that whoever has it has all of it.
+    /// Brings what is in the log into the file, which no longer has that name, so that the file is complete.
     pub(super) fn let_go(&self) {
         // If that fails, its last rows are in the log, which stays as well.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -150,7 +150,7 @@ impl Database {
                     merge(&mut missing, u64::from(is_record), line.seq, GapCause::SqliteFailed);
                 }
                 QueueItem::Line(line) => {
-                    // A gap stands in the place of the last line that is missing.
+                    // A gap takes the place of the last missing line.
                     if let Some(gap) = missing
                         && let place = gap.last_seq.max(last.seq + 1).min(line.seq - 1)
                         && place > last.seq
@@ -201,7 +201,7 @@ impl Database {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Closes it. What is still to be noted as missing, for whoever opens it next.
+    /// Closes it. Returns what is still to be noted as missing, for the next opening.
     pub(super) fn close(self) -> Option<QueueItem> {
         let Missing { records, last_seq, cause } = self.missing?;
         Some(QueueItem::Missing { records, last_seq, cause })

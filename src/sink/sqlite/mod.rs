@@ -5,7 +5,7 @@
 //!
 //! Guaranteed:
 //! - Every line is one row of the table `records`, under its own `seq`, in the order of `seq`; or it is counted as lost
-//!   (`sink="sqlite"`), and a `gap` row with the number of records stands in the place of the last line lost.
+//!   (`sink="sqlite"`), and a `gap` row with the number of records takes the place of the last line lost.
 //! - A batch is in the database whole or not at all, begun within half a second of its first line, and on the disk when
 //!   it is done.
 //! - What reports add up is kept next to the records, exactly ([`sums`]).
@@ -55,7 +55,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 /// A database of records.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
-    /// The file; SQLite keeps its log beside it, with `-wal` and `-shm` behind the name, and we a lock, `-lock`.
+    /// The file. SQLite keeps its log next to it, with `-wal` and `-shm` after the name, and outgate a lock, `-lock`.
     pub path: PathBuf,
     /// How long records are kept.
     pub keep: Duration,

@@ -1,4 +1,4 @@
-//! How often what was asked, by hour: what reports add up, kept beside the records, so that years are read in seconds.
+//! Requests counted by hour, for reports: kept next to the records, so that reading years takes seconds.
 //!
 //! Guaranteed: at every moment that another connection can see, the tables hold what counting the rows of `records`
 //! would give. A record's count comes in the transaction that brings its row, and goes in the one that removes it.

@@ -393,7 +393,7 @@ fn two_processes_never_write_one_database_and_the_second_goes_on_once_it_can() {
 }
 
 #[test]
-fn a_full_queue_drops_and_the_gap_stands_where_the_lines_are_missing() {
+fn a_full_queue_drops_and_the_gap_is_where_the_lines_are_missing() {
     let folder = Folder::new();
     let (history, lost, _) = start(folder.settings(), 0);
     let other = Connection::open(folder.path()).unwrap();
@@ -547,7 +547,7 @@ fn what_is_too_much_goes_oldest_first_and_the_file_gets_smaller() {
 }
 
 #[test]
-fn a_flood_does_not_outrun_what_cleans_up_behind_it() {
+fn a_flood_does_not_outrun_the_clean_up() {
     let folder = Folder::new();
     let max_size = 1 << 20;
     let mut database = Database::open(&Sqlite { max_size, ..folder.settings() }, &Chain::PLAIN).unwrap();

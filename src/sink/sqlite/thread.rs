@@ -44,7 +44,7 @@ pub(super) struct SqliteThread {
     pub(super) clean_up_at: Instant,
 }
 
-/// Lets nobody wait for a thread that is no more, however it ended.
+/// Releases everything that waits for the thread, however it ended.
 struct AnnounceEnd(Arc<Mailbox>);
 
 impl Drop for AnnounceEnd {
@@ -84,7 +84,7 @@ impl SqliteThread {
         drop(announce_end);
     }
 
-    /// Tells the log where the chain stands, each hour: the thread wakes each minute.
+    /// Logs the chain's head every hour; the thread wakes every minute.
     fn tell_head(&mut self, end: bool) {
         let head = self.database.as_ref().and_then(|database| {
             let LastRow { seq, hash } = database.last();
@@ -201,11 +201,11 @@ impl SqliteThread {
         let fault = match fault {
             DatabaseFault::Damaged(what) => {
                 put_aside(&self.settings, &what);
-                self.begin_anew(last)
+                self.open_new(last)
             }
             DatabaseFault::Moved => {
                 say_moved(&self.settings);
-                self.begin_anew(last)
+                self.open_new(last)
             }
             fault @ (DatabaseFault::Foreign(_) | DatabaseFault::Unavailable(_)) => Some(fault),
         };
@@ -219,7 +219,7 @@ impl SqliteThread {
     }
 
     /// Opens a new database in the place of one that is gone; why not, if that cannot be.
-    fn begin_anew(&mut self, last: u64) -> Option<DatabaseFault> {
+    fn open_new(&mut self, last: u64) -> Option<DatabaseFault> {
         self.mailbox.floor.fetch_max(last, Ordering::Relaxed);
         match Database::open(&self.settings, &self.chain) {
             Ok(database) => {

@@ -1,4 +1,4 @@
-//! One line a decision, for whoever watches the terminal; or each record as JSON.
+//! One line for each decision, for people who watch the terminal; or each record as JSON.
 //!
 //! Guaranteed: at most [`MAX_LINES`] lines a second for people, then "and 312 more"; at most [`MAX_JSON`] as JSON where a
 //! file or a database has all of them, and without a bound where nothing else has; visible ASCII only, whatever a rule or

@@ -57,7 +57,7 @@ pub(super) fn write_in_time(to: &mut (impl Write + AsFd), bytes: &[u8], most: us
 }
 
 /// What is written at once: whole lines, where one fits. The program's messages go to the same place between two writes,
-/// and must not stand inside a line.
+/// and must not be inside a line.
 pub(super) fn chunk(rest: &[u8], most: usize) -> &[u8] {
     let most = rest.get(..most).unwrap_or(rest);
     let end = memchr::memrchr(b'\n', most).map_or(most.len(), |at| at + 1);

@@ -92,7 +92,7 @@ fn with(extensions: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn a_name_is_read_wherever_it_stands_and_in_whichever_case() {
+fn a_name_is_read_in_any_place_and_in_any_case() {
     for (bytes, expected) in [
         (with(&[sni("a.test")]), named("a.test")),
         (with(&[usual(), sni("a.test")]), named("a.test")),
@@ -251,7 +251,7 @@ fn other_protocols_are_known_by_their_first_bytes() {
         b"\x15\x10\0\0\x02\x03",
         b"\x14\x01\0\0\x01\0",
         b"\x14\x10\0\0\x02\x01",
-        // Other protocols whose messages begin with a high bit: a length, a mark, a greeting.
+        // Other protocols whose messages begin with a high bit: a length, a mark, a first message.
         b"\x80\0\x01\x03",
         b"\x80\x08\x01\x03",
         b"\x80\x2e\x02",
@@ -368,7 +368,7 @@ fn the_oracle_reads_what_the_properties_feed_it() {
     assert_eq!(oracle(&good[..99]).unwrap(), None);
 }
 
-/// Whoever takes our answer and whoever takes rustls's never see two different names.
+/// This reader and rustls never find two different names.
 fn agree(bytes: &[u8]) {
     let (Ok(ours), Ok(theirs)) = (read(bytes), oracle(bytes)) else { return };
     let ours = ours.map(|sni| match sni {

@@ -32,7 +32,7 @@ function name(text) {
   return node("bdi", short, { title: shown });
 }
 
-// A name where there is little room: broken behind a mark, rather than within a word.
+// A name where there is little room: broken after a mark, rather than within a word.
 function narrowName(text) {
   const shown = name(text);
   const parts = shown.textContent.split(/(?<=[:./@])/u);

@@ -16,8 +16,8 @@ use crate::record::{Chain, LineHash};
 use crate::sink::age::{Age, Expiry, Reading};
 use crate::sink::retry::{Retry, fix_of};
 
-/// Lines are written when they are this many bytes, or a batch ends: a hundred lines, so that the call is cheap beside
-/// them, and no more than what is in the cache still.
+/// Lines are written when they are this many bytes, or a batch ends: a hundred lines, so that the call is cheap compared
+/// with them, and few enough to be still in the cache.
 const WRITE_AT: usize = 64 * 1024;
 /// A crash of the machine loses at most this much.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
