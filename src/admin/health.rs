@@ -23,7 +23,8 @@ pub(super) fn ready(call: &Call) -> ApiResult {
 /// `/metrics`.
 pub(super) fn metrics(call: &Call) -> ApiResult {
     let context = &call.context;
-    let text = context.metrics.text(context);
+    let (store, is_selftest_ok) = (&context.shared.store, context.selftest.is_ok());
+    let text = context.metrics.text(store, is_selftest_ok, context.is_configuration_changed());
     Ok(content("text/plain; version=0.0.4; charset=utf-8", text))
 }
 

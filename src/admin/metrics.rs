@@ -4,7 +4,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{Encoder, Gauge, GaugeVec, IntCounterVec, IntGauge, TextEncoder};
 
-use super::context::AdminContext;
 use super::process;
 use crate::record::{Family, FamilyKind};
 use crate::store::Store;
@@ -116,10 +115,10 @@ impl Registry {
     }
 
     /// The text that a scraper gets.
-    pub(super) fn text(&self, context: &AdminContext) -> Vec<u8> {
-        self.refresh(&context.shared.store);
-        self.selftest.set(i64::from(context.selftest.is_ok()));
-        self.configuration.set(i64::from(context.is_configuration_changed()));
+    pub(super) fn text(&self, store: &Store, is_selftest_ok: bool, is_configuration_changed: bool) -> Vec<u8> {
+        self.refresh(store);
+        self.selftest.set(i64::from(is_selftest_ok));
+        self.configuration.set(i64::from(is_configuration_changed));
         let mut families = self.registry.gather();
         families.extend(process::families());
         let mut out = Vec::new();
