@@ -7,132 +7,20 @@
 //!
 //! What was measured before this shape was chosen stands in the doc of `protocol`.
 
-use std::fmt;
 use std::rc::Rc;
 
 use super::answer;
 use super::exchange::{self, Ended, Failed};
-use super::head::{self, BodyFraming, OriginHop, RequestHead, Upgrade, Version};
+use super::forwarded_request::ForwardedRequest;
 use super::listener_context::ListenerContext;
 use super::next::Next;
-use super::reply::{Delivery, Form};
+use super::reply::Delivery;
 use super::timer::Timer;
 use super::tunnelled;
 use crate::enforce::{Attempt, Idle, Opened, ReceivedRequest, Unreached};
-use crate::facts::{
-    self, Credentials, Destination, Identity, Method, NextHop, OriginFault, Outcome, ParentFault, Protocol,
-};
-use crate::session::{Cleared, FirstBytes, Malformed, Refusal, Refused, Session};
-use crate::stream::{ClientStream, Wire, spare};
-
-/// Room for the head of nearly every request.
-const USUAL_HEAD: usize = 512;
-
-/// Everything that is kept of a request head once its bytes are gone.
-#[derive(Debug)]
-pub(super) struct Plan {
-    form: Form,
-    /// The head for the origin, sanitised.
-    head: Vec<u8>,
-    /// The same for the parent proxy, if that is who would read it.
-    parent_head: Option<ParentHead>,
-    pub(super) method: Method,
-    pub(super) framing: BodyFraming,
-    pub(super) client_version: Version,
-    pub(super) keep_alive: bool,
-    /// Whether another request may follow on the connection that this one goes out by.
-    pub(super) may_share: bool,
-    /// What the origin may switch to.
-    pub(super) upgrade: Option<facts::Upgrade>,
-}
-
-/// A head with the parent proxy's credentials in it: shown to nobody, sent to nobody else.
-struct ParentHead(Vec<u8>);
-
-impl fmt::Debug for ParentHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ParentHead(hidden)")
-    }
-}
-
-impl Plan {
-    /// The plan, and the request as the policy judges it.
-    pub(super) fn of(
-        head: &RequestHead<'_>,
-        destination: &Destination,
-        passed_through_us: bool,
-        door: &ListenerContext,
-        form: Form,
-    ) -> (Self, ReceivedRequest) {
-        let mut plan = Self {
-            form,
-            head: Vec::new(),
-            parent_head: None,
-            method: Method::new(head.method),
-            framing: head.framing,
-            client_version: head.version,
-            keep_alive: head.keep_alive,
-            may_share: !head.has_stray_body(),
-            upgrade: match head.upgrade {
-                Some(Upgrade::WebSocket) => Some(facts::Upgrade::WebSocket),
-                Some(Upgrade::Other) | None => None,
-            },
-        };
-        plan.write_heads(head, destination, door);
-        let received = ReceivedRequest {
-            // A head proves nothing in this version.
-            identity: Identity::Anonymous,
-            protocol: Protocol::Http,
-            destination: destination.clone(),
-            method: Some(plan.method.clone()),
-            upgrade: plan.upgrade,
-            path: Some(head.path().into()),
-            passed_through_us,
-        };
-        (plan, received)
-    }
-
-    fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, door: &ListenerContext) {
-        let hop = OriginHop { via: &door.via, keep_alive: self.may_share, expect: true };
-        self.parent_head = door.enforcer.forwards_to(destination, self.upgrade).map(|parent| {
-            let mut out = Vec::with_capacity(USUAL_HEAD);
-            head::write_request_to_proxy(head, &hop, parent.credentials().map(Credentials::reveal), &mut out);
-            ParentHead(out)
-        });
-        spare::make_room(&mut self.head, USUAL_HEAD);
-        head::write_request(head, &hop, &mut self.head);
-    }
-
-    /// The head to send to whoever reads it. The one with credentials goes to the parent proxy alone.
-    pub(super) fn head_for(&self, next_hop: NextHop) -> &[u8] {
-        match (next_hop, &self.parent_head) {
-            (NextHop::Parent, Some(ParentHead(head))) => head,
-            (NextHop::Parent, None) | (NextHop::Origin, _) => &self.head,
-        }
-    }
-
-    /// Whether it may be sent a second time when a reused connection turns out to be dead (RFC 9110 §9.2.1, §9.2.2).
-    fn is_repeatable(&self) -> bool {
-        self.framing == BodyFraming::None && matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
-    }
-
-    /// What is known of its first bytes, sent over a connection that was used before or not.
-    fn first_bytes(&self, reusing: bool) -> FirstBytes {
-        FirstBytes::Request { may_be_judged_again: self.upgrade.is_some() || (reusing && self.is_repeatable()) }
-    }
-
-    /// How to refuse it. An unread body would be taken for the next request, so then the connection closes.
-    pub(super) fn delivery(&self) -> Delivery {
-        let keep_alive = self.keep_alive && self.framing == BodyFraming::None;
-        Delivery { form: self.form, keep_alive, head_only: self.method.as_str() == "HEAD" }
-    }
-}
-
-impl Drop for Plan {
-    fn drop(&mut self) {
-        spare::give(std::mem::take(&mut self.head));
-    }
-}
+use crate::facts::{OriginFault, Outcome, ParentFault};
+use crate::session::{Cleared, Malformed, Refusal, Refused, Session};
+use crate::stream::{ClientStream, Wire};
 
 /// Why a request was not forwarded to its end.
 enum Stopped {
@@ -149,28 +37,28 @@ pub(super) fn serve<'a>(
     idle: &'a mut Option<Idle>,
     attempt: Attempt,
     received: ReceivedRequest,
-    plan: Plan,
+    request: ForwardedRequest,
     timer: &'a mut Timer<'_>,
 ) -> impl Future<Output = Next> + 'a {
     let opening = attempt.open(received, idle);
     async move {
         let (reusing, cleared) = match opening.unless(client.reset()).await {
             Ok(Opened { session, is_reused }) => {
-                (is_reused, session.clear(plan.first_bytes(is_reused), door.enforcer.in_force()))
+                (is_reused, session.clear(request.first_bytes(is_reused), door.enforcer.in_force()))
             }
             Err(Unreached::Refused(refused)) => (false, Err(refused)),
             Err(Unreached::ClientLeft) => return Next::Gone,
         };
         let session = match cleared {
             Ok(session) => session,
-            Err(refused) => return answer::refuse(client, &refused, plan.delivery()).await,
+            Err(refused) => return answer::refuse(client, &refused, request.delivery()).await,
         };
-        let refused = match pass(door, &mut client, session, reusing, &plan, timer).await {
+        let refused = match pass(door, &mut client, session, reusing, &request, timer).await {
             Ok((session, ended)) => return finish(door, client, session, ended, idle),
             Err(Stopped::Cut) => return Next::Gone,
             Err(Stopped::Refused(refused)) => refused,
         };
-        let late = Delivery { keep_alive: false, ..plan.delivery() };
+        let late = Delivery { keep_alive: false, ..request.delivery() };
         answer::refuse(client, &refused, late).await
     }
 }
@@ -182,22 +70,22 @@ fn pass<'a>(
     client: &'a mut Wire<ClientStream>,
     mut session: Session<Cleared>,
     reusing: bool,
-    plan: &'a Plan,
+    request: &'a ForwardedRequest,
     timer: &'a mut Timer<'_>,
 ) -> impl Future<Output = Result<(Session<Cleared>, Ended), Stopped>> {
     async move {
-        let mut result = exchange::run(door, client, &mut session, plan, timer).await;
-        if let (Err(Failed::OriginSilent), true) = (&result, reusing && plan.is_repeatable()) {
+        let mut result = exchange::run(door, client, &mut session, request, timer).await;
+        if let (Err(Failed::OriginSilent), true) = (&result, reusing && request.is_repeatable()) {
             // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
             // request is safe: once more, over a connection of its own, by the same permit.
             session = match Box::pin(door.enforcer.redial(session, client.reset())).await {
                 Ok(session) => {
-                    session.clear(plan.first_bytes(false), door.enforcer.in_force()).map_err(Stopped::Refused)?
+                    session.clear(request.first_bytes(false), door.enforcer.in_force()).map_err(Stopped::Refused)?
                 }
                 Err(Unreached::Refused(refused)) => return Err(Stopped::Refused(refused)),
                 Err(Unreached::ClientLeft) => return Err(Stopped::Cut),
             };
-            result = Box::pin(exchange::run(door, client, &mut session, plan, timer)).await;
+            result = Box::pin(exchange::run(door, client, &mut session, request, timer)).await;
         }
         match result {
             Ok(ended) => Ok((session, ended)),

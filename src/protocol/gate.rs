@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::forwarded_request::ForwardedRequest;
 use super::head::{self, HeadScan, RequestHead, Target};
 use super::listener_context::ListenerContext;
 use super::next::Next;
@@ -155,7 +156,7 @@ async fn whole_head(door: &ListenerContext, wire: &mut Wire<ClientStream>) -> Re
 /// What a head asks for.
 enum Request {
     Tunnel(ReceivedRequest, Form),
-    Forward(ReceivedRequest, forward::Plan),
+    Forward(ReceivedRequest, ForwardedRequest),
     Own(own::OwnRequest),
 }
 
@@ -168,8 +169,8 @@ impl Request {
             Target::Absolute { destination, .. }
                 if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
             {
-                let (plan, received) = forward::Plan::of(head, destination, passed_through_us, door, form);
-                Self::Forward(received, plan)
+                let (kept, received) = ForwardedRequest::of(head, destination, passed_through_us, door, form);
+                Self::Forward(received, kept)
             }
             Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
                 Self::Own(own::OwnRequest::of(head, form))
@@ -199,8 +200,8 @@ fn request<'a>(
             drop(idle.take());
             Box::pin(connect::serve(door, wire, attempt, received, form))
         }
-        Ok(Request::Forward(received, plan)) => {
-            Box::pin(forward::serve(door, wire, idle, attempt, received, plan, timer))
+        Ok(Request::Forward(received, kept)) => {
+            Box::pin(forward::serve(door, wire, idle, attempt, received, kept, timer))
         }
         Ok(Request::Own(asked)) => Box::pin(async move { own::serve(door, wire, attempt, &asked).await }),
         Err(error) => Box::pin(no_head(wire, attempt, NoHead::Bad(error))),

@@ -17,6 +17,7 @@ mod connect;
 mod drain;
 mod exchange;
 mod forward;
+mod forwarded_request;
 mod gate;
 pub mod head;
 mod listener_context;
