@@ -3,15 +3,15 @@
 //! Guaranteed:
 //! - Either every configured address is bound, or none stays bound.
 //! - One listening socket per address, shared by all workers; never `SO_REUSEPORT`, with which another process of the
-//!   same user could bind it too and take a share of the connections.
-//! - No worker serves much more than another: who has accepted too many hands them over before the first read.
+//!   same user could bind it, too, and take a share of the connections.
+//! - No worker serves much more than another: one that has accepted too many hands them over before the first read.
 //! - Neither a full proxy nor running out of files ends accepting; a connection that cannot be served is told so with 503
 //!   and closed, while the open ones go on.
 
+mod connection;
 mod turn_away;
 mod worker_handoff;
 
-use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
@@ -22,12 +22,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::dial::IsLoop;
 use crate::facts::{Client, ConnectionResult, Peer};
-use crate::places::{Full, Place, Places};
-use crate::protocol::{ListenerContext, serve};
-use crate::session::WorkerLoad;
+use crate::places::{Full, Place};
+use crate::protocol::ListenerContext;
 use crate::stream::ClientStream;
 use crate::tls::TlsAcceptor;
 
+pub use connection::{AcceptLimits, Connections};
+use connection::{Connection, Slot};
 use turn_away::TurnAway;
 use worker_handoff::HandedOver;
 pub use worker_handoff::{HandoffInbox, WorkerHandoff, worker_handoff};
@@ -54,77 +55,20 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// One worker's share of one listening socket.
+/// One worker's handle to one listening socket.
 #[derive(Debug)]
 pub struct Acceptor {
-    door: Rc<ListenerContext>,
+    context: Rc<ListenerContext>,
     tls: Option<Arc<TlsAcceptor>>,
     open: Rc<Connections>,
     turn_away: TurnAway,
 }
 
-/// The client connections of one worker.
-#[derive(Debug)]
-pub struct Connections {
-    count: Cell<usize>,
-    limits: AcceptLimits,
-    empty: tokio::sync::Notify,
-    load: WorkerLoad,
-    handoff: WorkerHandoff,
-}
-
-/// What all workers together may hold.
-#[derive(Clone, Debug)]
-pub struct AcceptLimits {
-    /// `max-connections`, `max-connections-per-client`.
-    pub connections: Arc<Places>,
-    /// `max-handshakes`, `max-handshakes-per-client`.
-    pub handshakes: Arc<Places>,
-}
-
-/// A place among them, given back by dropping it.
-#[derive(Debug)]
-struct Entered {
-    connections: Rc<Connections>,
-    _place: Place,
-}
-
-impl Connections {
-    /// None yet, on the worker that has this load.
-    pub fn new(limits: AcceptLimits, load: WorkerLoad, handoff: WorkerHandoff) -> Rc<Self> {
-        Rc::new(Self { count: Cell::new(0), limits, empty: tokio::sync::Notify::new(), load, handoff })
-    }
-
-    /// Waits until none is left.
-    pub async fn gone(&self) {
-        while self.count.get() > 0 {
-            self.empty.notified().await;
-        }
-    }
-
-    /// One more, which the worker's load counts already.
-    fn enter(self: &Rc<Self>, place: Place) -> Entered {
-        self.count.set(self.count.get() + 1);
-        Entered { connections: Rc::clone(self), _place: place }
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let left = self.connections.count.get() - 1;
-        self.connections.count.set(left);
-        self.connections.load.remove();
-        if left == 0 {
-            self.connections.empty.notify_waiters();
-        }
-    }
-}
-
 impl Acceptor {
     /// `tls` is how it speaks TLS, if it does; `open` are the connections of this worker, and how many there may be.
-    pub fn new(door: Rc<ListenerContext>, tls: Option<Arc<TlsAcceptor>>, open: Rc<Connections>) -> Self {
+    pub fn new(context: Rc<ListenerContext>, tls: Option<Arc<TlsAcceptor>>, open: Rc<Connections>) -> Self {
         let turn_away = TurnAway::new(tls.is_some());
-        Self { door, tls, open, turn_away }
+        Self { context, tls, open, turn_away }
     }
 
     /// Accepts until the drain begins, and then closes this worker's handle to the socket.
@@ -132,7 +76,7 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.door.drain.draining() => return self.last(&listener),
+                () = self.context.drain.draining() => return self.last(&listener),
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -143,13 +87,13 @@ impl Acceptor {
                         true => ConnectionResult::Busy,
                         false => ConnectionResult::AcceptFailed,
                     };
-                    self.door.enforcer.connection(&self.door.listener, result);
+                    self.context.enforcer.connection(&self.context.listener, result);
                 }
             }
         }
     }
 
-    /// Takes what has connected before the drain began: those clients got through, and a closed socket would reset them.
+    /// Takes what has connected before the drain began: closing the socket would reset those connections.
     fn last(&self, listener: &tokio::net::TcpListener) {
         let Ok(socket) = listener.as_fd().try_clone_to_owned() else { return };
         let listener = TcpListener::from(socket);
@@ -162,15 +106,15 @@ impl Acceptor {
     }
 
     fn admit(&self, stream: tokio::net::TcpStream, peer: SocketAddr) {
-        if let Err(IsLoop) = self.door.enforcer.shared().loops.accept(peer, || stream.local_addr()) {
-            return self.door.enforcer.connection(&self.door.listener, ConnectionResult::Loop);
+        if let Err(IsLoop) = self.context.enforcer.shared().loops.accept(peer, || stream.local_addr()) {
+            return self.context.enforcer.connection(&self.context.listener, ConnectionResult::Loop);
         }
         let place = match self.open.limits.connections.take(peer.ip()) {
             Ok(place) => place,
             Err(full) => return self.refuse(stream, full),
         };
-        // Who drains may be the last that is awake.
-        let other = if self.door.drain.is_draining() { None } else { self.open.load.hand_over() };
+        // While draining, this worker may be the only one still running.
+        let other = if self.context.drain.is_draining() { None } else { self.open.load.hand_over() };
         match other {
             Some(worker) => self.hand_over(worker, stream, peer, place),
             None => {
@@ -185,14 +129,14 @@ impl Acceptor {
             Full::All => ConnectionResult::Busy,
             Full::Client => ConnectionResult::BusyClient,
         };
-        self.door.enforcer.connection(&self.door.listener, result);
+        self.context.enforcer.connection(&self.context.listener, result);
         self.turn_away.connection(stream, full);
     }
 
     /// Hands a connection to a worker that has less to do.
     fn hand_over(&self, worker: usize, stream: tokio::net::TcpStream, peer: SocketAddr, place: Place) {
         let handed =
-            stream.into_std().map(|stream| HandedOver { listener: self.door.listener.index, stream, peer, place });
+            stream.into_std().map(|stream| HandedOver { listener: self.context.listener.index, stream, peer, place });
         let Ok(handed) = handed else { return self.open.load.take_back(worker) };
         if let Err(handed) = self.open.handoff.hand(worker, handed) {
             self.open.load.take_back(worker);
@@ -203,58 +147,25 @@ impl Acceptor {
 
     /// Serves a connection that another worker has accepted.
     fn take_over(&self, handed: HandedOver) {
-        let place = self.open.enter(handed.place);
+        let slot = self.open.enter(handed.place);
         // One that cannot be watched here is closed, as where there is no file for it.
         if let Ok(stream) = tokio::net::TcpStream::from_std(handed.stream) {
-            self.serve(stream, handed.peer, place);
+            self.serve(stream, handed.peer, slot);
         }
     }
 
-    fn serve(&self, stream: tokio::net::TcpStream, peer: SocketAddr, place: Entered) {
+    fn serve(&self, socket: tokio::net::TcpStream, peer: SocketAddr, slot: Slot) {
         let handshake = match self.tls.as_ref().map(|_| self.open.limits.handshakes.take(peer.ip())).transpose() {
             Ok(handshake) => handshake,
-            Err(full) => return self.refuse(stream, full),
+            Err(full) => return self.refuse(socket, full),
         };
-        self.door.enforcer.connection(&self.door.listener, ConnectionResult::Accepted);
+        self.context.enforcer.connection(&self.context.listener, ConnectionResult::Accepted);
         let client = Client::anonymous(Peer::Tcp(peer));
-        let door = Rc::clone(&self.door);
+        let connection = Connection { context: Rc::clone(&self.context), client, slot };
         match &self.tls {
-            None => {
-                tokio::task::spawn_local(connection(door, ClientStream::Tcp(stream), client, place));
-            }
-            Some(tls) => {
-                let tls = Arc::clone(tls);
-                tokio::task::spawn_local(async move {
-                    // A handshake needs much room, which the connection does not keep.
-                    let accept = async { tls.accept(stream).await.map(Box::new) };
-                    let accepted = Box::pin(tokio::time::timeout(door.limits.head_timeout, accept)).await;
-                    drop(handshake);
-                    match accepted {
-                        Ok(Ok(stream)) => connection(door, ClientStream::Tls(stream), client, place).await,
-                        _ => door.enforcer.connection(&door.listener, ConnectionResult::TlsFailed),
-                    }
-                });
-            }
-        }
-    }
-}
-
-/// One client connection, from its first byte to its last.
-fn connection(
-    door: Rc<ListenerContext>,
-    stream: ClientStream,
-    client: Client,
-    place: Entered,
-) -> impl Future<Output = ()> {
-    // In a box of its own, which a tunnel does not keep.
-    let requests = Box::pin(serve(door, stream, client));
-    async move {
-        let tunnel = requests.await;
-        // From here on it is counted among the tunnels.
-        drop(place);
-        if let Some(tunnel) = tunnel {
-            tunnel.await;
-        }
+            None => tokio::task::spawn_local(connection.carry(ClientStream::Tcp(socket))),
+            Some(tls) => tokio::task::spawn_local(connection.carry_tls(socket, Arc::clone(tls), handshake)),
+        };
     }
 }
 
