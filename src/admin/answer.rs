@@ -14,17 +14,17 @@ use serde_json::json;
 pub(super) type Body = BoxBody<Bytes, Infallible>;
 
 /// What a request comes to.
-pub(super) type ApiResult = Result<Response<Body>, Problem>;
+pub(super) type ApiResult = Result<Response<Body>, ApiError>;
 
 /// Why a request has no content, as the client is told.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct ApiError {
     status: StatusCode,
     detail: Cow<'static, str>,
     field: Option<(HeaderName, HeaderValue)>,
 }
 
-impl Problem {
+impl ApiError {
     pub(super) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, detail: detail.into(), field: None }
     }
@@ -45,8 +45,8 @@ impl Problem {
     }
 }
 
-impl From<Problem> for Response<Body> {
-    fn from(Problem { status, detail, field }: Problem) -> Self {
+impl From<ApiError> for Response<Body> {
+    fn from(ApiError { status, detail, field }: ApiError) -> Self {
         let title = status.canonical_reason().unwrap_or_default();
         let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
         let mut response = respond(status, "application/problem+json", body.to_string());
@@ -74,7 +74,7 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body>
 pub(super) fn json_of(value: &impl serde::Serialize) -> ApiResult {
     match serde_json::to_vec(value) {
         Ok(body) => Ok(content("application/json", body)),
-        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the response could not be written")),
+        Err(_) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the response could not be written")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answer::Problem;
+use super::answer::ApiError;
 use super::context::AdminContext;
 
 /// One request to one route.
@@ -26,9 +26,9 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 
-    pub(super) fn number(&self, name: &str, default: usize) -> Result<usize, Problem> {
+    pub(super) fn number(&self, name: &str, default: usize) -> Result<usize, ApiError> {
         self.get(name).map_or(Ok(default), |text| {
-            text.parse().map_err(|_| Problem::bad_request(format!("`{name}` is not a number")))
+            text.parse().map_err(|_| ApiError::bad_request(format!("`{name}` is not a number")))
         })
     }
 }

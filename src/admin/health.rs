@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use super::answer::{ApiResult, Problem, content, text};
+use super::answer::{ApiError, ApiResult, content, text};
 use super::call::Call;
 use crate::facts::{Destination, Host, Port};
 use crate::protocol::pac;
@@ -34,6 +34,6 @@ pub(super) fn pac(call: &Call) -> ApiResult {
         let proxy = Destination::new(Host::Ip(address.ip()), Port::new(address.port()).ok()?);
         Some(pac::script(&proxy, *tls))
     });
-    let script = script.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no listener to point at"))?;
+    let script = script.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "there is no listener to point at"))?;
     Ok(content(pac::CONTENT_TYPE, script))
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 use serde_json::json;
 
-use super::answer::{ApiResult, Problem, json_of};
+use super::answer::{ApiError, ApiResult, json_of};
 use super::call::Call;
 use crate::enforce::{self, Circumstances};
 use crate::facts::{Method, Question, Tool};
@@ -40,12 +40,12 @@ pub(super) fn show(call: &Call) -> ApiResult {
 /// `/v1/check`: asks the policy, by the same code that decides requests.
 pub(super) async fn check(call: Call) -> ApiResult {
     let Call { context, query, .. } = call;
-    let to = query.get("to").ok_or_else(|| Problem::bad_request("`to` is missing: a URL or host:port"))?;
+    let to = query.get("to").ok_or_else(|| ApiError::bad_request("`to` is missing: a URL or host:port"))?;
     if query.get("as").is_some() {
-        return Err(Problem::bad_request("`as` is not supported in this version"));
+        return Err(ApiError::bad_request("`as` is not supported in this version"));
     }
     let question = Question::parse(&to)
-        .map_err(|error| Problem::bad_request(format!("`to` is not a URL or host:port: {error}")))?;
+        .map_err(|error| ApiError::bad_request(format!("`to` is not a URL or host:port: {error}")))?;
     let circumstances = Circumstances {
         tool: Tool::new(query.get("tool").as_deref().unwrap_or_default()),
         method: query.get("method").map(|method| Method::new(&method)),

@@ -1,6 +1,6 @@
 //! The last records.
 
-use super::answer::{ApiResult, Problem, content};
+use super::answer::{ApiError, ApiResult, content};
 use super::call::{Call, Query};
 use super::stream;
 use crate::facts::{Host, Tool};
@@ -16,7 +16,7 @@ pub(super) async fn list(call: Call) -> ApiResult {
     let shared = &call.context.shared;
     if call.query.get("follow").is_some() {
         return stream::events(shared.sinks.follow(), filter)
-            .ok_or_else(|| Problem::unavailable("too many clients follow the records already"));
+            .ok_or_else(|| ApiError::unavailable("too many clients follow the records already"));
     }
     shared.recorder.caught_up().await;
     let records: Vec<_> = shared.sinks.recent(&filter).iter().map(|line| line.to_json()).collect();
@@ -24,8 +24,8 @@ pub(super) async fn list(call: Call) -> ApiResult {
 }
 
 /// Which records a query asks for.
-fn filter(query: &Query) -> Result<RecentFilter, Problem> {
-    let bad = |detail: String| Problem::bad_request(detail);
+fn filter(query: &Query) -> Result<RecentFilter, ApiError> {
+    let bad = |detail: String| ApiError::bad_request(detail);
     let mut filter = RecentFilter::newest(query.number("limit", RECORDS)?);
     filter.since_seq = match query.get("since") {
         Some(since) => Some(since.parse().map_err(|_| bad("`since` is not a sequence number".into()))?),

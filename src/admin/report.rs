@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::answer::{ApiResult, Problem, content, html, json_of};
+use super::answer::{ApiError, ApiResult, content, html, json_of};
 use super::call::{Call, Query};
 use crate::history::report::{By, Document, ROWS, Report, Summed, page};
 use crate::history::{NotRequests, Past, RecordSource, RecordSourceError, since};
@@ -74,7 +74,7 @@ impl ReportQuery {
 
 /// `/v1/report`.
 pub(super) async fn show(call: Call) -> ApiResult {
-    let asked = report_query(&call.query).map_err(Problem::bad_request)?;
+    let asked = report_query(&call.query).map_err(ApiError::bad_request)?;
     let Ok(_admitted) = ADMITTED.try_acquire() else { return Err(busy()) };
     let Ok(Ok(turn)) = timeout(PATIENCE, READING.acquire()).await else { return Err(busy()) };
     let (past, since, limit) = (past(&call.context.shared.sinks), asked.since, asked.limit());
@@ -85,8 +85,8 @@ pub(super) async fn show(call: Call) -> ApiResult {
     }
     match tokio::task::spawn_blocking(move || read(&past, report, since, limit, turn)).await {
         Ok(Ok((summed, beside))) => written(&asked, source, &summed, &beside),
-        Ok(Err(error)) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
-        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made")),
+        Ok(Err(error)) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+        Err(_) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made")),
     }
 }
 
@@ -157,7 +157,7 @@ fn written(asked: &ReportQuery, source: &'static str, summed: &Summed, beside: &
     Ok(response)
 }
 
-fn busy() -> Problem {
-    Problem::unavailable("another report is being read; ask again")
+fn busy() -> ApiError {
+    ApiError::unavailable("another report is being read; ask again")
         .with(header::RETRY_AFTER, HeaderValue::from_static("5"))
 }

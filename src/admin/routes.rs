@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::answer::{ApiResult, Body, Problem};
+use super::answer::{ApiError, ApiResult, Body};
 use super::call::{Call, Query};
 use super::context::AdminContext;
 use super::{access, dashboard, denials, health, page, policy, records, report, status, tunnels};
@@ -153,7 +153,7 @@ async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> ApiR
     let (headers, method) = (request.headers(), request.method());
     if !access::is_addressed(headers) {
         let detail = "ask this listener by an address, or as localhost: other names can be pointed here by anybody";
-        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
+        return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, detail));
     }
     let asked = request.uri().path();
     let inside = context.browser.inside(asked, headers);
@@ -174,11 +174,11 @@ async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> ApiR
     }
     let Some((known, _)) = known else { return Err(not_found()) };
     let Some((route, name)) = route else {
-        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method");
+        let problem = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method");
         return Err(problem.with(header::ALLOW, known.verb.allow()));
     };
     if route.verb.changes_something() && access::is_foreign(headers) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "not for other sites"));
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "not for other sites"));
     }
     let call = Call { context, query, name: name.to_owned() };
     match route.handler {
@@ -187,17 +187,17 @@ async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> ApiR
     }
 }
 
-fn unauthorized() -> Problem {
+fn unauthorized() -> ApiError {
     let detail =
         "this needs the admin token: open the link that outgate printed at its start, or send Authorization: Bearer";
-    Problem::new(StatusCode::UNAUTHORIZED, detail)
+    ApiError::new(StatusCode::UNAUTHORIZED, detail)
         .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"outgate\""))
 }
 
 /// The same for everybody: it does not say whether the path would be there with a cookie.
-fn not_found() -> Problem {
+fn not_found() -> ApiError {
     let detail = "there is no such path; the dashboard opens by the link that outgate printed at its start";
-    Problem::new(StatusCode::NOT_FOUND, detail)
+    ApiError::new(StatusCode::NOT_FOUND, detail)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde_json::json;
 use tracing::info;
 
-use super::answer::{ApiResult, Problem, json_of, text};
+use super::answer::{ApiError, ApiResult, json_of, text};
 use super::call::Call;
 use crate::facts::{Method, RequestId};
 use crate::record::{Record, UtcTime};
@@ -17,7 +17,7 @@ pub(super) async fn list(call: Call) -> ApiResult {
     let limit = call.query.number("limit", TUNNELS)?;
     let shared = &call.context.shared;
     let listed =
-        shared.tunnel_directory.list(limit).await.map_err(|silent| Problem::unavailable(silent.to_string()))?;
+        shared.tunnel_directory.list(limit).await.map_err(|silent| ApiError::unavailable(silent.to_string()))?;
     let tunnel = |tunnel: &Record| {
         json!({
             "id": tunnel.id.to_string(),
@@ -44,10 +44,10 @@ pub(super) async fn end(call: Call) -> ApiResult {
         Some(id) => call.context.shared.tunnel_directory.revoke(id).await,
         None => Ok(false),
     };
-    if revoked.map_err(|silent| Problem::unavailable(silent.to_string()))? {
+    if revoked.map_err(|silent| ApiError::unavailable(silent.to_string()))? {
         info!(id, "tunnel or request ended by the admin API");
         Ok(text(StatusCode::NO_CONTENT, ""))
     } else {
-        Err(Problem::new(StatusCode::NOT_FOUND, "no tunnel or request with this id is open"))
+        Err(ApiError::new(StatusCode::NOT_FOUND, "no tunnel or request with this id is open"))
     }
 }

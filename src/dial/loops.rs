@@ -40,7 +40,7 @@ pub struct Loops {
     listening: Box<[SocketAddr]>,
     /// Dials in progress and connections that were dialled, as of the last look at `state`.
     watched: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<OwnConnections>,
 }
 
 /// A connection would lead from this process into itself.
@@ -48,7 +48,7 @@ pub struct Loops {
 pub struct IsLoop;
 
 #[derive(Debug, Default)]
-struct State {
+struct OwnConnections {
     /// Dials in progress.
     connecting: usize,
     /// What was dialled.
@@ -121,11 +121,11 @@ impl Loops {
         local.ip() == to.ip() && self.listening.iter().any(|own| own.port() == to.port() && is_wildcard(own))
     }
 
-    fn watch(&self, state: &State) {
+    fn watch(&self, state: &OwnConnections) {
         self.watched.store(state.connecting + state.dialled.since.len(), Ordering::SeqCst);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, OwnConnections> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -156,7 +156,7 @@ impl Drop for Dialling<'_> {
     }
 }
 
-impl State {
+impl OwnConnections {
     fn forget(&mut self, now: Instant) {
         self.dialled.forget(now);
         self.accepted.forget(now);

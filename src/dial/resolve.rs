@@ -43,13 +43,13 @@ pub struct DnsSettings {
 /// Resolves hosts. One is made for the process; each worker takes its own by [`Resolver::for_worker`].
 #[derive(Debug)]
 pub struct Resolver {
-    shared: Arc<Shared>,
+    shared: Arc<ResolverSettings>,
     source: Source,
 }
 
 /// What all workers have in common.
 #[derive(Debug)]
-struct Shared {
+struct ResolverSettings {
     servers: Vec<SocketAddr>,
     hosts: HashMap<DomainName, Addresses, RandomState>,
     timeout: Duration,
@@ -77,7 +77,7 @@ impl Resolver {
     pub fn new(settings: DnsSettings) -> Result<Self, SetUpError> {
         let DnsSettings { servers, hosts, timeout, in_flight } = settings;
         let hosts = hosts.into_iter().map(|(name, addresses)| (name, addresses.into())).collect();
-        let shared = Arc::new(Shared { servers, hosts, timeout, in_flight, canaries: AtomicU64::new(0) });
+        let shared = Arc::new(ResolverSettings { servers, hosts, timeout, in_flight, canaries: AtomicU64::new(0) });
         let source = if shared.servers.is_empty() {
             Source::System(Arc::new(System::new(Arc::clone(&shared.in_flight))))
         } else {
@@ -154,7 +154,7 @@ impl Resolver {
     }
 }
 
-impl Shared {
+impl ResolverSettings {
     fn servers(&self) -> Result<Servers, SetUpError> {
         Ok(Servers::new(&self.servers, self.timeout, Arc::clone(&self.in_flight))?)
     }

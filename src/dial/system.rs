@@ -52,7 +52,7 @@ pub(super) struct System {
 }
 
 struct Pool {
-    state: Mutex<State>,
+    state: Mutex<LookupQueue>,
     work: Condvar,
     in_flight: Arc<Places>,
     /// One for each thread that is asking.
@@ -61,7 +61,7 @@ struct Pool {
 }
 
 #[derive(Default)]
-struct State {
+struct LookupQueue {
     /// Names that no thread has taken yet, all of them in `lookups`.
     queue: VecDeque<DomainName>,
     /// The names that are queued or being asked.
@@ -135,7 +135,7 @@ impl Drop for Waiting<'_> {
         }
         let mut state = self.pool.lock();
         self.answer.close();
-        let State { queue, lookups, .. } = &mut *state;
+        let LookupQueue { queue, lookups, .. } = &mut *state;
         if lookups.get(self.name).is_some_and(|lookup| lookup.is_queued && !lookup.is_wanted()) {
             lookups.remove(self.name);
             queue.retain(|name| name != self.name);
@@ -143,7 +143,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl State {
+impl LookupQueue {
     /// Gives back a thread of the name's domain.
     fn leave(&mut self, name: &DomainName) {
         if let Some(asked) = self.domains.get_mut(domain(name)) {
@@ -187,7 +187,7 @@ impl Pool {
     }
 
     /// Puts a name into the queue, with a thread to take it from there.
-    fn add(self: &Arc<Self>, state: &mut State, name: &DomainName, waiter: Waiter) -> Result<(), ResolveError> {
+    fn add(self: &Arc<Self>, state: &mut LookupQueue, name: &DomainName, waiter: Waiter) -> Result<(), ResolveError> {
         let place = self.in_flight.take(waiter.client).map_err(ResolveError::Busy)?;
         if state.idle <= state.queue.len() && state.threads < MAX_THREADS {
             let pool = Arc::clone(self);
@@ -243,8 +243,8 @@ impl Pool {
 
     /// Takes the first name off the queue that somebody waits for whose share of the threads is not used up, and whose
     /// domain's share is not either.
-    fn take(&self, state: &mut State) -> Option<(DomainName, Place)> {
-        let State { queue, lookups, domains, .. } = state;
+    fn take(&self, state: &mut LookupQueue) -> Option<(DomainName, Place)> {
+        let LookupQueue { queue, lookups, domains, .. } = state;
         let mut refused = SmallVec::<[Holder; 4]>::new();
         let found = queue.iter().enumerate().find_map(|(at, name)| {
             if domains.get(domain(name)).is_some_and(|asked| *asked >= DOMAIN_SHARE) {
@@ -268,7 +268,7 @@ impl Pool {
         Some((name, place))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LookupQueue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

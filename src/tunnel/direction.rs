@@ -25,7 +25,7 @@ pub(super) struct Direction {
     kept: Vec<u8>,
     written: usize,
     shortcut: Shortcut,
-    state: State,
+    state: DirectionState,
     /// Whether the target may hold bytes of its own that it was given (TLS does).
     unflushed: bool,
     /// Bytes that the receiving side has taken.
@@ -33,7 +33,7 @@ pub(super) struct Direction {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum DirectionState {
     Open,
     /// The source has ended; the target does not know yet.
     Ending,
@@ -42,14 +42,21 @@ enum State {
 
 /// Which side of a direction failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failed {
+pub(super) enum DirectionFault {
     Source,
     Target,
 }
 
 impl Direction {
     pub(super) fn new(early: Vec<u8>) -> Self {
-        Self { kept: early, written: 0, shortcut: Shortcut::default(), state: State::Open, unflushed: false, bytes: 0 }
+        Self {
+            kept: early,
+            written: 0,
+            shortcut: Shortcut::default(),
+            state: DirectionState::Open,
+            unflushed: false,
+            bytes: 0,
+        }
     }
 
     /// Bytes that the receiving side has taken.
@@ -69,7 +76,7 @@ impl Direction {
 
     /// Whether nothing more comes, and the target knows.
     pub(super) fn has_ended(&self) -> bool {
-        self.state == State::Ended
+        self.state == DirectionState::Ended
     }
 
     /// Ready once the source has ended and the target has been told. If `is_last`, the other direction has ended, and
@@ -80,27 +87,27 @@ impl Direction {
         source: &mut S,
         target: &mut T,
         is_last: bool,
-    ) -> Poll<Result<(), Failed>>
+    ) -> Poll<Result<(), DirectionFault>>
     where
         S: Side,
         T: Side,
     {
         let share = self.bytes + SHARE;
         for _ in 0..TURNS {
-            ready!(self.poll_flush(context, target)).map_err(|_| Failed::Target)?;
+            ready!(self.poll_flush(context, target)).map_err(|_| DirectionFault::Target)?;
             match self.state {
-                State::Ended => return Poll::Ready(Ok(())),
-                State::Ending => {
+                DirectionState::Ended => return Poll::Ready(Ok(())),
+                DirectionState::Ending => {
                     // Closing tells a plain target as well: nothing is left unread that would make a reset of it.
                     if !is_last || target.plain().is_none() {
                         // A target that is already gone has been told well enough.
                         let _gone = ready!(Pin::new(&mut *target).poll_shutdown(context));
                     }
-                    self.state = State::Ended;
+                    self.state = DirectionState::Ended;
                     self.shortcut.give_back();
                     return Poll::Ready(Ok(()));
                 }
-                State::Open => match self.poll_move(context, source, target) {
+                DirectionState::Open => match self.poll_move(context, source, target) {
                     Poll::Ready(moved) => moved?,
                     Poll::Pending => return self.poll_settle(context, target),
                 },
@@ -146,9 +153,9 @@ impl Direction {
     }
 
     /// Nothing more to read for now: what the target holds back must not wait for the next byte.
-    fn poll_settle<T: Side>(&mut self, context: &mut Context<'_>, target: &mut T) -> Poll<Result<(), Failed>> {
+    fn poll_settle<T: Side>(&mut self, context: &mut Context<'_>, target: &mut T) -> Poll<Result<(), DirectionFault>> {
         if self.unflushed {
-            ready!(Pin::new(target).poll_flush(context)).map_err(|_| Failed::Target)?;
+            ready!(Pin::new(target).poll_flush(context)).map_err(|_| DirectionFault::Target)?;
             self.unflushed = false;
         }
         Poll::Pending
@@ -160,10 +167,10 @@ impl Direction {
         context: &mut Context<'_>,
         source: &mut S,
         target: &mut T,
-    ) -> Poll<Result<(), Failed>> {
+    ) -> Poll<Result<(), DirectionFault>> {
         if let (true, Some(source)) = (self.shortcut.is_open(), source.plain()) {
-            match ready!(self.shortcut.poll_fill(context, source)).map_err(|_| Failed::Source)? {
-                Spliced::Moved(0) => self.state = State::Ending,
+            match ready!(self.shortcut.poll_fill(context, source)).map_err(|_| DirectionFault::Source)? {
+                Spliced::Moved(0) => self.state = DirectionState::Ending,
                 Spliced::Moved(_) => {}
                 // Nothing was in it: the next turn copies.
                 Spliced::Refused(rest) => self.kept = rest,
@@ -183,18 +190,18 @@ impl Direction {
         context: &mut Context<'_>,
         source: &mut S,
         target: &mut T,
-    ) -> Poll<Result<usize, Failed>> {
+    ) -> Poll<Result<usize, DirectionFault>> {
         with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(source).poll_read(context, &mut buffer)).map_err(|_| Failed::Source)?;
+            ready!(Pin::new(source).poll_read(context, &mut buffer)).map_err(|_| DirectionFault::Source)?;
             let read = buffer.filled();
             if read.is_empty() {
-                self.state = State::Ending;
+                self.state = DirectionState::Ending;
                 return Poll::Ready(Ok(0));
             }
             let taken = match Pin::new(target).poll_write(context, read) {
                 Poll::Ready(Ok(count)) => count,
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Failed::Target)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(DirectionFault::Target)),
                 Poll::Pending => 0,
             };
             self.bytes += taken as u64;

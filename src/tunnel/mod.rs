@@ -28,7 +28,7 @@ use crate::facts::Outcome;
 use crate::session::OpenTunnel;
 use crate::stream::{ClientStream, OriginStream, PlainSocket};
 
-use direction::{Direction, Failed};
+use direction::{Direction, DirectionFault};
 
 /// How often it is asked whether a direction's pipe is still worth having.
 const LOOK: Duration = Duration::from_secs(1);
@@ -152,10 +152,10 @@ impl Both {
     }
 }
 
-fn outcome(failed: Failed, source: Outcome, target: Outcome) -> Outcome {
+fn outcome(failed: DirectionFault, source: Outcome, target: Outcome) -> Outcome {
     match failed {
-        Failed::Source => source,
-        Failed::Target => target,
+        DirectionFault::Source => source,
+        DirectionFault::Target => target,
     }
 }
 

@@ -18,23 +18,23 @@ const ROWS: usize = 500;
 
 /// Everything that is shown, as of one moment.
 #[derive(Clone, Debug)]
-pub(super) struct Snapshot {
+pub(super) struct ApiSnapshot {
     /// When it was asked for, for ages.
     pub(super) now: Timestamp,
     /// The same on a clock that never steps, for rates.
     pub(super) at: Instant,
-    pub(super) policy: Policy,
+    pub(super) policy: ApiPolicy,
     /// Requests and denials since the proxy's start, both of one moment.
     pub(super) counted: RequestsAndDenials<u64>,
-    pub(super) denials: Denials,
+    pub(super) denials: ApiDenials,
     pub(super) tunnels: Tunnels,
     /// The newest first.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<ApiRecord>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Policy {
+pub(super) struct ApiPolicy {
     pub(super) name: Inert,
     pub(super) revision: Inert,
     pub(super) mode: Inert,
@@ -57,7 +57,7 @@ pub(super) struct SelfTest {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Denials {
+pub(super) struct ApiDenials {
     pub(super) destinations: Vec<Denied>,
     pub(super) other: u64,
 }
@@ -77,12 +77,12 @@ pub(super) struct Denied {
 pub(super) struct Tunnels {
     pub(super) total: u64,
     /// The oldest first.
-    pub(super) tunnels: Vec<Tunnel>,
+    pub(super) tunnels: Vec<ApiTunnel>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Tunnel {
+pub(super) struct ApiTunnel {
     pub(super) id: Inert,
     pub(super) destination: Inert,
     pub(super) protocol: Inert,
@@ -96,7 +96,7 @@ pub(super) struct Tunnel {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Record {
+pub(super) struct ApiRecord {
     pub(super) time: Inert,
     pub(super) kind: Inert,
     pub(super) tool: Inert,
@@ -111,7 +111,7 @@ pub(super) struct Record {
 }
 
 /// What an attempt to ask came to.
-pub(super) type News = Result<Box<Snapshot>, Inert>;
+pub(super) type News = Result<Box<ApiSnapshot>, Inert>;
 
 /// Asks, about once a second, for as long as anybody listens.
 pub(super) fn follow(client: &AdminClient, news: &mpsc::Sender<News>) {
@@ -126,15 +126,15 @@ pub(super) fn follow(client: &AdminClient, news: &mpsc::Sender<News>) {
 }
 
 /// Asks once.
-pub(super) fn snapshot(client: &AdminClient) -> Result<Snapshot, String> {
+pub(super) fn snapshot(client: &AdminClient) -> Result<ApiSnapshot, String> {
     let counted = counted(&client.metrics()?);
     let (now, at) = (Timestamp::now(), Instant::now());
-    let mut records: Vec<Record> =
+    let mut records: Vec<ApiRecord> =
         document(client, &format!("/v1/records?limit={ROWS}")).map(|Records { records }| records)?;
     // A tunnel's interim lines say nothing that its row does not.
     records.retain(|record| matches!(record.kind.as_str(), "end" | "gap"));
     records.reverse();
-    Ok(Snapshot {
+    Ok(ApiSnapshot {
         now,
         at,
         policy: document(client, "/v1/policy")?,
@@ -147,7 +147,7 @@ pub(super) fn snapshot(client: &AdminClient) -> Result<Snapshot, String> {
 
 #[derive(Deserialize)]
 struct Records {
-    records: Vec<Record>,
+    records: Vec<ApiRecord>,
 }
 
 fn document<T: serde::de::DeserializeOwned>(client: &AdminClient, path: &str) -> Result<T, String> {

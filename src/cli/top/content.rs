@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::ask::{Policy, Record, Snapshot};
+use super::ask::{ApiPolicy, ApiRecord, ApiSnapshot};
 use super::state::{Pane, ShownSnapshot, TopState};
 use crate::text::Inert;
 use crate::text::figures::{self, bytes, counted, rate};
@@ -102,7 +102,7 @@ pub(super) fn title(pane: Pane, state: &TopState) -> String {
 }
 
 /// The cells of one row.
-pub(super) fn row(pane: Pane, snapshot: &Snapshot, at: usize) -> Vec<StyledText> {
+pub(super) fn row(pane: Pane, snapshot: &ApiSnapshot, at: usize) -> Vec<StyledText> {
     let now = snapshot.now;
     match pane {
         Pane::Denied => snapshot.denials.destinations.get(at).map(|denied| {
@@ -133,7 +133,7 @@ pub(super) fn row(pane: Pane, snapshot: &Snapshot, at: usize) -> Vec<StyledText>
     .unwrap_or_default()
 }
 
-fn record(record: &Record) -> Vec<StyledText> {
+fn record(record: &ApiRecord) -> Vec<StyledText> {
     if record.kind.as_str() == "gap" {
         let missing = format!("{} missing", counted(record.dropped, "record"));
         return vec![soft(clock(&record.time)), odd("gap"), odd(missing), plain(&record.reason), plain(""), plain("")];
@@ -183,7 +183,7 @@ pub(super) fn header(shown: &ShownSnapshot) -> Vec<Vec<StyledText>> {
     lines
 }
 
-fn named(policy: &Policy) -> Vec<StyledText> {
+fn named(policy: &ApiPolicy) -> Vec<StyledText> {
     // The mode first: it has to be seen on the narrowest screen.
     let mut line = match policy.mode.as_str() {
         "enforce" => vec![strong(&policy.mode)],
@@ -200,7 +200,7 @@ fn named(policy: &Policy) -> Vec<StyledText> {
     line
 }
 
-fn origin(policy: &Policy, now: Timestamp) -> Vec<StyledText> {
+fn origin(policy: &ApiPolicy, now: Timestamp) -> Vec<StyledText> {
     let mut line = vec![soft(format!("{}, in force for {}", policy.source, age(now, &policy.loaded)))];
     match &policy.selftest {
         None => line.push(soft("; not tested yet")),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::ask::{News, Snapshot};
+use super::ask::{ApiSnapshot, News};
 use super::rates::{MINUTE, Rates, RequestsAndDenials};
 use crate::text::Inert;
 
@@ -20,7 +20,7 @@ pub(super) enum Pane {
 /// An answer, and what those before it make of it.
 #[derive(Clone, Debug)]
 pub(super) struct ShownSnapshot {
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: ApiSnapshot,
     pub(super) rate: Option<RequestsAndDenials<f64>>,
     pub(super) minute: [Option<RequestsAndDenials<f64>>; MINUTE],
 }

@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
 use serde_json::{Value, json};
 
-use super::ask::Snapshot;
+use super::ask::ApiSnapshot;
 use super::content::age;
 use super::rates::RequestsAndDenials;
 use super::state::{AfterKey, Pane, TopState};
@@ -61,8 +61,8 @@ impl Answers {
         }
     }
 
-    fn snapshot(self) -> Snapshot {
-        Snapshot {
+    fn snapshot(self) -> ApiSnapshot {
+        ApiSnapshot {
             now: NOW.parse().unwrap(),
             at: Instant::now(),
             policy: serde_json::from_value(self.policy).unwrap(),
@@ -225,7 +225,7 @@ fn a_proxy_that_hangs_is_no_proxy_that_answers() {
     for (seconds, expected) in [(7, "no answer for 7s; still waiting"), (3, "enforce  Example Corp  r7  14 rules")] {
         let at = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
         let mut state = TopState::default();
-        state.hear(Ok(Box::new(Snapshot { at, ..Answers::empty().snapshot() })));
+        state.hear(Ok(Box::new(ApiSnapshot { at, ..Answers::empty().snapshot() })));
         assert_eq!(lines(&mut state, 80, 24)[0], expected);
     }
 }
@@ -245,7 +245,7 @@ fn rates_and_plot_come_with_the_second_answer() {
     for (second, requests, denied) in [(0, 100, 10), (1, 130, 15)] {
         let counted = RequestsAndDenials { requests, denied };
         let snapshot = Answers { counted, ..Answers::empty() }.snapshot();
-        state.hear(Ok(Box::new(Snapshot { at: began + Duration::from_secs(second), ..snapshot })));
+        state.hear(Ok(Box::new(ApiSnapshot { at: began + Duration::from_secs(second), ..snapshot })));
     }
     let screen = lines(&mut state, 80, 24);
     has(&screen, "30.0 requests/s  5.0 denied/s  0 open   in all 130 requests, 15 denied");

@@ -18,7 +18,7 @@ const MAX_SIZE_DIGITS: u8 = 16;
 /// Takes a body out of its framing.
 #[derive(Debug)]
 pub struct BodyReader {
-    state: State,
+    state: BodyState,
     extension_bytes: u32,
     trailers: Trailers,
 }
@@ -35,7 +35,7 @@ pub struct Step<'b> {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum BodyState {
     /// That many bytes are still to come, at least one.
     Exactly(u64),
     UntilClose,
@@ -62,13 +62,13 @@ enum State {
     Failed(BodyError),
 }
 
-const CHUNK_START: State = State::Size { size: 0, digits: 0 };
+const CHUNK_START: BodyState = BodyState::Size { size: 0, digits: 0 };
 
 impl From<BodyFraming> for BodyReader {
     fn from(framing: BodyFraming) -> Self {
         Self::new(match framing {
-            BodyFraming::None | BodyFraming::Length(0) => State::Done,
-            BodyFraming::Length(length) => State::Exactly(length),
+            BodyFraming::None | BodyFraming::Length(0) => BodyState::Done,
+            BodyFraming::Length(length) => BodyState::Exactly(length),
             BodyFraming::Chunked => CHUNK_START,
         })
     }
@@ -77,16 +77,16 @@ impl From<BodyFraming> for BodyReader {
 impl From<ResponseFraming> for BodyReader {
     fn from(framing: ResponseFraming) -> Self {
         Self::new(match framing {
-            ResponseFraming::None | ResponseFraming::Length(0) => State::Done,
-            ResponseFraming::Length(length) => State::Exactly(length),
+            ResponseFraming::None | ResponseFraming::Length(0) => BodyState::Done,
+            ResponseFraming::Length(length) => BodyState::Exactly(length),
             ResponseFraming::Chunked => CHUNK_START,
-            ResponseFraming::UntilClose => State::UntilClose,
+            ResponseFraming::UntilClose => BodyState::UntilClose,
         })
     }
 }
 
 impl BodyReader {
-    fn new(state: State) -> Self {
+    fn new(state: BodyState) -> Self {
         Self { state, extension_bytes: 0, trailers: Trailers::default() }
     }
 
@@ -97,24 +97,24 @@ impl BodyReader {
         let mut data: &[u8] = b"";
         loop {
             match self.state {
-                State::Done => return Ok(Step { consumed: input.len() - rest.len(), data, done: true }),
-                State::Failed(error) => return Err(error),
+                BodyState::Done => return Ok(Step { consumed: input.len() - rest.len(), data, done: true }),
+                BodyState::Failed(error) => return Err(error),
                 _ if rest.is_empty() || !data.is_empty() => {
                     return Ok(Step { consumed: input.len() - rest.len(), data, done: false });
                 }
-                State::UntilClose => (data, rest) = (rest, b""),
-                State::Exactly(left) => {
+                BodyState::UntilClose => (data, rest) = (rest, b""),
+                BodyState::Exactly(left) => {
                     (data, rest) = split_at_most(rest, left);
-                    self.state = after(left, data).map_or(State::Done, State::Exactly);
+                    self.state = after(left, data).map_or(BodyState::Done, BodyState::Exactly);
                 }
-                State::Data(left) => {
+                BodyState::Data(left) => {
                     (data, rest) = split_at_most(rest, left);
-                    self.state = after(left, data).map_or(State::DataCr, State::Data);
+                    self.state = after(left, data).map_or(BodyState::DataCr, BodyState::Data);
                 }
                 framing => {
                     let Some((byte, tail)) = rest.split_first() else { continue };
                     rest = tail;
-                    self.state = self.framing_byte(framing, *byte).unwrap_or_else(State::Failed);
+                    self.state = self.framing_byte(framing, *byte).unwrap_or_else(BodyState::Failed);
                 }
             }
         }
@@ -122,7 +122,7 @@ impl BodyReader {
 
     /// Whether the body is whole; true from the start where there is none.
     pub fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.state, BodyState::Done)
     }
 
     /// The trailer fields that may go on, each with its CRLF, ready for [`BodyWriter::end`]. Empty until the body is
@@ -134,54 +134,61 @@ impl BodyReader {
     /// At the end of the input: whether the message was whole.
     pub fn finish(&self) -> Result<(), BodyError> {
         match self.state {
-            State::Done | State::UntilClose => Ok(()),
-            State::Failed(error) => Err(error),
-            State::Exactly(_)
-            | State::Size { .. }
-            | State::Extension { .. }
-            | State::SizeLf { .. }
-            | State::Data(_)
-            | State::DataCr
-            | State::DataLf
-            | State::LastChunk
-            | State::LastLf
-            | State::Trailers => Err(BodyError::Truncated),
+            BodyState::Done | BodyState::UntilClose => Ok(()),
+            BodyState::Failed(error) => Err(error),
+            BodyState::Exactly(_)
+            | BodyState::Size { .. }
+            | BodyState::Extension { .. }
+            | BodyState::SizeLf { .. }
+            | BodyState::Data(_)
+            | BodyState::DataCr
+            | BodyState::DataLf
+            | BodyState::LastChunk
+            | BodyState::LastLf
+            | BodyState::Trailers => Err(BodyError::Truncated),
         }
     }
 
     /// One byte between runs of content.
-    fn framing_byte(&mut self, state: State, byte: u8) -> Result<State, BodyError> {
+    fn framing_byte(&mut self, state: BodyState, byte: u8) -> Result<BodyState, BodyError> {
         match (state, byte) {
-            (State::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+            (BodyState::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 // With one more digit it must still fit into 63 bits: some readers have signed sizes.
                 if digits >= MAX_SIZE_DIGITS || size > (i64::MAX as u64) >> 4 {
                     return Err(BodyError::LargeChunk);
                 }
-                Ok(State::Size { size: size << 4 | hex_value(byte), digits: digits + 1 })
+                Ok(BodyState::Size { size: size << 4 | hex_value(byte), digits: digits + 1 })
             }
-            (State::Size { size, digits: 1.. }, b'\r') => Ok(State::SizeLf { size }),
-            (State::Size { size, digits: 1.. }, b';') => Ok(State::Extension { size }),
-            (State::Size { .. }, _) => Err(BodyError::ChunkSize),
-            (State::Extension { size }, b'\r') => Ok(State::SizeLf { size }),
-            (State::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => {
+            (BodyState::Size { size, digits: 1.. }, b'\r') => Ok(BodyState::SizeLf { size }),
+            (BodyState::Size { size, digits: 1.. }, b';') => Ok(BodyState::Extension { size }),
+            (BodyState::Size { .. }, _) => Err(BodyError::ChunkSize),
+            (BodyState::Extension { size }, b'\r') => Ok(BodyState::SizeLf { size }),
+            (BodyState::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.extension_bytes += 1;
                 let fits = self.extension_bytes <= MAX_EXTENSION_BYTES;
-                if fits { Ok(State::Extension { size }) } else { Err(BodyError::LongExtensions) }
+                if fits { Ok(BodyState::Extension { size }) } else { Err(BodyError::LongExtensions) }
             }
-            (State::Extension { .. }, _) => Err(BodyError::Extension),
-            (State::SizeLf { size: 0 }, b'\n') => Ok(State::LastChunk),
-            (State::SizeLf { size }, b'\n') => Ok(State::Data(size)),
-            (State::SizeLf { .. }, _) => Err(BodyError::ChunkSize),
-            (State::DataCr, b'\r') => Ok(State::DataLf),
-            (State::DataLf, b'\n') => Ok(CHUNK_START),
-            (State::DataCr | State::DataLf, _) => Err(BodyError::ChunkEnd),
-            (State::LastChunk, b'\r') => Ok(State::LastLf),
-            (State::LastLf, b'\n') => Ok(State::Done),
-            (State::LastLf, _) => Err(BodyError::Trailer),
-            (State::LastChunk | State::Trailers, _) => {
-                self.trailers.take(byte).map(|ended| if ended { State::Done } else { State::Trailers })
+            (BodyState::Extension { .. }, _) => Err(BodyError::Extension),
+            (BodyState::SizeLf { size: 0 }, b'\n') => Ok(BodyState::LastChunk),
+            (BodyState::SizeLf { size }, b'\n') => Ok(BodyState::Data(size)),
+            (BodyState::SizeLf { .. }, _) => Err(BodyError::ChunkSize),
+            (BodyState::DataCr, b'\r') => Ok(BodyState::DataLf),
+            (BodyState::DataLf, b'\n') => Ok(CHUNK_START),
+            (BodyState::DataCr | BodyState::DataLf, _) => Err(BodyError::ChunkEnd),
+            (BodyState::LastChunk, b'\r') => Ok(BodyState::LastLf),
+            (BodyState::LastLf, b'\n') => Ok(BodyState::Done),
+            (BodyState::LastLf, _) => Err(BodyError::Trailer),
+            (BodyState::LastChunk | BodyState::Trailers, _) => {
+                self.trailers.take(byte).map(|ended| if ended { BodyState::Done } else { BodyState::Trailers })
             }
-            (State::Exactly(_) | State::UntilClose | State::Data(_) | State::Done | State::Failed(_), _) => Ok(state),
+            (
+                BodyState::Exactly(_)
+                | BodyState::UntilClose
+                | BodyState::Data(_)
+                | BodyState::Done
+                | BodyState::Failed(_),
+                _,
+            ) => Ok(state),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::text::visible::reduced;
 
 /// The members in the order in which the contract shows them.
 #[derive(Serialize)]
-struct Problem<'a> {
+struct ProblemJson<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
@@ -26,7 +26,7 @@ struct Problem<'a> {
 /// The document, one line.
 pub(super) fn compose(explanation: &Explanation<'_>) -> String {
     let hint = explanation.hint.or(explanation.rule_reason).filter(|_| explanation.denied);
-    let problem = Problem {
+    let problem = ProblemJson {
         r#type: "about:blank",
         title: explanation.title(),
         status: explanation.status,

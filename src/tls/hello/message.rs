@@ -16,7 +16,7 @@ const HOST_NAME: u8 = 0;
 /// Reads a whole handshake message of which type and length are known to be right.
 pub(super) fn parse_message(message: &[u8]) -> Result<Hello, HelloError> {
     const SHORT: HelloError = HelloError::Malformed("a length reaches beyond its end");
-    let mut body = Fields(message);
+    let mut body = MessageReader(message);
     body.take(MESSAGE_HEADER).ok_or(SHORT)?;
     if body.u16().ok_or(SHORT)? >> 8 != 3 {
         return Err(HelloError::Malformed("its version is not TLS"));
@@ -58,7 +58,7 @@ pub(super) fn parse_message(message: &[u8]) -> Result<Hello, HelloError> {
 }
 
 /// Reads the extension's data: a list of exactly one host name. Servers differ in which of several they take.
-fn parse_server_name(mut data: Fields<'_>) -> Result<ServerName, HelloError> {
+fn parse_server_name(mut data: MessageReader<'_>) -> Result<ServerName, HelloError> {
     const BROKEN: HelloError = HelloError::Malformed("its server name extension is not a list");
     let mut list = data.vec16().filter(|_| data.0.is_empty()).ok_or(BROKEN)?;
     if list.u8().ok_or(BROKEN)? != HOST_NAME {
@@ -76,9 +76,9 @@ fn parse_server_name(mut data: Fields<'_>) -> Result<ServerName, HelloError> {
 }
 
 /// What is left of a structure; each method takes a field from its front, or nothing where it is not all there.
-struct Fields<'a>(&'a [u8]);
+struct MessageReader<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> MessageReader<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;

@@ -21,7 +21,7 @@ mod record;
 mod tests;
 
 use self::message::{CLIENT_HELLO, MESSAGE_HEADER, parse_message};
-use self::record::{RECORD_HEADER, Record};
+use self::record::{RECORD_HEADER, TlsRecord};
 use crate::facts::ServerName;
 
 /// A ClientHello that has arrived whole.
@@ -71,7 +71,7 @@ impl HelloReader {
     /// As soon as no further byte could make it a ClientHello within the limit.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Option<Hello>, HelloError> {
         let window = bytes.get(..self.limit).unwrap_or(bytes);
-        while let Some(record) = Record::read(window.get(self.record..).unwrap_or_default(), self.record == 0)? {
+        while let Some(record) = TlsRecord::read(window.get(self.record..).unwrap_or_default(), self.record == 0)? {
             if let Some(hello) = self.hello_up_to(&record)? {
                 return Ok(Some(hello));
             }
@@ -85,7 +85,7 @@ impl HelloReader {
     }
 
     /// The hello, if it ends in what has arrived of this record.
-    fn hello_up_to(&self, record: &Record<'_>) -> Result<Option<Hello>, HelloError> {
+    fn hello_up_to(&self, record: &TlsRecord<'_>) -> Result<Option<Hello>, HelloError> {
         let Some(length) = self.message_length(record.fragment)? else { return Ok(None) };
         if length > self.limit {
             return Err(HelloError::TooLarge);

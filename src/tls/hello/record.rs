@@ -13,14 +13,14 @@ pub(super) const ALERT: u8 = 21;
 pub(super) const HANDSHAKE: u8 = 22;
 
 /// A handshake record of which at least the header has arrived.
-pub(super) struct Record<'a> {
+pub(super) struct TlsRecord<'a> {
     /// As its header says.
     pub(super) length: usize,
     /// As much of it as has arrived.
     pub(super) fragment: &'a [u8],
 }
 
-impl<'a> Record<'a> {
+impl<'a> TlsRecord<'a> {
     /// Judges each byte of the header when it is there, so that a client which waits for an answer gets one.
     pub(super) fn read(bytes: &'a [u8], first: bool) -> Result<Option<Self>, HelloError> {
         let strange = |why| match (first, begins_as_tls(bytes)) {
