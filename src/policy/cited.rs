@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::decision::RuleIndex;
-use super::stack::LayerIndex;
+use super::stack::{LayerIndex, LayerLabel};
 use super::{Denial, Permit, Snapshot};
 
 /// A rule and a revision, to be named in a record.
@@ -25,9 +25,8 @@ enum CitedFrom {
         rule: Option<RuleIndex>,
     },
     Text {
-        layer: Option<Arc<str>>,
+        layer: Arc<LayerLabel>,
         rule: Option<Arc<str>>,
-        revision: Arc<str>,
     },
 }
 
@@ -39,7 +38,10 @@ impl Cited {
     /// Fixed texts, for tests of what reads records.
     #[cfg(test)]
     pub(crate) fn text(rule: Option<&str>, revision: &str) -> Self {
-        Self(CitedFrom::Text { layer: None, rule: rule.map(Into::into), revision: revision.into() })
+        Self(CitedFrom::Text {
+            layer: Arc::new(LayerLabel { name: None, revision: revision.into() }),
+            rule: rule.map(Into::into),
+        })
     }
 
     /// The rule's id.
@@ -55,8 +57,8 @@ impl Cited {
     pub fn layer(&self) -> Option<&str> {
         match &self.0 {
             CitedFrom::Nobody => None,
-            CitedFrom::Policy { snapshot, layer, .. } => snapshot.layer_name(*layer).map(|name| &**name),
-            CitedFrom::Text { layer, .. } => layer.as_deref(),
+            CitedFrom::Policy { snapshot, layer, .. } => snapshot.layer_name(*layer),
+            CitedFrom::Text { layer, .. } => layer.name.as_deref(),
         }
     }
 
@@ -65,17 +67,15 @@ impl Cited {
         match &self.0 {
             CitedFrom::Nobody => "",
             CitedFrom::Policy { snapshot, layer, .. } => snapshot.layer(*layer).revision(),
-            CitedFrom::Text { revision, .. } => revision,
+            CitedFrom::Text { layer, .. } => &layer.revision,
         }
     }
 
     /// Lets go of the policy and keeps its words.
     pub fn detach(&mut self) {
         if let CitedFrom::Policy { snapshot, layer, rule } = &self.0 {
-            let policy = snapshot.layer(*layer);
-            let rule = rule.map(|rule| policy.rule(rule).shared_id());
-            let (layer, revision) = (snapshot.layer_name(*layer).cloned(), policy.shared_revision());
-            self.0 = CitedFrom::Text { layer, rule, revision };
+            let rule = rule.map(|rule| snapshot.layer(*layer).rule(rule).shared_id());
+            self.0 = CitedFrom::Text { layer: Arc::clone(snapshot.label(*layer)), rule };
         }
     }
 }

@@ -84,7 +84,7 @@ impl Denial {
 
     /// The name of that layer, where there is more than one.
     pub fn layer(&self) -> Option<&str> {
-        self.snapshot.layer_name(self.layer).map(|name| &**name)
+        self.snapshot.layer_name(self.layer)
     }
 }
 

@@ -104,11 +104,6 @@ impl Policy {
         &self.revision
     }
 
-    /// The revision, to be kept longer than the policy.
-    fn shared_revision(&self) -> Arc<str> {
-        Arc::clone(&self.revision)
-    }
-
     /// Whether its mode is to enforce or to observe.
     pub fn mode(&self) -> Mode {
         self.mode

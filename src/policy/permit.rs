@@ -178,8 +178,8 @@ impl Permit {
     pub fn layer(&self) -> Option<&str> {
         match self.basis() {
             Basis::Observed(denial) => denial.layer(),
-            Basis::Rule(RuleRef { layer, .. }) => self.snapshot.layer_name(*layer).map(|name| &**name),
-            Basis::EgressAll => self.snapshot.layer_name(LayerIndex::FIRST).map(|name| &**name),
+            Basis::Rule(RuleRef { layer, .. }) => self.snapshot.layer_name(*layer),
+            Basis::EgressAll => self.snapshot.layer_name(LayerIndex::FIRST),
         }
     }
 

@@ -18,6 +18,16 @@ pub struct Stack {
     others: Box<[Policy]>,
     /// The revisions of all layers.
     revision: Arc<str>,
+    /// What records say of each layer.
+    labels: Box<[Arc<LayerLabel>]>,
+}
+
+/// What a record says of a layer, and keeps when the stack is gone.
+#[derive(Debug)]
+pub(super) struct LayerLabel {
+    /// The name, where there is more than one layer to tell apart.
+    pub(super) name: Option<Arc<str>>,
+    pub(super) revision: Arc<str>,
 }
 
 /// Which layer of a stack; only meaningful together with that stack.
@@ -36,7 +46,12 @@ impl Stack {
         for layer in &others {
             revision = format!("{revision}+{}", layer.revision()).into();
         }
-        Self { first, others: others.into_boxed_slice(), revision }
+        let label = |layer: &Policy| {
+            let name = (!others.is_empty()).then(|| Arc::clone(&layer.name));
+            Arc::new(LayerLabel { name, revision: Arc::clone(&layer.revision) })
+        };
+        let labels = std::iter::once(&first).chain(&others).map(label).collect();
+        Self { first, others: others.into_boxed_slice(), revision, labels }
     }
 
     /// Every layer, the widest first.
@@ -57,9 +72,15 @@ impl Stack {
         }
     }
 
+    /// What records say of the layer.
+    #[expect(clippy::indexing_slicing, reason = "there is a label for each layer")]
+    pub(super) fn label(&self, index: LayerIndex) -> &Arc<LayerLabel> {
+        &self.labels[index.0]
+    }
+
     /// The layer's name, where there is more than one to tell apart.
-    pub(super) fn layer_name(&self, index: LayerIndex) -> Option<&Arc<str>> {
-        (!self.others.is_empty()).then(|| &self.layer(index).name)
+    pub(super) fn layer_name(&self, index: LayerIndex) -> Option<&str> {
+        self.label(index).name.as_deref()
     }
 
     /// The name of the first layer, which is the organisation's.
