@@ -1,4 +1,4 @@
-//! The admin listener: metrics, health, the API, and the dashboard (CONTRACT §8).
+//! The admin listener: metrics, health, the API, and the dashboard (`docs/admin-api.md`).
 //!
 //! Guaranteed:
 //! - Everything but health, `/proxy.pac` and (unless protected) metrics needs the token: an agent on the same machine

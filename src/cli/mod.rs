@@ -1,7 +1,7 @@
 //! The command line: one file per command.
 //!
 //! Guaranteed: errors go to stderr as sentences that say what, where and what to do; `--json` never changes with the
-//! terminal. Exit codes are those of CONTRACT §2: 0, 1 for a "no", 2 for an error.
+//! terminal. Exit codes are those of `docs/reference/commands.md`: 0, 1 for a "no", 2 for an error.
 
 mod admin_client;
 mod banner;

@@ -1,4 +1,4 @@
-//! The configuration's keys (CONTRACT §4), with their bounds.
+//! The configuration's keys (`docs/reference/configuration.md`), with their bounds.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The process's own settings (CONTRACT §4): where it listens, where its policy comes from, what it records, its limits.
+//! The process's own settings (`docs/reference/configuration.md`): where it listens, where its policy comes from, what it
+//! records, its limits.
 //!
 //! Guaranteed: every key has a default, and what is not built yet is an error that says so, never ignored. A file is
 //! read whole: all its mistakes are found at once, by the same tools and in the same words as a policy's.

@@ -27,7 +27,7 @@ use crate::places::{Holder, Places};
 /// one is a look-up of a name that had to be denied first.
 pub const CANARY_ZONE: &str = ".outgate.invalid";
 
-/// How names are resolved (CONTRACT §4, `[dns]`).
+/// How names are resolved (`docs/reference/configuration.md`, `[dns]`).
 #[derive(Clone, Debug)]
 pub struct DnsSettings {
     /// The servers to ask, by UDP and, where an answer does not fit, TCP. None: the system's resolver.

@@ -25,7 +25,7 @@ pub struct Circumstances {
     pub at: SystemTime,
 }
 
-/// The answer, as `check --json` and `/v1/check` give it (CONTRACT §8).
+/// The answer, as `check --json` and `/v1/check` give it (`docs/admin-api.md`).
 #[derive(Clone, Debug, Serialize)]
 pub struct Checked {
     /// `allow`, `deny` or `observe`.

@@ -26,7 +26,7 @@ pub struct Spanned<T> {
     pub span: Span,
 }
 
-/// A whole policy (CONTRACT §3).
+/// A whole policy (`docs/reference/policy.md`).
 #[derive(Clone, Debug)]
 pub struct PolicyDocument {
     /// Whose policy it is; shown in denials.

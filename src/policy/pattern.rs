@@ -1,4 +1,4 @@
-//! Patterns: what a rule says of where a request may go (CONTRACT §3).
+//! Patterns: what a rule says of where a request may go (`docs/reference/policy.md`).
 //!
 //! Guaranteed: a pattern that is read is in canonical form, ASCII and lower case, and prints as it would be read again.
 //! A pattern that is refused comes with what to write instead. Nothing is guessed: a text that two people could read in

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a request was denied: stable tokens, for people, records, metrics and header fields (CONTRACT §5).
+/// Why a request was denied: stable tokens, for people, records, metrics and header fields (`docs/denials.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DenyReason {
     /// It resolves to, or is, a special-purpose or denied address.

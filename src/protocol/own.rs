@@ -1,5 +1,5 @@
-//! The proxy's own paths on its own port (CONTRACT §5): where a client whose library hides the answer to a `CONNECT` can
-//! ask what happened, and where a Mac fetches its PAC.
+//! The proxy's own paths on its own port (`docs/denials.md`): where a client whose library hides the response to a
+//! `CONNECT` can ask what happened, and where a Mac fetches its PAC.
 //!
 //! Guaranteed: no answer's text depends on `Host`; no page of another site can read an answer (requests with `Origin` or a
 //! cross-site `Sec-Fetch-Site` are refused, and but for the PAC those by a name without TLS, since a page can lead its own

@@ -1,7 +1,7 @@
 //! Every answer that this proxy gives in its own name: from a refusal to bytes, and its own pages.
 //!
 //! Guaranteed:
-//! - One layout for all (CONTRACT §5): a status line whose phrase says what the body says, because half of the clients
+//! - One layout for all (`docs/denials.md`): a status line whose phrase says what the body says, because half of the clients
 //!   show nothing else; `Proxy-Status` (RFC 9209); one body, in the form that `Accept` asks for.
 //! - Whatever comes in, the phrase is visible ASCII of at most 120 bytes, the sentence is below 500 bytes, and no text of
 //!   a client or a policy can end a line, open an element or change the direction of writing.

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-/// Names longer than this many characters are elided in the middle (CONTRACT §5): both ends of a host name matter, its
+/// Names longer than this many characters are elided in the middle (`docs/denials.md`): both ends of a host name matter, its
 /// registrable domain and what tells it from its neighbours.
 pub const MAX_NAME_CHARS: usize = 100;
 

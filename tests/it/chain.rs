@@ -52,7 +52,10 @@ fn the_head_in_the_log_finds_a_missing_end_and_the_key_a_chain_that_was_made_up(
         assert!(verified.code == Some(0) && verified.stdout.contains(&format!("head {head}")), "{verified:?}");
     }
     let verified = verify(&proxy, &["--head", &heads[0]]);
-    assert!(verified.code == Some(2) && verified.stderr.contains("each file has its own chain; name one of them"), "{verified:?}");
+    assert!(
+        verified.code == Some(2) && verified.stderr.contains("each file has its own chain; name one of them"),
+        "{verified:?}"
+    );
 
     let text = fs::read_to_string(&path).unwrap();
     let without_the_last: String = text.lines().take(3).map(|line| format!("{line}\n")).collect();

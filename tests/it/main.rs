@@ -1,7 +1,7 @@
 //! The program from outside: bytes on the wire, records, counts, exit codes.
 //!
 //! Guaranteed: each test starts a proxy of its own with ports and a folder of its own, on loopback alone; each wait has
-//! a limit; what is asserted is what CONTRACT.md promises.
+//! a limit; what is asserted is what the documentation promises.
 //!
 //! `OUTGATE_BIN` names another binary to test. With `CI_REQUIRE_TOOLS=1` a missing curl, python3 or Prometheus is a failure,
 //! with `CI_REQUIRE_NETNS=1` a machine without namespaces.

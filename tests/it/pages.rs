@@ -102,6 +102,29 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
     assert_eq!(faults.collect::<Vec<_>>(), [""; 0]);
 }
 
+/// The Markdown files that a source file names.
+fn named(text: &str) -> Vec<&str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    text.split(|c| !is_part(c)).filter(|word| word.len() > 3 && word.ends_with(".md")).collect()
+}
+
+#[test]
+fn the_code_refers_only_to_pages_that_are_in_the_package() {
+    let sources = crate::source_text::SourceFile::all();
+    assert!(sources.len() > 100);
+    let mut count = 0;
+    // The reference pages are written there, with links of their own: those are tested as pages.
+    for source in sources.iter().filter(|source| !source.path.starts_with("cli/reference")) {
+        let text = fs::read_to_string(package().join("src").join(&source.path)).unwrap();
+        for page in named(&text) {
+            count += 1;
+            assert!(package().join(page).is_file(), "{} names {page}", source.path);
+        }
+    }
+    assert!(count > 10, "{count} names: the search finds none");
+    assert_eq!(named("see `docs/a.md`, B.md, and (c/d.md). not .md"), ["docs/a.md", "B.md", "c/d.md"]);
+}
+
 #[test]
 fn a_link_to_nothing_is_found() {
     let page = Path::new("docs/policy.md");

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Count, ReportRow, Summed};
 use crate::text::visible::escaped;
 
-/// The JSON document of a report (CONTRACT §2).
+/// The JSON document of a report (`docs/reference/commands.md`).
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Document<'a> {
     /// The rows that were wanted.

@@ -1,9 +1,9 @@
-//! The policy's keys (CONTRACT §3): what is read, what the schema says and what is refused as not built yet.
+//! The policy's keys (`docs/reference/policy.md`): what is read, what the schema says and what is refused as not built yet.
 
 use super::keys::{Key, Section, Shape, words};
 use crate::policy::{Covers, Effect, Egress, ListFormat, Mode, Tls};
 
-/// The name is in the reason phrase of a refusal, which has 120 bytes (CONTRACT §5).
+/// The name is in the reason phrase of a refusal, which has 120 bytes (`docs/denials.md`).
 const MAX_NAME: usize = 100;
 /// A contact is an address or a short sentence; it is in the one sentence of a refusal, which has 500 bytes.
 const MAX_CONTACT: usize = 200;

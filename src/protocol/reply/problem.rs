@@ -1,4 +1,4 @@
-//! The answer for programs: problem details (RFC 9457) with the members that CONTRACT §5 names.
+//! The answer for programs: problem details (RFC 9457) with the members that `docs/denials.md` lists.
 
 use std::borrow::Cow;
 

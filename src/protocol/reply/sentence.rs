@@ -7,10 +7,10 @@ use super::Explanation;
 use super::error::account;
 use crate::text::visible::{self, MAX_NAME_CHARS, elided, reduced, shortened};
 
-/// The sentence's limit in bytes: with the body's line break it stays under 500 whatever comes in (CONTRACT §5), because
-/// clients print it behind their own words.
+/// The sentence's limit in bytes. With the body's line break it stays under 500 whatever comes in (`docs/denials.md`),
+/// because clients print it after their own words.
 pub const MAX_SENTENCE: usize = 498;
-/// The reason phrase's limit in bytes (CONTRACT §5): the line that npm, pip and apt print has other things on it.
+/// The reason phrase's limit in bytes (`docs/denials.md`): the line that npm, pip and apt print has other things on it.
 pub const MAX_PHRASE: usize = 120;
 /// A remark cut to fewer bytes than this says nothing any more.
 const MIN_REMARK: usize = 24;
