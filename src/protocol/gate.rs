@@ -10,6 +10,7 @@
 //! Deliberately not here: HTTP/2 (plain ports would accept it past the gate).
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -161,13 +162,13 @@ enum Request {
 }
 
 impl Request {
-    fn of(head: &RequestHead<'_>, door: &ListenerContext) -> Self {
+    fn of(head: &RequestHead<'_>, door: &ListenerContext, reached_at: IpAddr) -> Self {
         let form = Form::of(head.accept);
         let passed_through_us = head::names_instance(head, door.enforcer.via());
         match &head.target {
             Target::Authority(destination) => Self::Tunnel(connect::received(destination, passed_through_us), form),
             Target::Absolute { destination, .. }
-                if !door.own.is_this_listener(destination) && head.max_forwards != Some(0) =>
+                if !door.own.is_this_listener(reached_at, destination) && head.max_forwards != Some(0) =>
             {
                 let (kept, received) = ForwardedRequest::of(head, destination, passed_through_us, door, form);
                 Self::Forward(received, kept)
@@ -191,9 +192,10 @@ fn request<'a>(
     length: usize,
     timer: &'a mut Timer<'_>,
 ) -> Serving<'a> {
+    let reached_at = door.own.reached_at(wire.stream());
     // A head is large: it is looked at where it was read.
     let request = head::read_scanned_request(wire.ahead().get(..length).unwrap_or_default(), &door.limits.head)
-        .map(|head| Request::of(&head, door));
+        .map(|head| Request::of(&head, door, reached_at));
     wire.consume(length);
     match request {
         Ok(Request::Tunnel(received, form)) => {

@@ -71,7 +71,7 @@ pub(super) async fn serve(
     attempt.protocol(Protocol::Own);
     let page = match &*asked.path {
         _ if !asked.is_get => None,
-        "/proxy.pac" => door.own.pac().map(|script| (pac::CONTENT_TYPE, script)),
+        "/proxy.pac" => door.own.pac(door.own.reached_at(wire.stream())).map(|script| (pac::CONTENT_TYPE, script)),
         "/.well-known/outgate" => Some(("application/json", about(door))),
         "/.well-known/outgate/denials" if door.own.denials => Some(("application/json", denials(door, &attempt).await)),
         _ => None,

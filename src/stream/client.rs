@@ -1,6 +1,7 @@
 //! The stream to a client, with or without TLS.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -38,6 +39,11 @@ impl ClientStream {
             Self::Tcp(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
         }
+    }
+
+    /// The address of this machine that the client connected to; none where the system does not say.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.socket().local_addr().ok()
     }
 
     /// Waits until the client has reset it, or has failed otherwise; not for the end of what the client sends.

@@ -83,6 +83,29 @@ fn a_locally_routed_address_and_one_that_was_just_added_lead_to_no_listener_of_o
 }
 
 #[test]
+fn a_listener_on_all_addresses_serves_its_own_paths_at_each() {
+    const NAME: &str = "own_sockets::a_listener_on_all_addresses_serves_its_own_paths_at_each";
+    if !in_own_network(NAME, ROUTES) {
+        return;
+    }
+    let proxy = on_all_addresses();
+    let port = proxy.address().port();
+    for ip in ["127.0.0.1", "192.0.2.7"] {
+        let fetch = |target: String| {
+            let mut client = Conn::between([127, 0, 0, 1], format!("{ip}:{port}").parse().unwrap());
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: {ip}:{port}\r\n\r\n"));
+            client.answer()
+        };
+        let pac = fetch("/proxy.pac".to_owned());
+        assert!(pac.text().contains(&format!("return \"PROXY {ip}:{port}\"")), "{pac}");
+        // A client that has the proxy set asks for it through the proxy.
+        let about = fetch(format!("http://{ip}:{port}/.well-known/outgate"));
+        assert_eq!(about.status(), 200, "{about}");
+        assert_denied(&fetch(format!("http://192.0.2.8:{port}/.well-known/outgate")), "loop");
+    }
+}
+
+#[test]
 fn a_connection_of_ours_is_known_where_it_is_accepted_though_its_two_addresses_differ() {
     const NAME: &str =
         "own_sockets::a_connection_of_ours_is_known_where_it_is_accepted_though_its_two_addresses_differ";
