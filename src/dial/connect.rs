@@ -26,7 +26,7 @@ use crate::stream::OriginStream;
 /// How many attempts run at once: each holds a socket. An attempt that failed makes room for the next address, however
 /// many have failed.
 const MAX_OPEN: usize = 8;
-/// How long an attempt runs alone before the next begins beside it: RFC 8305 §8 recommends 250 ms.
+/// How long an attempt runs alone before the next begins in parallel: RFC 8305 §8 recommends 250 ms.
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// A way out that has been opened.

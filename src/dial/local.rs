@@ -18,7 +18,7 @@ use super::machine_addresses;
 pub fn to_own_listener(listener: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
     let address = reachable(listener);
     if !address.ip().is_loopback() && !machine_addresses()?.contains(&address.ip()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no address of this machine"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not an address of this machine"));
     }
     let stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_read_timeout(Some(patience))?;

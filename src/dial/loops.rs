@@ -14,8 +14,8 @@
 //! Cost: a connection to another port is compared with the listeners' ports; accepting one reads a count, which is zero
 //! unless something was dialled to such a port just now.
 //!
-//! Deliberately not done: addresses and ports that a packet filter rewrites on the way (NAT). `Via` tells of a loop of
-//! requests all the same.
+//! Deliberately not done: addresses and ports that a packet filter rewrites on the way (NAT). `Via` still detects a loop of
+//! requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -38,7 +38,7 @@ const MAX_KNOWN: usize = 65_536;
 #[derive(Debug)]
 pub struct Loops {
     listening: Box<[SocketAddr]>,
-    /// Dials in progress and connections that were dialled, as of the last look at `state`.
+    /// Dials in progress and connections that were dialled, as counted at the last look at `state`.
     watched: AtomicUsize,
     state: Mutex<OwnConnections>,
 }
@@ -216,7 +216,7 @@ mod tests {
     fn a_connection_to_another_port_is_none_of_ours_and_costs_a_listener_nothing() {
         let loops = loops();
         assert!(loops.dial(at("192.0.2.7:443")).is_none());
-        assert_eq!(loops.accept(at("192.0.2.7:50000"), || panic!("nobody needs to know")), Ok(()));
+        assert_eq!(loops.accept(at("192.0.2.7:50000"), || panic!("the local address is not needed")), Ok(()));
     }
 
     #[test]

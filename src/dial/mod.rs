@@ -2,7 +2,7 @@
 //!
 //! Guaranteed:
 //! - Nothing is resolved or dialled that a caller did not hand in: no redirects, no retries elsewhere, no second lookup.
-//! - Every query is absolute; no search list ever applies, whatever the answer to the name itself was.
+//! - Every query is absolute; no search list ever applies, even if the name itself is not found.
 //! - Lookups in progress, threads, attempts and waits are bounded, the lookups and threads of one client too.
 //!
 //! Deliberately not here: judging addresses. What a lookup returns is not vetted yet.

@@ -63,7 +63,7 @@ fn equal_names_share_one_place_and_giving_up_returns_it() {
             assert!(!matches!(first, Poll::Ready(Err(_))), "an equal name has room: {first:?}");
         }
         assert_eq!(other.join().unwrap(), Ok(0));
-        // Whoever gave up holds the place until the thread has come to it.
+        // An abandoned lookup holds its place until the thread has come to it.
         let has_room = (0..TURNS).any(|_| {
             let answer = last_octet(&system, "b.test");
             thread::yield_now();

@@ -1,10 +1,10 @@
 //! The way out by a parent proxy: connected to, and for a tunnel asked to `CONNECT` (RFC 9110 §9.3.6).
 //!
 //! Guaranteed:
-//! - The parent is asked for what a [`ParentPermit`] names and nothing else. It is told the name, not an address: parents
+//! - The parent is asked for what a [`ParentPermit`] names and nothing else. It receives the name, not an address: parents
 //!   of this kind filter, log and cache by name, and many refuse addresses. So it resolves the name once more, and what
 //!   was vetted here does not bind it.
-//! - Its answer is read strictly and to its last byte only: what follows belongs to the tunnel and stays in the socket.
+//! - Its response is read strictly and to its last byte only: what follows belongs to the tunnel and stays in the socket.
 //! - Credentials go into the request to the parent, and into no error, log or debug output.
 //!
 //! Deliberately not done: asking a second time with other credentials, TLS to the parent, remembering that it is down.
@@ -22,7 +22,7 @@ use crate::facts::{Credentials, Destination, DialError, NextHop, ParentFault};
 use crate::policy::{ParentPermit, Reached, VettedAddrs};
 use crate::stream::OriginStream;
 
-/// How much the parent may say before its answer to a `CONNECT` is over, interim answers included. Real ones are a few
+/// How much the parent may say before its response to a `CONNECT` is over, interim answers included. Real ones are a few
 /// hundred bytes; Squid's own limit for a head is four times this.
 const MAX_ANSWER: usize = 16 * 1024;
 
@@ -66,8 +66,8 @@ impl fmt::Debug for ParentProxy {
     }
 }
 
-/// Connects to the parent within `timeout`, its answer to a `CONNECT` included. `leave` is asked once the connection is there,
-/// before the parent is told anything: the permit may have been taken away meanwhile.
+/// Connects to the parent within `timeout`, its response to a `CONNECT` included. `leave` is asked once the connection is there,
+/// before anything is sent to the parent: the permit may have been revoked in the meantime.
 ///
 /// With [`NextHop::Origin`] the parent is asked for a tunnel, and what comes back is as good as a connection to the origin.
 /// With [`NextHop::Parent`] it is connected to and not asked for anything yet: it takes requests in absolute-form.
@@ -94,7 +94,7 @@ pub async fn connect_by_parent<E: From<DialError>>(
     time::timeout(timeout, reach).await.unwrap_or(Err(DialError::Parent(ParentFault::Timeout).into()))
 }
 
-/// The same failure, told of the parent instead of the destination.
+/// The same failure, reported for the parent instead of the destination.
 fn of_parent(error: DialError) -> DialError {
     match error {
         DialError::Unreachable(_) | DialError::Refused => DialError::Parent(ParentFault::Unreachable),
@@ -103,7 +103,7 @@ fn of_parent(error: DialError) -> DialError {
     }
 }
 
-/// Asks for the tunnel and waits until it stands.
+/// Asks for the tunnel and waits until it is established.
 async fn ask(stream: &mut OriginStream, request: &[u8]) -> Result<(), ParentFault> {
     // A parent that has hung up may have said why; if not, the first read tells.
     let _hung_up = stream.write_all(request).await;
@@ -113,7 +113,7 @@ async fn ask(stream: &mut OriginStream, request: &[u8]) -> Result<(), ParentFaul
         budget = budget.saturating_sub(head.len());
         match status(&head).ok_or(ParentFault::Nonsense)? {
             101 => return Err(ParentFault::Nonsense),
-            // Interim: the answer is still to come (RFC 9110 §15.2).
+            // Interim: the final response is still to come (RFC 9110 §15.2).
             100..=199 => {}
             200..=299 => return Ok(()),
             407 => return Err(ParentFault::Credentials),
@@ -122,7 +122,7 @@ async fn ask(stream: &mut OriginStream, request: &[u8]) -> Result<(), ParentFaul
     }
 }
 
-/// One head with its empty line, and not a byte more: what is behind it is left in the socket.
+/// One head with its empty line, and not a byte more: what follows is left in the socket.
 async fn read_head(stream: &mut OriginStream, most: usize) -> Result<Vec<u8>, ParentFault> {
     let mut head = Vec::new();
     let mut window = vec![0; 1024];

@@ -27,7 +27,7 @@ async fn answered(pieces: &[&[u8]]) -> (Result<(), ParentFault>, Vec<u8>) {
         let mut request = [0; 4];
         stream.read_exact(&mut request).await.unwrap();
         for piece in pieces {
-            // Whoever has heard enough closes.
+            // The proxy closes as soon as it has read enough.
             let _closed = stream.write_all(piece).await;
             tokio::task::yield_now().await;
         }
@@ -44,7 +44,7 @@ async fn answered(pieces: &[&[u8]]) -> (Result<(), ParentFault>, Vec<u8>) {
     tokio::join!(client, script).0
 }
 
-/// Leave that nobody takes away.
+/// A permit that is never revoked.
 fn leave(permit: ParentPermit) -> impl FnOnce() -> Result<ParentPermit, DialError> {
     || Ok(permit)
 }
@@ -61,7 +61,7 @@ fn a_tunnel_is_asked_for_by_name() {
 }
 
 #[tokio::test]
-async fn an_answer_says_whether_the_tunnel_stands() {
+async fn a_response_says_whether_the_tunnel_is_established() {
     let long = [b"HTTP/1.1 200 OK\r\nA: ".as_slice(), &vec![b'a'; MAX_ANSWER], b"\r\n\r\n"].concat();
     let endless = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(MAX_ANSWER / 28 + 1);
     for (answer, expected) in [
@@ -102,7 +102,7 @@ async fn an_answer_says_whether_the_tunnel_stands() {
 }
 
 #[tokio::test]
-async fn bytes_behind_the_answer_belong_to_the_tunnel() {
+async fn bytes_after_the_response_belong_to_the_tunnel() {
     let whole = b"HTTP/1.1 200 OK\r\nProxy-Agent: p\r\n\r\nSSH-2.0-early\r\n\r\n".as_slice();
     let end = whole.len() - 17;
     assert_eq!(answered(&[whole]).await, (Ok(()), whole[end..].to_vec()));

@@ -23,8 +23,8 @@ use super::system::System;
 use crate::facts::{DomainName, Host, ResolveError};
 use crate::places::{Holder, Places};
 
-/// The names that the self-test asks for end in this. No name of the real world does (RFC 6761 §6.4), so that a look-up of
-/// one is a look-up of a name that had to be denied first.
+/// The names that the self-test asks for end in this. No name of the real world does (RFC 6761 §6.4), so that a lookup of
+/// one is a lookup of a name that had to be denied first.
 pub const CANARY_ZONE: &str = ".outgate.invalid";
 
 /// How names are resolved (`docs/reference/configuration.md`, `[dns]`).
@@ -34,7 +34,7 @@ pub struct DnsSettings {
     pub servers: Vec<SocketAddr>,
     /// Names with fixed answers.
     pub hosts: Vec<(DomainName, Vec<IpAddr>)>,
-    /// The most that one look-up may take, all its queries and repetitions together.
+    /// The longest that one lookup may take, all its queries and repetitions together.
     pub timeout: Duration,
     /// How many lookups may be in progress in the whole process, and of one client.
     pub in_flight: Arc<Places>,
@@ -54,7 +54,7 @@ struct ResolverSettings {
     hosts: HashMap<DomainName, Addresses, RandomState>,
     timeout: Duration,
     in_flight: Arc<Places>,
-    /// Look-ups of names under [`CANARY_ZONE`].
+    /// Lookups of names under [`CANARY_ZONE`].
     canaries: AtomicU64,
 }
 
@@ -115,7 +115,7 @@ impl Resolver {
         }
         let answer = match self.shared.hosts.get(name) {
             Some(fixed) => fixed.clone(),
-            // In a box, as all that is rare on the way to a connection: whoever waits has room for the usual way alone.
+            // In a box, as all that is rare on the way to a connection: the waiting future has room for the common path only.
             None => {
                 let looked_up = time::timeout(self.shared.timeout, Box::pin(self.look_up(name, client))).await;
                 looked_up.unwrap_or(Err(ResolveError::Timeout))?

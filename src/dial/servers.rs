@@ -1,4 +1,4 @@
-//! Look-ups by configured name servers.
+//! Lookups by configured name servers.
 //!
 //! Guaranteed:
 //! - The question is the name itself, absolute: A and AAAA, and what its CNAMEs lead to. Neither a search list nor the
@@ -10,7 +10,7 @@
 //! - Equal questions of one worker that are under way together are asked once, and count once among those under way.
 //!
 //! Deliberately not done: DNSSEC, encrypted transports, randomised case (some servers lower it), telling what a server
-//! put beside the answer from the answer itself: all of it is vetted.
+//! added to the answer from the answer itself: all of it is vetted.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -36,9 +36,9 @@ use crate::places::{Full, Holder, Place, Places};
 
 /// Answers that one worker keeps. An agent's working set is some hundred names; at about 1 KiB an answer this is 2 MiB.
 const CACHED_ANSWERS: u64 = 2048;
-/// For how long a "no such name" is believed at most, whatever the zone says: people mend DNS and try again.
+/// For how long a "no such name" is believed at most, regardless of the zone: people fix DNS and try again.
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(30);
-/// How often a question is put again in the same form: never. Whatever brought no answer with EDNS is asked without, which
+/// How often a question is put again in the same form: never. A question that got no answer with EDNS is asked without, which
 /// is the repetition after a lost datagram, too.
 const REPETITIONS: usize = 0;
 /// How long the AAAA answer may come after one with IPv4 addresses: the resolution delay of RFC 8305 §3.
@@ -46,7 +46,7 @@ const DELAY_OF_AAAA: Duration = Duration::from_millis(50);
 /// How long the A answer may come after one with IPv6 addresses. Longer: many networks have IPv6 addresses that lead
 /// nowhere, and there is no adding addresses to those that were vetted.
 const DELAY_OF_A: Duration = Duration::from_secs(1);
-/// For how long questions go without EDNS after it was in the way.
+/// For how long questions go without EDNS after it failed.
 const WITHOUT_EDNS: Duration = Duration::from_mins(10);
 /// Nothing with EDNS and an answer without, so many times in a row, is no accident of the network.
 const SUSPICIONS: u32 = 2;
@@ -200,7 +200,7 @@ impl EdnsFault {
 }
 
 impl Servers {
-    /// A part in the look-up of this name: that of those who ask already, or a new one if there is room.
+    /// A part in the lookup of this name: that of those who ask already, or a new one if there is room.
     fn join(&self, name: &DomainName, client: Holder) -> Result<Waiting<'_>, ResolveError> {
         let mut asking = self.asking();
         let known = asking.get(name).and_then(Weak::upgrade);
@@ -247,14 +247,14 @@ fn server(addr: &SocketAddr) -> NameServerConfig {
 
 fn options(timeout: Duration, edns: bool) -> ResolverOpts {
     let mut options = ResolverOpts::default();
-    // So that a family which stays silent ends before the whole look-up does, and the other's answer counts.
+    // So that a family which stays silent ends before the whole lookup does, and the other's answer counts.
     options.timeout = timeout / 5 * 2;
     options.attempts = REPETITIONS;
     options.edns0 = edns;
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = CACHED_ANSWERS;
     options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
-    // One server after the other: a name is told to no more servers than needed.
+    // One server after the other: a name is sent to no more servers than needed.
     options.num_concurrent_reqs = 1;
     options.server_ordering_strategy = ServerOrderingStrategy::QueryStatistics;
     options
@@ -735,7 +735,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn look_ups_beyond_the_bound_are_refused_at_once() {
+    async fn lookups_beyond_the_bound_are_refused_at_once() {
         local(async {
             let server = Server::start(&[("A a.test.", Say::Nothing), ("AAAA a.test.", Say::Nothing)]).await;
             let resolver = resolver(&[&server], 1);

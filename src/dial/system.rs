@@ -4,11 +4,11 @@
 //! - The reactor never blocks: `getaddrinfo` runs on threads of its own, at most [`MAX_THREADS`].
 //! - The name is absolute (it ends in a dot), so no search list applies.
 //! - Lookups in progress are bounded, in all and for one client. Equal ones are asked once.
-//! - No client has all threads: each has its share of them, as of everything (see `places`), and a name that waits for a
+//! - No client has all threads: each has its share of them, as with every bounded resource (see `places`), and a name that waits for a
 //!   client's share lets the next client's name pass.
 //! - No domain has all threads either: names of one registrable domain whose servers are dead (a VPN that is down) have at
 //!   most [`DOMAIN_SHARE`] of them, and other names pass theirs in the queue.
-//! - A lookup that nobody waits for any more is taken out of the queue at once. One that a thread has begun cannot be
+//! - A lookup that no client waits for any more is taken out of the queue at once. One that a thread has begun cannot be
 //!   ended: it keeps its place and its thread, as its client's, until the system has an answer.
 //!
 //! The C library of Linux does not find an absolute name in the hosts file; it is read here first, as its default order
@@ -35,7 +35,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, bound, thread};
 /// servers are dead, at no more than 64 small stacks.
 const MAX_THREADS: usize = bound(64, 1);
 /// Threads that ask for names of one registrable domain at once. A burst of them that are answered passes through eight
-/// without a delay that anybody notices; six dead domains leave room within one client's share.
+/// without a noticeable delay; six dead domains leave room within one client's share.
 const DOMAIN_SHARE: usize = bound(8, 1);
 /// What a thread may use for its stack. The C library's resolver takes some tens of KiB, its modules are strangers.
 const STACK: usize = 512 * 1024;
@@ -161,7 +161,7 @@ fn domain(name: &DomainName) -> &str {
 }
 
 impl Lookup {
-    /// Whether anybody still waits for it.
+    /// Whether a client still waits for it.
     fn is_wanted(&self) -> bool {
         self.waiting.iter().any(|waiter| !waiter.answer.is_closed())
     }
@@ -446,7 +446,7 @@ mod tests {
         for waiting in [other, shared, last] {
             assert!(answer(waiting).await.is_ok());
         }
-        assert!(seen.try_recv().is_err(), "what nobody waits for is not asked");
+        assert!(seen.try_recv().is_err(), "an abandoned lookup is not asked");
     }
 
     #[tokio::test]
@@ -455,7 +455,7 @@ mod tests {
         let dead: Vec<_> = (0..500).map(|index| name(&format!("n{index}.dead.test"))).collect();
         let hanging: Vec<_> = dead.iter().map(|name| system.pool.enqueue(name, ME).unwrap()).collect();
         next(&seen, DOMAIN_SHARE);
-        assert!(seen.try_recv().is_err(), "the others wait, whoever asks for them");
+        assert!(seen.try_recv().is_err(), "the others wait, regardless of the client");
         let last = system.pool.enqueue(&dead[499], ANOTHER).unwrap();
         // The same client's names of other domains pass, as many as a burst has.
         let live: Vec<_> = (0..20).map(|index| name(&format!("n{index}.live{index}.test"))).collect();

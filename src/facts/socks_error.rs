@@ -9,7 +9,7 @@ pub enum SocksError {
     #[error("the version is not 5")]
     Version,
     /// A method selection without methods.
-    #[error("the greeting offers no method")]
+    #[error("the method selection offers no method")]
     NoMethods,
     /// BIND, UDP ASSOCIATE, or an unknown command.
     #[error("the command is not CONNECT")]

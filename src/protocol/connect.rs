@@ -14,7 +14,7 @@ use crate::stream::{ClientStream, Wire};
 /// The response to a `CONNECT` that succeeded: no body, no framing (RFC 9110 §9.3.6).
 const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// The request. Nobody sees a method or a path inside a tunnel.
+/// The request. Method and path are not visible inside a tunnel.
 pub(super) fn received(destination: &Destination, passed_through_us: bool) -> ReceivedRequest {
     ReceivedRequest {
         // A head proves nothing in this version.
@@ -30,7 +30,7 @@ pub(super) fn received(destination: &Destination, passed_through_us: bool) -> Re
 
 /// Opens the tunnel and lets the bytes flow, or refuses and closes.
 pub(super) fn serve(
-    door: &Rc<ListenerContext>,
+    context: &Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
     attempt: Attempt,
     received: ReceivedRequest,
@@ -39,7 +39,7 @@ pub(super) fn serve(
     let opening = attempt.open(received, &mut None);
     async move {
         match opening.unless(wire.left_unbegun()).await {
-            Ok(opened) => tunnelled::establish(door, wire, opened.session, ESTABLISHED).await,
+            Ok(opened) => tunnelled::establish(context, wire, opened.session, ESTABLISHED).await,
             Err(Unreached::ClientLeft) => Next::Gone,
             Err(Unreached::Refused(refused)) => answer::refuse(wire, &refused, Delivery::closing(form)).await,
         }

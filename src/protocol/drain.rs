@@ -12,7 +12,7 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Tells every connection: finish what you are doing, begin nothing.
+    /// Asks every connection to finish its current request and to accept no new one.
     pub fn begin(&self) {
         self.begun.set(true);
         self.notify.notify_waiters();

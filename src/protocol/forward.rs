@@ -1,11 +1,11 @@
-//! Plain HTTP: a request with an absolute-form target, forwarded, and its answer (RFC 9112 §3.2.2).
+//! Plain HTTP: a request with an absolute-form target, forwarded, and its response (RFC 9112 §3.2.2).
 //!
 //! Guaranteed: what the origin gets is written by us, from the head that was judged: `Host` from the target, one framing,
 //! no hop-by-hop field, our `Via`. The connection to the origin belongs to this client connection alone, and every
 //! request on it is judged, its address too. A parent proxy on the way gets the same head in absolute-form, and it alone
 //! gets the credentials for it.
 //!
-//! What was measured before this shape was chosen stands in the doc of `protocol`.
+//! For the measurements behind this design, see the documentation of `protocol`.
 
 use std::rc::Rc;
 
@@ -24,15 +24,15 @@ use crate::stream::{ClientStream, Wire};
 
 /// Why a request was not forwarded to its end.
 enum Stopped {
-    /// The client gets an answer of ours. Part of the request's body may have been read: no other can follow it.
+    /// The client gets a response from this proxy. Part of the request's body may have been read: no other can follow it.
     Refused(Refused),
-    /// An answer had begun: the connection is cut, so that nobody takes half an answer for a whole one.
+    /// A response had begun: the connection is cut, so that the client does not take a partial response for a complete one.
     Cut,
 }
 
 /// Forwards one request and its answer.
 pub(super) fn serve<'a>(
-    door: &'a Rc<ListenerContext>,
+    context: &'a Rc<ListenerContext>,
     mut client: Wire<ClientStream>,
     idle: &'a mut Option<Idle>,
     attempt: Attempt,
@@ -44,7 +44,7 @@ pub(super) fn serve<'a>(
     async move {
         let (reusing, cleared) = match opening.unless(client.reset()).await {
             Ok(Opened { session, is_reused }) => {
-                (is_reused, session.clear(request.first_bytes(is_reused), door.enforcer.in_force()))
+                (is_reused, session.clear(request.first_bytes(is_reused), context.enforcer.in_force()))
             }
             Err(Unreached::Refused(refused)) => (false, Err(refused)),
             Err(Unreached::ClientLeft) => return Next::Gone,
@@ -53,8 +53,8 @@ pub(super) fn serve<'a>(
             Ok(session) => session,
             Err(refused) => return answer::refuse(client, &refused, request.delivery()).await,
         };
-        let refused = match pass(door, &mut client, session, reusing, &request, timer).await {
-            Ok((session, ended)) => return finish(door, client, session, ended, idle),
+        let refused = match pass(context, &mut client, session, reusing, &request, timer).await {
+            Ok((session, ended)) => return finish(context, client, session, ended, idle),
             Err(Stopped::Cut) => return Next::Gone,
             Err(Stopped::Refused(refused)) => refused,
         };
@@ -63,10 +63,10 @@ pub(super) fn serve<'a>(
     }
 }
 
-/// The request up and its answer down.
+/// Sends the request and returns its response.
 #[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
 fn pass<'a>(
-    door: &'a Rc<ListenerContext>,
+    context: &'a Rc<ListenerContext>,
     client: &'a mut Wire<ClientStream>,
     mut session: Session<Cleared>,
     reusing: bool,
@@ -74,29 +74,29 @@ fn pass<'a>(
     timer: &'a mut Timer<'_>,
 ) -> impl Future<Output = Result<(Session<Cleared>, Ended), Stopped>> {
     async move {
-        let mut result = exchange::run(door, client, &mut session, request, timer).await;
+        let mut result = exchange::run(context, client, &mut session, request, timer).await;
         if let (Err(Failed::OriginSilent), true) = (&result, reusing && request.is_repeatable()) {
             // The origin closed the idle connection while this request was on its way. It has answered nothing, and the
             // request is safe: once more, over a connection of its own, by the same permit.
-            session = match Box::pin(door.enforcer.redial(session, client.reset())).await {
+            session = match Box::pin(context.enforcer.redial(session, client.reset())).await {
                 Ok(session) => {
-                    session.clear(request.first_bytes(false), door.enforcer.in_force()).map_err(Stopped::Refused)?
+                    session.clear(request.first_bytes(false), context.enforcer.in_force()).map_err(Stopped::Refused)?
                 }
                 Err(Unreached::Refused(refused)) => return Err(Stopped::Refused(refused)),
                 Err(Unreached::ClientLeft) => return Err(Stopped::Cut),
             };
-            result = Box::pin(exchange::run(door, client, &mut session, request, timer)).await;
+            result = Box::pin(exchange::run(context, client, &mut session, request, timer)).await;
         }
         match result {
             Ok(ended) => Ok((session, ended)),
-            Err(failed) => Err(stop(door, session, failed)),
+            Err(failed) => Err(stop(context, session, failed)),
         }
     }
 }
 
 /// The answer has been passed on whole.
 fn finish(
-    door: &Rc<ListenerContext>,
+    context: &Rc<ListenerContext>,
     client: Wire<ClientStream>,
     session: Session<Cleared>,
     ended: Ended,
@@ -112,12 +112,12 @@ fn finish(
             }
             if client_stays { Next::KeepAlive(client) } else { Next::Close(client) }
         }
-        Ended::Switched { early_down } => tunnelled::join(door, client, session, early_down),
+        Ended::Switched { early_down } => tunnelled::join(context, client, session, early_down),
     }
 }
 
 /// The answer could not be passed on. If none has begun, the client gets one of ours.
-fn stop(door: &ListenerContext, session: Session<Cleared>, failed: Failed) -> Stopped {
+fn stop(context: &ListenerContext, session: Session<Cleared>, failed: Failed) -> Stopped {
     let why = match failed {
         Failed::Body { error, answered: false } => Malformed::Body(error).into(),
         Failed::BodyLate { answered: false } => Malformed::BodyLate.into(),
@@ -126,7 +126,7 @@ fn stop(door: &ListenerContext, session: Session<Cleared>, failed: Failed) -> St
         Failed::OriginLate { answered: false } => Refusal::Failed(OriginFault::Stalled),
         Failed::Denied(denial) => Refusal::Denied(denial),
         Failed::ParentCredentials => {
-            door.enforcer.complain(ParentFault::Credentials);
+            context.enforcer.complain(ParentFault::Credentials);
             Refusal::Unreachable(ParentFault::Credentials.into())
         }
         Failed::Body { .. } => return cut(session, Outcome::Malformed),

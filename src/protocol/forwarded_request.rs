@@ -31,7 +31,7 @@ pub(super) struct ForwardedRequest {
     pub(super) upgrade: Option<facts::Upgrade>,
 }
 
-/// A head with the parent proxy's credentials in it: shown to nobody, sent to nobody else.
+/// A head with the parent proxy's credentials in it: never shown, and sent to the parent proxy only.
 struct ParentHead(Vec<u8>);
 
 impl fmt::Debug for ParentHead {
@@ -46,7 +46,7 @@ impl ForwardedRequest {
         head: &RequestHead<'_>,
         destination: &Destination,
         passed_through_us: bool,
-        door: &ListenerContext,
+        context: &ListenerContext,
         form: Form,
     ) -> (Self, ReceivedRequest) {
         let mut request = Self {
@@ -63,7 +63,7 @@ impl ForwardedRequest {
                 Some(Upgrade::Other) | None => None,
             },
         };
-        request.write_heads(head, destination, door);
+        request.write_heads(head, destination, context);
         let received = ReceivedRequest {
             // A head proves nothing in this version.
             identity: Identity::Anonymous,
@@ -77,9 +77,9 @@ impl ForwardedRequest {
         (request, received)
     }
 
-    fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, door: &ListenerContext) {
-        let hop = OriginHop { via: &door.via, keep_alive: self.may_share, expect: true };
-        self.parent_head = door.enforcer.forwards_to(destination, self.upgrade).map(|parent| {
+    fn write_heads(&mut self, head: &RequestHead<'_>, destination: &Destination, context: &ListenerContext) {
+        let hop = OriginHop { via: &context.via, keep_alive: self.may_share, expect: true };
+        self.parent_head = context.enforcer.forwards_to(destination, self.upgrade).map(|parent| {
             let mut out = Vec::with_capacity(USUAL_HEAD);
             head::write_request_to_proxy(head, &hop, parent.credentials().map(Credentials::reveal), &mut out);
             ParentHead(out)
@@ -88,7 +88,7 @@ impl ForwardedRequest {
         head::write_request(head, &hop, &mut self.head);
     }
 
-    /// The head to send to whoever reads it. The one with credentials goes to the parent proxy alone.
+    /// The head to send to the next hop. The one with credentials goes to the parent proxy only.
     pub(super) fn head_for(&self, next_hop: NextHop) -> &[u8] {
         match (next_hop, &self.parent_head) {
             (NextHop::Parent, Some(ParentHead(head))) => head,

@@ -3,7 +3,7 @@
 //! Guaranteed:
 //! - Nothing is acted on before the strict reader (`head`) has accepted a whole head; a fault is answered, recorded, and
 //!   ends the connection.
-//! - Head, keep-alive and greeting have their timers here. A connection that waits holds no buffer.
+//! - Head, keep-alive and method selection have their timers here. A connection that waits holds no buffer.
 //! - After a refused `CONNECT`, and after any answer that leaves a request body unread, the connection closes: what
 //!   follows may be anything (RFC 9112 §9.6).
 //!
@@ -31,7 +31,7 @@ use crate::session::Malformed;
 use crate::stream::{ClientStream, Wire};
 use crate::tunnel::RunningTunnel;
 
-/// The first byte of a SOCKS5 greeting (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.
+/// The first byte of a SOCKS5 method selection (RFC 1928 §3) and of a SOCKS4 request. No HTTP method begins so.
 const SOCKS: [u8; 2] = [5, 4];
 
 /// How long a connection that has asked for nothing yet may still ask once the drain has begun.
@@ -52,40 +52,40 @@ enum NoHead {
 
 /// Serves one client connection until it has ended or is one side of a tunnel. That is returned, to be run by whoever
 /// called: what served the requests until then is freed first, and an idle tunnel costs what it needs.
-pub async fn serve(door: Rc<ListenerContext>, stream: ClientStream, client: Client) -> Option<RunningTunnel> {
+pub async fn serve(context: Rc<ListenerContext>, stream: ClientStream, client: Client) -> Option<RunningTunnel> {
     let mut wire: Wire<ClientStream> = Wire::new(stream);
     let mut idle: Option<Idle> = None;
     let mut requests = 0_usize;
     // Once for all requests: most come at once, and registering these anew for each would be for nothing.
-    let sleep = pin!(sleep(door.limits.head_timeout));
+    let sleep = pin!(sleep(context.limits.head_timeout));
     let mut timer = Timer::new(sleep);
-    let mut draining = pin!(door.drain.draining());
+    let mut draining = pin!(context.drain.draining());
     let wire = loop {
         if !first_byte(&mut wire, &mut timer, draining.as_mut(), requests == 0).await {
             if requests == 0 {
-                door.enforcer.connection(&door.listener, ConnectionResult::ClosedEarly);
+                context.enforcer.connection(&context.listener, ConnectionResult::ClosedEarly);
             }
             return None;
         }
         requests += 1;
-        let attempt = door.enforcer.begin(&client, &door.listener);
+        let attempt = context.enforcer.begin(&client, &context.listener);
         // What follows is boxed: a connection that waits for its next request holds no room for all that it can become.
         // Only a connection's first byte says SOCKS: behind an HTTP request it is garbage.
-        if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && door.speaks.socks5 {
-            match Box::pin(socks5::serve(&door, wire, attempt)).await {
+        if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && context.speaks.socks5 {
+            match Box::pin(socks5::serve(&context, wire, attempt)).await {
                 Next::Close(wire) => break wire,
                 Next::Tunnel(tunnel) => return Some(tunnel),
                 Next::KeepAlive(_) | Next::Gone => return None,
             }
         }
-        let next = match whole_head(&door, &mut wire).await {
-            Ok(length) => request(&door, wire, &mut idle, attempt, length, &mut timer).await,
+        let next = match whole_head(&context, &mut wire).await {
+            Ok(length) => request(&context, wire, &mut idle, attempt, length, &mut timer).await,
             Err(why) => Box::pin(no_head(wire, attempt, why)).await,
         };
         wire = match next {
-            Next::KeepAlive(mut wire) if !door.drain.is_draining() => {
+            Next::KeepAlive(mut wire) if !context.drain.is_draining() => {
                 wire.rest();
-                timer.set(Instant::now() + door.limits.keep_alive);
+                timer.set(Instant::now() + context.limits.keep_alive);
                 wire
             }
             Next::KeepAlive(wire) | Next::Close(wire) => break wire,
@@ -128,24 +128,24 @@ async fn first_byte(
 }
 
 /// Waits until a whole head is there and is acceptable; its length.
-async fn whole_head(door: &ListenerContext, wire: &mut Wire<ClientStream>) -> Result<usize, NoHead> {
+async fn whole_head(context: &ListenerContext, wire: &mut Wire<ClientStream>) -> Result<usize, NoHead> {
     let first = wire.ahead().first();
     if first.is_some_and(|byte| SOCKS.contains(byte)) {
         return Err(NoHead::Socks);
     }
-    if !door.speaks.http {
+    if !context.speaks.http {
         return Err(NoHead::NotSpoken);
     }
     let mut deadline = None;
     let mut scan = HeadScan::request();
     loop {
-        match scan.find_end(wire.ahead(), &door.limits.head) {
+        match scan.find_end(wire.ahead(), &context.limits.head) {
             Ok(Some(length)) => return Ok(length),
             Ok(None) => {}
             Err(error) => return Err(NoHead::Bad(error)),
         }
         // Most heads come whole, and nobody looks at the clock for them.
-        let deadline = *deadline.get_or_insert_with(|| Instant::now() + door.limits.head_timeout);
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + context.limits.head_timeout);
         match timeout_at(deadline, wire.fill()).await {
             Err(_) => return Err(NoHead::Late),
             Ok(Ok(0) | Err(_)) => return Err(NoHead::Ended),
@@ -162,15 +162,15 @@ enum Request {
 }
 
 impl Request {
-    fn of(head: &RequestHead<'_>, door: &ListenerContext, reached_at: IpAddr) -> Self {
+    fn of(head: &RequestHead<'_>, context: &ListenerContext, reached_at: IpAddr) -> Self {
         let form = Form::of(head.accept);
-        let passed_through_us = head::names_instance(head, door.enforcer.via());
+        let passed_through_us = head::names_instance(head, context.enforcer.via());
         match &head.target {
             Target::Authority(destination) => Self::Tunnel(connect::received(destination, passed_through_us), form),
             Target::Absolute { destination, .. }
-                if !door.own.is_this_listener(reached_at, destination) && head.max_forwards != Some(0) =>
+                if !context.own.is_this_listener(reached_at, destination) && head.max_forwards != Some(0) =>
             {
-                let (kept, received) = ForwardedRequest::of(head, destination, passed_through_us, door, form);
+                let (kept, received) = ForwardedRequest::of(head, destination, passed_through_us, context, form);
                 Self::Forward(received, kept)
             }
             Target::Absolute { .. } | Target::Origin { .. } | Target::Asterisk => {
@@ -185,27 +185,27 @@ type Serving<'a> = Pin<Box<dyn Future<Output = Next> + 'a>>;
 
 /// Reads one whole head, and hands the request to what serves its kind.
 fn request<'a>(
-    door: &'a Rc<ListenerContext>,
+    context: &'a Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
     idle: &'a mut Option<Idle>,
     attempt: Attempt,
     length: usize,
     timer: &'a mut Timer<'_>,
 ) -> Serving<'a> {
-    let reached_at = door.own.reached_at(wire.stream());
+    let reached_at = context.own.reached_at(wire.stream());
     // A head is large: it is looked at where it was read.
-    let request = head::read_scanned_request(wire.ahead().get(..length).unwrap_or_default(), &door.limits.head)
-        .map(|head| Request::of(&head, door, reached_at));
+    let request = head::read_scanned_request(wire.ahead().get(..length).unwrap_or_default(), &context.limits.head)
+        .map(|head| Request::of(&head, context, reached_at));
     wire.consume(length);
     match request {
         Ok(Request::Tunnel(received, form)) => {
             drop(idle.take());
-            Box::pin(connect::serve(door, wire, attempt, received, form))
+            Box::pin(connect::serve(context, wire, attempt, received, form))
         }
         Ok(Request::Forward(received, kept)) => {
-            Box::pin(forward::serve(door, wire, idle, attempt, received, kept, timer))
+            Box::pin(forward::serve(context, wire, idle, attempt, received, kept, timer))
         }
-        Ok(Request::Own(asked)) => Box::pin(async move { own::serve(door, wire, attempt, &asked).await }),
+        Ok(Request::Own(asked)) => Box::pin(async move { own::serve(context, wire, attempt, &asked).await }),
         Err(error) => Box::pin(no_head(wire, attempt, NoHead::Bad(error))),
     }
 }

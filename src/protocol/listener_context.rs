@@ -24,11 +24,11 @@ pub struct ListenerContext {
     pub via: Rc<str>,
     /// What is spoken here.
     pub speaks: Speaks,
-    /// Tells of shutdown.
+    /// Signals shutdown.
     pub drain: Rc<Drain>,
 }
 
-/// What a listener speaks; told apart by a connection's first byte.
+/// The protocol of a connection, detected by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Speaks {
     /// HTTP/1: `CONNECT` and absolute-form.
@@ -42,13 +42,13 @@ pub struct Speaks {
 pub struct GateLimits {
     /// `head-timeout`: a whole head, from the connection's or its own first byte; an origin's too.
     pub head_timeout: Duration,
-    /// `hello-timeout`: a whole ClientHello, from the moment that the tunnel stands.
+    /// `hello-timeout`: a whole ClientHello, counted from the moment the tunnel is established.
     pub hello_timeout: Duration,
     /// `max-hello`: bytes of a ClientHello on the wire.
     pub max_hello: usize,
     /// `keep-alive-timeout`: between two requests.
     pub keep_alive: Duration,
-    /// `body-timeout`: between bytes of a body, either way, and until an answer begins.
+    /// `body-timeout`: between bytes of a body, either way, and until a response begins.
     pub body_timeout: Duration,
     /// `max-head` and the number of fields.
     pub head: HeadLimits,

@@ -63,7 +63,7 @@ impl OwnRequest {
 
 /// Answers one of the proxy's own paths, or says that this is a proxy.
 pub(super) async fn serve(
-    door: &Rc<ListenerContext>,
+    context: &Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
     mut attempt: Attempt,
     asked: &OwnRequest,
@@ -71,16 +71,20 @@ pub(super) async fn serve(
     attempt.protocol(Protocol::Own);
     let page = match &*asked.path {
         _ if !asked.is_get => None,
-        "/proxy.pac" => door.own.pac(door.own.reached_at(wire.stream())).map(|script| (pac::CONTENT_TYPE, script)),
-        "/.well-known/outgate" => Some(("application/json", about(door))),
-        "/.well-known/outgate/denials" if door.own.denials => Some(("application/json", denials(door, &attempt).await)),
+        "/proxy.pac" => {
+            context.own.pac(context.own.reached_at(wire.stream())).map(|script| (pac::CONTENT_TYPE, script))
+        }
+        "/.well-known/outgate" => Some(("application/json", about(context))),
+        "/.well-known/outgate/denials" if context.own.denials => {
+            Some(("application/json", denials(context, &attempt).await))
+        }
         _ => None,
     };
     let Some((kind, body)) = page else {
         return misdirected(wire, attempt, asked).await;
     };
     // The PAC says nothing of anybody, and is fetched by whatever name the proxy has. By TLS a name is proved.
-    if asked.foreign || (asked.by_a_name && !door.own.tls && kind != pac::CONTENT_TYPE) {
+    if asked.foreign || (asked.by_a_name && !context.own.tls && kind != pac::CONTENT_TYPE) {
         return foreign(wire, attempt, asked).await;
     }
     let mut out = Vec::with_capacity(body.len() + 512);
@@ -111,20 +115,20 @@ fn is_a_name(host: &[u8]) -> bool {
     host.is_ok_and(|host| host.host().as_name().is_some_and(|name| name.as_str() != "localhost"))
 }
 
-fn about(door: &ListenerContext) -> String {
-    let snapshot = door.enforcer.snapshot();
+fn about(context: &ListenerContext) -> String {
+    let snapshot = context.enforcer.snapshot();
     serde_json::json!({
         "policy": snapshot.name(),
         "revision": snapshot.revision(),
         "mode": snapshot.mode().as_str(),
         "contact": snapshot.contact(),
-        "denials": door.own.denials.then_some("/.well-known/outgate/denials"),
+        "denials": context.own.denials.then_some("/.well-known/outgate/denials"),
     })
     .to_string()
 }
 
-async fn denials(door: &ListenerContext, attempt: &Attempt) -> String {
-    let denials: Vec<_> = door
+async fn denials(context: &ListenerContext, attempt: &Attempt) -> String {
+    let denials: Vec<_> = context
         .enforcer
         .recent_denials(attempt.client().peer, MAX_DENIALS)
         .await

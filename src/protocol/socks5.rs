@@ -1,10 +1,10 @@
-//! SOCKS5 (RFC 1928): `CONNECT` by name or address, on the same port by the first byte, over the same road.
+//! SOCKS5 (RFC 1928): `CONNECT` by name or address, on the same port by the first byte, through the same checks.
 //!
 //! Guaranteed: the name or address is judged like any other, as the bytes that came: no NUL, no blank, no text of an
 //! address in another spelling. Bytes that a client sends ahead of the reply are the tunnel's first bytes.
 //!
-//! Deliberately not done: BIND and UDP ASSOCIATE (reply 07); user names and passwords (RFC 1929), since nobody here knows
-//! who would have them: a client that offers no other method gets FF.
+//! Deliberately not done: BIND and UDP ASSOCIATE (reply 07); user names and passwords (RFC 1929), because outgate has no
+//! accounts to check them against: a client that offers no other method gets FF.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
@@ -31,7 +31,7 @@ const NONE_ACCEPTABLE: [u8; 2] = [VERSION, 0xff];
 
 /// What a client's method selection offers (RFC 1928 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Greeting {
+pub struct MethodSelection {
     /// Its length on the wire.
     pub length: usize,
     /// Whether "no authentication" is among the methods.
@@ -42,13 +42,14 @@ pub struct Greeting {
 ///
 /// # Errors
 /// As soon as it cannot become one.
-pub fn read_greeting(bytes: &[u8]) -> Result<Option<Greeting>, SocksError> {
+pub fn read_method_selection(bytes: &[u8]) -> Result<Option<MethodSelection>, SocksError> {
     match bytes {
         [] | [VERSION] => Ok(None),
         [VERSION, 0, ..] => Err(SocksError::NoMethods),
-        [VERSION, count, rest @ ..] => Ok(rest
-            .get(..usize::from(*count))
-            .map(|methods| Greeting { length: 2 + methods.len(), offers_none: methods.contains(&NO_AUTHENTICATION) })),
+        [VERSION, count, rest @ ..] => Ok(rest.get(..usize::from(*count)).map(|methods| MethodSelection {
+            length: 2 + methods.len(),
+            offers_none: methods.contains(&NO_AUTHENTICATION),
+        })),
         _ => Err(SocksError::Version),
     }
 }
@@ -66,7 +67,7 @@ pub fn read_greeting(bytes: &[u8]) -> Result<Option<Greeting>, SocksError> {
 /// # Errors
 /// As soon as it cannot become one that is served.
 pub fn read_request(bytes: &[u8]) -> Result<Option<(Destination, usize)>, SocksError> {
-    // Each byte is judged as soon as it is there, so that nobody waits for the rest of what is refused anyway.
+    // Each byte is judged as soon as it is there, so a request that is refused anyway is not read to its end.
     let fixed = bytes.get(..4.min(bytes.len())).unwrap_or_default();
     match fixed {
         [version, ..] if *version != VERSION => return Err(SocksError::Version),
@@ -76,41 +77,41 @@ pub fn read_request(bytes: &[u8]) -> Result<Option<(Destination, usize)>, SocksE
     }
     let [_, _, _, kind] = fixed else { return Ok(None) };
     let rest = bytes.get(4..).unwrap_or_default();
-    let (host, behind) = match kind {
+    let (host, rest) = match kind {
         1 => match rest.split_first_chunk::<4>() {
-            Some((octets, behind)) => (Host::Ip(IpAddr::V4(Ipv4Addr::from(*octets))), behind),
+            Some((octets, rest)) => (Host::Ip(IpAddr::V4(Ipv4Addr::from(*octets))), rest),
             None => return Ok(None),
         },
         4 => match rest.split_first_chunk::<16>() {
-            Some((octets, behind)) => (Host::Ip(IpAddr::V6(Ipv6Addr::from(*octets))), behind),
+            Some((octets, rest)) => (Host::Ip(IpAddr::V6(Ipv6Addr::from(*octets))), rest),
             None => return Ok(None),
         },
         3 => {
             let Some((length, rest)) = rest.split_first() else { return Ok(None) };
-            let Some((name, behind)) = rest.split_at_checked(usize::from(*length)) else { return Ok(None) };
-            // Brackets are an authority's; here the address type says what stands.
+            let Some((name, rest)) = rest.split_at_checked(usize::from(*length)) else { return Ok(None) };
+            // Brackets belong to an authority; here the address type says what follows.
             if name.starts_with(b"[") {
                 return Err(HostError::ForbiddenByte(b'[').into());
             }
-            (Host::parse(name)?, behind)
+            (Host::parse(name)?, rest)
         }
         _ => return Err(SocksError::AddressType),
     };
-    let Some((port, behind)) = behind.split_first_chunk::<2>() else { return Ok(None) };
+    let Some((port, rest)) = rest.split_first_chunk::<2>() else { return Ok(None) };
     let destination = Destination::new(host, Port::new(u16::from_be_bytes(*port))?);
-    Ok(Some((destination, bytes.len() - behind.len())))
+    Ok(Some((destination, bytes.len() - rest.len())))
 }
 
 /// Serves one SOCKS5 connection, whose first byte is there.
-pub(super) async fn serve(door: &Rc<ListenerContext>, mut wire: Wire<ClientStream>, mut attempt: Attempt) -> Next {
+pub(super) async fn serve(context: &Rc<ListenerContext>, mut wire: Wire<ClientStream>, mut attempt: Attempt) -> Next {
     attempt.protocol(Protocol::Socks5);
-    let deadline = Instant::now() + door.limits.head_timeout;
-    let greeting = match read(&mut wire, deadline, read_greeting).await {
-        Ok(greeting) => greeting,
+    let deadline = Instant::now() + context.limits.head_timeout;
+    let selection = match read(&mut wire, deadline, read_method_selection).await {
+        Ok(selection) => selection,
         Err(why) => return refuse(wire, attempt, why, false).await,
     };
-    wire.consume(greeting.length);
-    if !greeting.offers_none {
+    wire.consume(selection.length);
+    if !selection.offers_none {
         let _recorded = attempt.refuse(Malformed::SocksMethod.into());
         let _gone = wire.send(&NONE_ACCEPTABLE).await;
         return Next::Close(wire);
@@ -133,7 +134,7 @@ pub(super) async fn serve(door: &Rc<ListenerContext>, mut wire: Wire<ClientStrea
         passed_through_us: false,
     };
     match attempt.open(received, &mut None).unless(wire.left_unbegun()).await {
-        Ok(opened) => tunnelled::establish(door, wire, opened.session, &reply(SocksReply::Succeeded)).await,
+        Ok(opened) => tunnelled::establish(context, wire, opened.session, &reply(SocksReply::Succeeded)).await,
         Err(Unreached::ClientLeft) => Next::Gone,
         Err(Unreached::Refused(refused)) => {
             let _gone = wire.send(&reply(refused.why.row().reply)).await;
@@ -201,14 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_offers_methods() {
-        assert_eq!(read_greeting(b"\x05\x01\x00"), Ok(Some(Greeting { length: 3, offers_none: true })));
-        assert_eq!(read_greeting(b"\x05\x02\x02\x00x"), Ok(Some(Greeting { length: 4, offers_none: true })));
-        assert_eq!(read_greeting(b"\x05\x01\x02"), Ok(Some(Greeting { length: 3, offers_none: false })));
-        assert_eq!(read_greeting(b"\x05\x02\x00"), Ok(None), "one method is still to come");
-        assert_eq!(read_greeting(b"\x05"), Ok(None));
-        assert_eq!(read_greeting(b"\x05\x00"), Err(SocksError::NoMethods));
-        assert_eq!(read_greeting(b"\x04\x01\x00"), Err(SocksError::Version));
+    fn a_method_selection_offers_methods() {
+        assert_eq!(read_method_selection(b"\x05\x01\x00"), Ok(Some(MethodSelection { length: 3, offers_none: true })));
+        assert_eq!(
+            read_method_selection(b"\x05\x02\x02\x00x"),
+            Ok(Some(MethodSelection { length: 4, offers_none: true }))
+        );
+        assert_eq!(read_method_selection(b"\x05\x01\x02"), Ok(Some(MethodSelection { length: 3, offers_none: false })));
+        assert_eq!(read_method_selection(b"\x05\x02\x00"), Ok(None), "one method is still to come");
+        assert_eq!(read_method_selection(b"\x05"), Ok(None));
+        assert_eq!(read_method_selection(b"\x05\x00"), Err(SocksError::NoMethods));
+        assert_eq!(read_method_selection(b"\x04\x01\x00"), Err(SocksError::Version));
     }
 
     #[test]

@@ -33,19 +33,19 @@ const DECODE_ERROR: u8 = 50;
 /// Tells the client that the tunnel stands, judges how it begins, and lets the bytes flow.
 #[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
 pub(super) fn establish(
-    door: &Rc<ListenerContext>,
+    context: &Rc<ListenerContext>,
     mut wire: Wire<ClientStream>,
     mut session: Session<Dialled>,
-    greeting: &[u8],
+    reply: &[u8],
 ) -> impl Future<Output = Next> {
     async move {
         session.status(200);
-        if wire.send(greeting).await.is_err() {
+        if wire.send(reply).await.is_err() {
             session.finish(Outcome::ClientClosed);
             return Next::Gone;
         }
         let mut listing = None;
-        let opening = opening(door, &mut wire, &mut session, &mut listing).await;
+        let opening = opening(context, &mut wire, &mut session, &mut listing).await;
         if let Some(listing) = listing {
             listing.leave(session.ongoing().pending());
         }
@@ -59,8 +59,8 @@ pub(super) fn establish(
             }
         };
         let alert = alert(&opening);
-        match session.clear(FirstBytes::Tunnel(opening), door.enforcer.in_force()) {
-            Ok(session) => join(door, wire, session, Vec::new()),
+        match session.clear(FirstBytes::Tunnel(opening), context.enforcer.in_force()) {
+            Ok(session) => join(context, wire, session, Vec::new()),
             Err(_recorded) => {
                 let [a, b, c, d, e, f] = FATAL_ALERT;
                 let _gone = wire.send(&[a, b, c, d, e, f, alert]).await;
@@ -72,28 +72,28 @@ pub(super) fn establish(
 
 /// From here on the bytes flow. `early_down` are those that the origin has sent already.
 pub(super) fn join(
-    door: &ListenerContext,
+    context: &ListenerContext,
     wire: Wire<ClientStream>,
     session: Session<Cleared>,
     early_down: Vec<u8>,
 ) -> Next {
     let (client, early_up) = wire.into_parts();
-    let (origin, open) = session.enter(door.enforcer.registry());
+    let (origin, open) = session.enter(context.enforcer.registry());
     Next::Tunnel(Tunnel { client, origin, open, early_up, early_down }.run())
 }
 
 /// How the tunnel begins, or how it ended without a byte: browsers leave connections that they opened ahead and never
 /// needed, and where TLS is optional it may be silent for as long as any tunnel.
 async fn opening(
-    door: &ListenerContext,
+    context: &ListenerContext,
     wire: &mut Wire<ClientStream>,
     session: &mut Session<Dialled>,
     listing: &mut Option<ListedRequest>,
 ) -> Result<Opening, Outcome> {
-    let (began, idle) = (Instant::now(), door.enforcer.shared().limits.idle);
-    let patience = door.limits.hello_timeout.min(idle);
+    let (began, idle) = (Instant::now(), context.enforcer.shared().limits.idle);
+    let patience = context.limits.hello_timeout.min(idle);
     let mut deadline = began + patience;
-    let mut reader = HelloReader::new(door.limits.max_hello);
+    let mut reader = HelloReader::new(context.limits.max_hello);
     let optional = session.is_tls_optional();
     loop {
         if !wire.ahead().is_empty() {
@@ -119,12 +119,12 @@ async fn opening(
         };
         match filled {
             Err(_) if may_be_silent && began.elapsed() >= idle => return Err(Outcome::Timeout),
-            Err(_) if may_be_silent && session.ongoing().renew(door.enforcer.in_force()).is_err() => {
+            Err(_) if may_be_silent && session.ongoing().renew(context.enforcer.in_force()).is_err() => {
                 return Err(Outcome::Revoked);
             }
             Err(_) if may_be_silent => {
                 if listing.is_none() {
-                    *listing = session.ongoing().list_if_lasting(door.enforcer.registry());
+                    *listing = session.ongoing().list_if_lasting(context.enforcer.registry());
                 }
             }
             // Half a ClientHello and then silence is no other protocol that a rule could have meant.

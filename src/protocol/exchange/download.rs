@@ -27,7 +27,7 @@ const ROOM: usize = 128;
 pub(super) struct Download<'a> {
     request: &'a ForwardedRequest,
     next_hop: NextHop,
-    door: &'a ListenerContext,
+    listener: &'a ListenerContext,
     pub(super) pump: Pump<'a>,
     state: DownloadState,
     interim: usize,
@@ -67,12 +67,12 @@ pub(super) enum Done {
 }
 
 impl<'a> Download<'a> {
-    pub(super) fn new(request: &'a ForwardedRequest, next_hop: NextHop, door: &'a ListenerContext) -> Self {
+    pub(super) fn new(request: &'a ForwardedRequest, next_hop: NextHop, listener: &'a ListenerContext) -> Self {
         let state = DownloadState::Head(HeadScan::response());
         Self {
             request,
             next_hop,
-            door,
+            listener,
             pump: Pump::new(Cow::Owned(Vec::new())),
             state,
             interim: 0,
@@ -107,7 +107,7 @@ impl<'a> Download<'a> {
             match &mut self.state {
                 DownloadState::Flushing { reusable } => return Poll::Ready(Ok(Done::Answered { reusable: *reusable })),
                 DownloadState::Switching => return Poll::Ready(Ok(Done::Switched)),
-                DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.door.limits.head) {
+                DownloadState::Head(scan) => match scan.find_end(origin.ahead(), &self.listener.limits.head) {
                     Ok(Some(length)) => {
                         self.head(origin, length, ongoing)?;
                         if self.ends_with_close && client.stream().reset_on_close(true).is_err() {
@@ -156,7 +156,7 @@ impl<'a> Download<'a> {
     ) -> Result<(), Failed> {
         let nonsense = Failed::OriginNonsense { answered: false };
         let bytes = origin.ahead().get(..length).unwrap_or_default();
-        let read = head::read_scanned_response(bytes, self.request.method.as_str(), &self.door.limits.head);
+        let read = head::read_scanned_response(bytes, self.request.method.as_str(), &self.listener.limits.head);
         let Ok(head) = &read else { return Err(nonsense) };
         // A challenge to a proxy is for us, not for our client (RFC 9110 §15.5.8), and we have no other answer to it than
         // the one that we have sent.
@@ -181,13 +181,13 @@ impl<'a> Download<'a> {
         // Room for the head as we write it, and for what came with it: one allocation instead of one per doubling.
         let room = origin.ahead().len() + ROOM;
         spare::make_room(self.pump.out.to_mut(), room);
-        let via = &self.door.via;
+        let via = &self.listener.via;
         if head.status == 101 {
             if !(self.request.upgrade == Some(Upgrade::WebSocket) && head.upgrade_websocket) {
                 return Err(nonsense);
             }
             // From here on the client's bytes flow: by the policy in force.
-            ongoing.renew(self.door.enforcer.in_force()).map_err(|denial| Failed::Denied(Box::new(denial)))?;
+            ongoing.renew(self.listener.enforcer.in_force()).map_err(|denial| Failed::Denied(Box::new(denial)))?;
             head::write_response(head, via, Version::Http11, true, ResponseFraming::None, self.pump.out.to_mut());
             self.status = Some(101);
             self.state = DownloadState::Switching;
@@ -230,7 +230,7 @@ impl<'a> Download<'a> {
     /// An interim response decides nothing for the next one: the policy may change before it, or the origin may still
     /// switch protocols.
     fn judge_as_plain(&mut self, ongoing: &mut Ongoing<'_>, is_final: bool) -> Result<(), Denial> {
-        let in_force = self.door.enforcer.in_force();
+        let in_force = self.listener.enforcer.in_force();
         let observed = if is_final { ongoing.drop_upgrade(in_force) } else { ongoing.without_upgrade(in_force) }?;
         self.is_plain = is_final;
         if self.observed.is_none() {

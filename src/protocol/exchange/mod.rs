@@ -64,7 +64,7 @@ pub(super) enum Failed {
 
 /// Runs one exchange over the session's connection.
 pub(super) async fn run(
-    door: &ListenerContext,
+    listener: &ListenerContext,
     client: &mut Wire<ClientStream>,
     session: &mut Session<Cleared>,
     request: &ForwardedRequest,
@@ -74,8 +74,8 @@ pub(super) async fn run(
     let (origin, mut ongoing) = session.parts();
     let mut origin = Wire::new(origin);
     let mut upload = Upload::new(request, next_hop);
-    let mut download = Download::new(request, next_hop, door);
-    let mut patience = Patience { limits: &door.limits, last: None, timer };
+    let mut download = Download::new(request, next_hop, listener);
+    let mut patience = Patience { limits: &listener.limits, last: None, timer };
     let mut is_cleared = true;
     // Only a request that lasts is listed: others must not pay for it.
     let mut listing: Option<ListedRequest> = None;
@@ -85,7 +85,7 @@ pub(super) async fn run(
         }
         // No byte of the request leaves under a permission that had been taken away before this turn. The first turn is that
         // of `clear`, and the response to a request that left whole may take until the next look.
-        if !std::mem::take(&mut is_cleared) && !upload.is_done() && !ongoing.holds(door.enforcer.in_force()) {
+        if !std::mem::take(&mut is_cleared) && !upload.is_done() && !ongoing.holds(listener.enforcer.in_force()) {
             return Poll::Ready(Err(Failed::Cut(Cut::Revoked)));
         }
         let before = (upload.pump.moved, download.pump.moved, download.received);
@@ -111,10 +111,10 @@ pub(super) async fn run(
         let answered = download.answered();
         loop {
             let is_listed = listing.is_some();
-            let look = || match ongoing.holds(door.enforcer.in_force()) {
+            let look = || match ongoing.holds(listener.enforcer.in_force()) {
                 false => Some(Over::Revoked),
                 true if is_listed => None,
-                true => ongoing.list_if_lasting(door.enforcer.registry()).map(Over::Lasting),
+                true => ongoing.list_if_lasting(listener.enforcer.registry()).map(Over::Lasting),
             };
             return Poll::Ready(Err(match ready!(patience.poll_over(context, progress, download.head_began, look)) {
                 Over::Lasting(listed) => {

@@ -9,7 +9,7 @@ use super::framing::{BodyFraming, ResponseFraming};
 use super::trailers::Trailers;
 use crate::facts::BodyError;
 
-/// Extension bytes of all chunks of one message. Nobody uses them; without a bound they carry data past every limit
+/// Extension bytes of all chunks of one message. They are unused in practice; without a bound they carry data past every limit
 /// (80 kB of them around some bytes of content, CVE-2023-39326).
 const MAX_EXTENSION_BYTES: u32 = 16 * 1024;
 /// Digits of a chunk size: those of 64 bits, leading zeros among them.
@@ -54,7 +54,7 @@ enum BodyState {
     Data(u64),
     DataCr,
     DataLf,
-    /// Behind the last chunk: its empty line, or a first trailer.
+    /// After the last chunk: its empty line, or a first trailer.
     LastChunk,
     LastLf,
     Trailers,
@@ -125,7 +125,7 @@ impl BodyReader {
         matches!(self.state, BodyState::Done)
     }
 
-    /// The trailer fields that may go on, each with its CRLF, ready for [`BodyWriter::end`]. Empty until the body is
+    /// The trailer fields that may be forwarded, each with its CRLF, ready for [`BodyWriter::end`]. Empty until the body is
     /// done, and for nearly every body.
     pub fn trailers(&self) -> &[u8] {
         if self.is_done() { self.trailers.as_bytes() } else { b"" }
@@ -221,7 +221,7 @@ impl BodyWriter {
         }
     }
 
-    /// What stands before `length` bytes of content, at least one, that the caller sends from where they are.
+    /// The framing before `length` bytes of content, at least one, that the caller sends from where they are.
     pub fn prefix(&self, length: usize, out: &mut Vec<u8>) {
         if self.chunked {
             // Into a Vec this cannot fail.
@@ -229,7 +229,7 @@ impl BodyWriter {
         }
     }
 
-    /// What stands behind them.
+    /// The framing after them.
     pub fn suffix(&self, out: &mut Vec<u8>) {
         if self.chunked {
             out.extend_from_slice(b"\r\n");

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::role::Role;
 use crate::facts::HeadError;
 
-/// No head has more fields than this, whatever a limit says: the tokenizer's room is on the stack.
+/// No head has more fields than this, regardless of the limits: the tokenizer's room is on the stack.
 pub(super) const MAX_FIELDS: usize = 128;
 /// Room for as many as nearly every head has. It is written before it is used, and a head is moved with it.
 const USUAL_FIELDS: usize = 16;

@@ -1,4 +1,4 @@
-//! What goes on: a head without anything that ends at this hop, with our own framing, `Host`, `Via` and `Connection`.
+//! The forwarded head: without anything that ends at this hop, with our own framing, `Host`, `Via` and `Connection`.
 //!
 //! What the sender wrote about the hop is never copied; each of these fields is written anew from what was understood.
 
@@ -18,13 +18,13 @@ pub struct OriginHop<'a> {
     pub via: &'a str,
     /// Whether we may send another request on this connection. HTTP/1.1 needs no field to say yes.
     pub keep_alive: bool,
-    /// Whether a client's `Expect: 100-continue` goes on to the origin. If not, whoever calls this sends the 100.
+    /// Whether a client's `Expect: 100-continue` is forwarded to the origin. If not, the caller sends the 100.
     pub expect: bool,
 }
 
 /// Appends the head to send to the origin of an absolute-form target.
 ///
-/// It is HTTP/1.1 whatever the client spoke. `Upgrade: websocket` goes on, every other wish to upgrade does not;
+/// It is HTTP/1.1 regardless of the client's version. `Upgrade: websocket` is forwarded, every other upgrade is not;
 /// `Max-Forwards` of an OPTIONS is one less. Other target forms keep their form and their `Host`, and nothing here
 /// routes by that.
 pub fn write_request(head: &RequestHead<'_>, hop: &OriginHop<'_>, out: &mut Vec<u8>) {
@@ -102,7 +102,7 @@ fn write_fields(head: &RequestHead<'_>, hop: &OriginHop<'_>, out: &mut Vec<u8>) 
 
 /// Whether a `Via` field names this instance: the request has been here before.
 ///
-/// Every word counts, in comments too: a malformed field cannot hide a loop, and nobody else has our name to mention.
+/// Every word counts, in comments too: a malformed field cannot hide a loop, and no other program uses our name.
 pub fn names_instance(head: &RequestHead<'_>, via_token: &str) -> bool {
     head.has_via
         && head.fields().filter(|field| field.role == Role::Via).any(|field| {
@@ -207,7 +207,7 @@ fn write_length(length: u64, out: &mut Vec<u8>) {
     push(out, &[b"Content-Length: ", itoa::Buffer::new().format(length).as_bytes(), b"\r\n"]);
 }
 
-/// One more line behind those that are there, which is the same as one more element (RFC 9110 §5.3).
+/// One more line after the existing ones, which is equivalent to one more list element (RFC 9110 §5.3).
 fn write_via(received: Version, via: &str, out: &mut Vec<u8>) {
     push(out, &[b"Via: ", received.as_str().as_bytes(), b" ", via.as_bytes(), b"\r\n"]);
 }
@@ -244,7 +244,7 @@ mod tests {
         request_by(&HOP, text)
     }
 
-    /// What is forwarded of these fields, beside request line, `Host` and `Via`.
+    /// What is forwarded of these fields, apart from request line, `Host` and `Via`.
     fn forwarded(fields: &str) -> String {
         let out = request(&format!("GET http://h.test/ HTTP/1.1|Host: h.test|{fields}"));
         let out = out.strip_prefix("GET / HTTP/1.1|Host: h.test|").expect("request line and Host");

@@ -21,13 +21,13 @@ pub enum BodyFraming {
 /// How the body of a response is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseFraming {
-    /// There can be none: the answer to a HEAD, and 1xx, 204 and 304.
+    /// There can be none: the response to a HEAD, and 1xx, 204 and 304.
     None,
     /// That many bytes, possibly none.
     Length(u64),
     /// Chunks until the last one.
     Chunked,
-    /// Everything until the connection ends. Nobody can tell whether it is whole.
+    /// Everything until the connection ends. Whether it is complete cannot be determined.
     UntilClose,
 }
 

@@ -1,4 +1,4 @@
-//! Request methods that are refused, whatever the policy says.
+//! Request methods that are refused regardless of the policy.
 //!
 //! Methods are case-sensitive (RFC 9110 §9.1), and not every program knows it: Squid takes `Connect` for `CONNECT`, and
 //! some origins take `post` for `POST`. The next program would then do something other than what was judged here.

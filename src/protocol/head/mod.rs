@@ -1,4 +1,4 @@
-//! One strict reader of HTTP/1 heads and of body framing, in both directions, and the writer of what goes on.
+//! One strict reader of HTTP/1 heads and of body framing, in both directions, and the writer of forwarded heads.
 //!
 //! It is the only judge of framing: what a message is, where it ends and where the next begins is decided here and
 //! nowhere else (RFC 9110, RFC 9112, RFC 9931). httparse judges the tokens of field lines; everything else is ours.
@@ -6,14 +6,14 @@
 //! Guaranteed:
 //! - A line ends in CRLF. A bare CR or LF, a folded line, a blank before a colon, a control byte in a value: refused.
 //!   So nothing that was accepted here can be read as two messages, or as another message, by a laxer reader.
-//! - A method that differs from a registered one only by case is refused: the next program may not tell them apart.
+//! - A method that differs from a registered one only by case is refused: the next program may not distinguish them.
 //! - A message has no length, one length, or chunks. Both, a repeated or listed length (equal ones too), a coding other
 //!   than exactly `chunked`: refused, never repaired.
 //! - Whatever is written has exactly one framing, one `Host` that is the target's, no hop-by-hop field, no chunk
 //!   extension, and only trailer fields that mean nothing for framing, routing or authority.
-//! - No field that says that this proxy denied a request passes, in a head or in trailers, whoever sends it.
+//! - No field that says that this proxy denied a request passes, in a head or in trailers, regardless of the sender.
 //! - Pure: bytes in, values out. No I/O, no clock, no panic. Work and memory are bounded by [`HeadLimits`] and the named
-//!   limits beside the code. A head allocates its destination's name, its path only where the client left out the slash,
+//!   limits next to the code. A head allocates its destination's name, its path only where the client left out the slash,
 //!   and room for its fields where there are more than usual; a body allocates its trailers, if it has any.
 //!
 //! Deliberately not done: repairing (RFC 9112 permits it here and there; every repair is a guess at what the sender
@@ -53,7 +53,7 @@ pub use target::Target;
 pub struct HeadLimits {
     /// Bytes from the first one to the end of the empty line, a tolerated leading CRLF included.
     pub max_bytes: usize,
-    /// Field lines. More than 128 are never accepted, whatever stands here.
+    /// Field lines. More than 128 are never accepted, regardless of this value.
     pub max_fields: usize,
 }
 
@@ -68,7 +68,7 @@ impl Default for HeadLimits {
 /// The version of a message. Every other is refused before anything else is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// HTTP/1.0: no chunks, closes unless told otherwise.
+    /// HTTP/1.0: no chunks, closes unless the head says otherwise.
     Http10,
     /// HTTP/1.1.
     Http11,

@@ -91,7 +91,7 @@ impl<'b> RequestHead<'b> {
         self.block.iter()
     }
 
-    /// The value of the first field of this name, whatever its case.
+    /// The value of the first field of this name, in any case of letters.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         self.fields().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
     }
@@ -212,7 +212,7 @@ mod tests {
         head
     }
 
-    /// A POST with these field lines behind a good `Host`.
+    /// A POST with these field lines after a valid `Host`.
     fn post(lines: &str) -> String {
         let lines = lines.replace('|', "\r\n");
         format!("POST http://h.test/ HTTP/1.1\r\nHost: h.test\r\n{lines}\r\n\r\n")

@@ -23,11 +23,11 @@ pub struct ResponseHead<'b> {
     pub framing: ResponseFraming,
     /// Whether the connection to the origin can carry another request after this message.
     pub keep_alive: bool,
-    /// A 101 to exactly `websocket`. Any other 101, and one that nobody asked for, is for the caller to refuse.
+    /// A 101 to exactly `websocket`. Any other 101, and one that was not asked for, is for the caller to refuse.
     pub upgrade_websocket: bool,
     pub(super) block: FieldBlock<'b>,
     pub(super) nominates: bool,
-    /// `Content-Length` of a message that has no body of its own, but tells of one (HEAD, 304).
+    /// `Content-Length` of a message that has no body of its own, but describes one (HEAD, 304).
     pub(super) told_length: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ pub(in crate::protocol) fn read_scanned_response<'b>(
     let block = FieldBlock::parse(lines, limits.max_fields)?;
     let mut hop = HopFields::default();
     for field in block.iter() {
-        // No CGI stands between us and the client: a disguised name is noise here, dropped when the head is written.
+        // There is no CGI between us and the client: a disguised name is noise here, dropped when the head is written.
         if let Ok(role) = field.received_role() {
             hop.see(role, field.value)?;
         }
@@ -91,7 +91,7 @@ impl<'b> ResponseHead<'b> {
         self.block.iter()
     }
 
-    /// The value of the first field of this name, whatever its case.
+    /// The value of the first field of this name, in any case of letters.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         self.fields().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
     }
@@ -119,7 +119,7 @@ fn has_no_body(request_method: &str, status: u16) -> bool {
     }
 }
 
-/// `version SP 3DIGIT [SP reason]`; the blank before an absent reason is often left out, which harms nobody.
+/// `version SP 3DIGIT [SP reason]`; the blank before an absent reason is often left out, which is harmless.
 fn split_status_line(line: &[u8]) -> Result<(Version, u16, &[u8]), HeadError> {
     let mut parts = line.splitn(3, |byte| *byte == b' ');
     let version = Version::parse(parts.next().unwrap_or_default(), HeadError::StatusLine)?;

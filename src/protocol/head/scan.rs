@@ -14,7 +14,7 @@ const STATUS_LINE: &[u8] = b"HTTP/1.";
 /// Finds the end of one head in a buffer that grows. Looks at every byte once, however the bytes are dealt out, so a
 /// head that drips in byte by byte costs no more than one that comes whole.
 ///
-/// It fails as soon as the bytes can no longer become an acceptable head: at the first byte of a TLS or SOCKS greeting,
+/// It fails as soon as the bytes can no longer become an acceptable head: at the first byte of a ClientHello or SOCKS method selection,
 /// at a bare LF, at one field too many, at the limit. The verdict never depends on how the bytes were split.
 #[derive(Clone, Debug)]
 pub struct HeadScan {
@@ -52,7 +52,7 @@ impl HeadScan {
     }
 
     /// The length of the head, its empty line included, or `None` while more bytes are needed. `buf` is all that arrived
-    /// since the message's first byte: what was passed before, and more behind it.
+    /// since the message's first byte: what was passed before, and more after it.
     pub fn find_end(&mut self, buf: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HeadError> {
         let window = buf.get(..limits.max_bytes).unwrap_or(buf);
         while let Some(rest) = window.get(self.seen..).filter(|rest| !rest.is_empty()) {
@@ -83,7 +83,7 @@ impl HeadScan {
         self.line = self.seen;
         if !is_empty {
             self.lines += 1;
-            // The first line is no field.
+            // The first line is not a field.
             return if self.lines > limits.max_fields.saturating_add(1) {
                 Err(HeadError::TooManyFields)
             } else {
@@ -117,7 +117,7 @@ impl HeadScan {
     }
 }
 
-/// Bytes of a request line from its byte `at` on, behind `blanks` blanks: a method, and then what is visible.
+/// Bytes of a request line from its byte `at` on, after `blanks` blanks: a method, and then what is visible.
 fn judge_request_line(blanks: &mut u8, at: usize, mut text: &[u8]) -> Result<(), HeadError> {
     if *blanks == 0 {
         let method = text.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(text.len());

@@ -63,7 +63,7 @@ impl<'b> Target<'b> {
         }
     }
 
-    /// Whether the text that this was read from is a scheme and an authority, with nothing behind it.
+    /// Whether the text that this was read from is a scheme and an authority, with nothing after it.
     pub(super) fn is_bare_in(&self, text: &str) -> bool {
         matches!(self, Self::Absolute { .. }) && split_scheme(text).is_some_and(|(_, rest)| until_path(rest) == rest)
     }
@@ -80,23 +80,23 @@ impl<'b> Target<'b> {
     }
 }
 
-/// A scheme, and what stands behind its `://`.
+/// A scheme, and what follows its `://`.
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     Some((scheme, rest.strip_prefix("//")?))
 }
 
-/// What stands before path and query.
+/// The part before path and query.
 fn until_path(text: &str) -> &str {
     before(text, memchr::memchr2(b'/', b'?', text.as_bytes()))
 }
 
-/// What stands before a query.
+/// The part before a query.
 fn without_query(text: &str) -> &str {
     before(text, memchr::memchr(b'?', text.as_bytes()))
 }
 
-/// What stands before the byte that was found; all of it if none was.
+/// The part before the byte that was found; all of it if none was.
 fn before(text: &str, found: Option<usize>) -> &str {
     found.and_then(|end| text.get(..end)).unwrap_or(text)
 }

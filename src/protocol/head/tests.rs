@@ -1,4 +1,4 @@
-//! Properties of the room as a whole; the tables stand beside the code that they judge.
+//! Properties of the room as a whole; the tables are next to the code that they test.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -51,12 +51,12 @@ const FORBIDDEN: [&str; 34] = [
 /// Collects a trailer section as its bytes arrive.
 #[derive(Debug, Default)]
 pub(super) struct Trailers {
-    /// As received while it is collected, then what of it may go on.
+    /// As received while it is collected, then the part that may be forwarded.
     bytes: Vec<u8>,
 }
 
 impl Trailers {
-    /// What may go on, each line with its CRLF.
+    /// The fields that may be forwarded, each line with its CRLF.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

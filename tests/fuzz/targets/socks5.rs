@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 
 use outgate::facts::{Destination, Host, Port, SocksError};
-use outgate::protocol::socks5::{Greeting, read_greeting, read_request};
+use outgate::protocol::socks5::{MethodSelection, read_method_selection, read_request};
 
 pub(super) fn check(input: &[u8]) {
-    let greeting = by_prefixes(input, read_greeting);
-    if let Ok(Some(greeting)) = greeting {
-        check_greeting(greeting, input);
+    let selection = by_prefixes(input, read_method_selection);
+    if let Ok(Some(selection)) = selection {
+        check_method_selection(selection, input);
     }
-    // A request stands alone in an input, or behind the greeting as an impatient client sends it.
-    for begin in [0, greeting.ok().flatten().map_or(0, |greeting| greeting.length)] {
+    // A request stands alone in an input, or after the method selection as an impatient client sends it.
+    for begin in [0, selection.ok().flatten().map_or(0, |selection| selection.length)] {
         let message = &input[begin..];
         if let Ok(Some((destination, length))) = by_prefixes(message, read_request) {
             check_request(&destination, &message[..length]);
@@ -35,11 +35,11 @@ fn by_prefixes<T: PartialEq + std::fmt::Debug>(
     whole
 }
 
-fn check_greeting(greeting: Greeting, input: &[u8]) {
-    let methods = &input[2..greeting.length];
+fn check_method_selection(selection: MethodSelection, input: &[u8]) {
+    let methods = &input[2..selection.length];
     assert_eq!((input[0], usize::from(input[1])), (5, methods.len()));
     assert!(!methods.is_empty());
-    assert_eq!(greeting.offers_none, methods.contains(&0));
+    assert_eq!(selection.offers_none, methods.contains(&0));
 }
 
 fn check_request(destination: &Destination, message: &[u8]) {
