@@ -4,7 +4,7 @@
 //! - An address literal is its own answer; `[dns] hosts` comes before any resolver, by the exact name.
 //! - An answer is never empty, and it comes, or its error, within the time given.
 //!
-//! Deliberately not done: judging what came back, and sorting it (the resolver's order stands: the system's by RFC 6724,
+//! Deliberately not done: judging what came back, and sorting it (the resolver's order is kept: the system's by RFC 6724,
 //! or IPv6 first).
 
 use std::collections::HashMap;

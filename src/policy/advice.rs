@@ -1,4 +1,4 @@
-//! What somebody could add to the policy so that a denied destination is allowed, or why there is nothing to add.
+//! What can be added to the policy so that a denied destination is allowed, or why there is nothing to add.
 //!
 //! Guaranteed:
 //! - Judged by the policy in force, not by the one that denied: what was allowed meanwhile is said to be, and what is denied
@@ -38,7 +38,7 @@ pub struct DeniedBefore<'a> {
 /// What to do about a denied destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// This rule allows it. The note says what else somebody should know before adding it.
+    /// This rule allows it. The note says what else an operator should know before adding it.
     Add {
         /// The rule.
         rule: RuleText,

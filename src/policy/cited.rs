@@ -62,7 +62,7 @@ impl Cited {
         }
     }
 
-    /// The layer's revision; empty where nobody was asked.
+    /// The layer's revision; empty where no policy was asked.
     pub fn revision(&self) -> &str {
         match &self.0 {
             CitedFrom::Nobody => "",

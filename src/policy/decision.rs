@@ -6,7 +6,7 @@ use super::stack::LayerIndex;
 use super::{Cited, DenyReason, Permit, Policy, Snapshot};
 use crate::facts::Destination;
 
-/// The answer to one request. There is no default: somebody decided.
+/// The answer to one request. There is no default: every decision is explicit.
 #[derive(Clone, Debug)]
 pub enum Decision {
     /// It may go on, to addresses that the permit vets.

@@ -38,7 +38,7 @@ pub enum ProblemCode {
     EmptyValue,
     /// A text is longer than its limit, or the whole policy is.
     TooLarge,
-    /// A text holds a character that nobody would see.
+    /// A text holds an invisible character.
     InvisibleCharacter,
     /// A time is incomplete or does not exist.
     InvalidTime,

@@ -166,7 +166,7 @@ impl Rule {
         None
     }
 
-    /// A method that nobody can see might be any: that is enough to deny and not enough to allow. So is one in another
+    /// A method that is not visible might be any: that is enough to deny and not enough to allow. So is one in another
     /// spelling: methods are case-sensitive (RFC 9110 §9.1), and yet some origins take `post` for `POST`.
     ///
     /// A request for an upgrade is two things, because the origin chooses what it becomes: a deny rule applies if it names

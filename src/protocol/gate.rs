@@ -70,7 +70,7 @@ pub async fn serve(context: Rc<ListenerContext>, stream: ClientStream, client: C
         requests += 1;
         let attempt = context.enforcer.begin(&client, &context.listener);
         // What follows is boxed: a connection that waits for its next request holds no room for all that it can become.
-        // Only a connection's first byte says SOCKS: behind an HTTP request it is garbage.
+        // Only a connection's first byte says SOCKS: after an HTTP request it is garbage.
         if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && context.speaks.socks5 {
             match Box::pin(socks5::serve(&context, wire, attempt)).await {
                 Next::Close(wire) => break wire,
@@ -144,7 +144,7 @@ async fn whole_head(context: &ListenerContext, wire: &mut Wire<ClientStream>) ->
             Ok(None) => {}
             Err(error) => return Err(NoHead::Bad(error)),
         }
-        // Most heads come whole, and nobody looks at the clock for them.
+        // Most heads come whole, and need no look at the clock.
         let deadline = *deadline.get_or_insert_with(|| Instant::now() + context.limits.head_timeout);
         match timeout_at(deadline, wire.fill()).await {
             Err(_) => return Err(NoHead::Late),

@@ -3,7 +3,7 @@
 //! Every protocol leads to the same place: `Enforcer::begin` at a request's first byte, `Attempt::open` for its connection.
 //! No code here dials, resolves, decides or records by itself.
 //!
-//! Why our own loop over the strict reader, and not hyper behind it. Both were tried for plain HTTP (`GET` of 128 bytes,
+//! Why our own loop over the strict reader, and not hyper after it. Both were tried for plain HTTP (`GET` of 128 bytes,
 //! 32 kept-alive connections, medians of four interleaved rounds, CPU time of the proxy a request, a proxy without policy
 //! or names: 11.1 µs). hyper's server and client with nothing around them, no gate, no policy, no record: 16.6 µs. This
 //! loop with all of that, records written: 21.5 µs. The gate has to read every head and every framing in any case, since

@@ -1,9 +1,9 @@
-//! How a client connection goes on after a request.
+//! How a client connection continues after a request.
 
 use crate::stream::{ClientStream, Wire};
 use crate::tunnel::RunningTunnel;
 
-/// How the client connection goes on after a request.
+/// How the client connection continues after a request.
 pub(super) enum Next {
     /// Another request may come.
     KeepAlive(Wire<ClientStream>),

@@ -83,7 +83,7 @@ pub(super) async fn serve(
     let Some((kind, body)) = page else {
         return misdirected(wire, attempt, asked).await;
     };
-    // The PAC says nothing of anybody, and is fetched by whatever name the proxy has. By TLS a name is proved.
+    // The PAC file contains nothing private, and is fetched by any name of the proxy. By TLS a name is proved.
     if asked.foreign || (asked.by_a_name && !context.own.tls && kind != pac::CONTENT_TYPE) {
         return foreign(wire, attempt, asked).await;
     }
@@ -109,7 +109,7 @@ async fn foreign(wire: Wire<ClientStream>, attempt: Attempt, asked: &OwnRequest)
     answer::refuse(wire, &refused, Delivery::closing(asked.form)).await
 }
 
-/// Whether a `Host` is a name that somebody could have given to this listener's address. `localhost` nobody can.
+/// Whether a `Host` is a name that an attacker could have pointed at this listener's address. `localhost` is not.
 fn is_a_name(host: &[u8]) -> bool {
     let host = Destination::parse(host, Some(Port::HTTP));
     host.is_ok_and(|host| host.host().as_name().is_some_and(|name| name.as_str() != "localhost"))

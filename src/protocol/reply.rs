@@ -57,7 +57,7 @@ pub struct Explanation<'a> {
     pub revision: &'a str,
     /// The request's id, by which its record is found.
     pub request_id: String,
-    /// For faults: a clause that fits behind a colon. Never a client's own bytes.
+    /// For faults: a clause that fits after a colon. Never a client's own bytes.
     pub detail: Option<&'a str>,
 }
 
@@ -73,7 +73,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// The connection closes behind it.
+    /// The connection closes after it.
     pub fn closing(form: Form) -> Self {
         Self { form, keep_alive: false, head_only: false }
     }

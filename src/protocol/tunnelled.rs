@@ -1,11 +1,11 @@
-//! From a way out to a tunnel, for every protocol that asks for one: say that it stands, look at the first bytes, let
+//! From a way out to a tunnel, for every protocol that asks for one: report success, look at the first bytes, let
 //! them and all others through unchanged.
 //!
 //! Guaranteed: before the first bytes are admitted, not one of them reaches the origin. A tunnel that is refused by then
 //! ends with a TLS alert, because that is what a TLS client understands; the reason is in the record, in the metric and
 //! at `/.well-known/outgate/denials`.
 //!
-//! No round trip is added: the client sends its ClientHello as soon as the tunnel stands, and it goes out as it came.
+//! No round trip is added: the client sends its ClientHello as soon as the tunnel is established, and it is forwarded unchanged.
 
 use std::future::pending;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::stream::{ClientStream, Wire};
 use crate::tls::{HelloError, HelloReader};
 use crate::tunnel::Tunnel;
 
-/// A fatal alert in a record of its own (RFC 8446 §5.1, §6). The description stands behind it.
+/// A fatal alert in a record of its own (RFC 8446 §5.1, §6). The description follows it.
 const FATAL_ALERT: [u8; 6] = [21, 3, 3, 0, 2, 2];
 /// RFC 8446 §6.2.
 const UNEXPECTED_MESSAGE: u8 = 10;
@@ -30,7 +30,7 @@ const ACCESS_DENIED: u8 = 49;
 /// As above.
 const DECODE_ERROR: u8 = 50;
 
-/// Tells the client that the tunnel stands, judges how it begins, and lets the bytes flow.
+/// Reports the tunnel to the client as established, judges how it begins, and lets the bytes flow.
 #[expect(clippy::manual_async_fn, reason = "that would hold room for each argument twice")]
 pub(super) fn establish(
     context: &Rc<ListenerContext>,

@@ -62,7 +62,7 @@ fn whoever_begins_after_a_swap_is_judged_by_the_new_policy() {
         assert_eq!(handle.snapshot().revision(), "r2");
         assert!(changes.has_changed().unwrap());
         changes.mark_unchanged();
-        // What was replaced is freed by whoever replaces, once the last handle has moved on.
+        // The replaced policy is freed by the replacing thread, once the last handle has moved on.
         store.free_retired();
         assert_eq!(store.status().reloads, 1);
     });
@@ -146,7 +146,7 @@ fn a_tunnel_that_is_opened_while_the_policy_changes_is_swept_or_judged_by_the_ne
             }
             let told = changes.has_changed().unwrap();
             let swept = swept_when_open || turn != Turn::OnceOpen;
-            assert!(told || swept, "{turn:?}: nobody tells of the swap");
+            assert!(told || swept, "{turn:?}: the swap was not signalled");
             assert!(worker.permit().is_none(), "the next request is judged by the new policy");
         });
     }

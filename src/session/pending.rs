@@ -40,7 +40,7 @@ pub(super) struct Account {
     began: Stopwatch,
     /// Taken when the request ends; `None` only inside `finish` and afterwards in `drop`.
     record: Option<Box<Record>>,
-    /// Whether an `open` record was handed in: it comes once, whoever lists the request meanwhile.
+    /// Whether an `open` record was handed in: it is emitted once, even if the request is listed again.
     is_open: Cell<bool>,
 }
 
@@ -292,7 +292,7 @@ impl Pending {
             record.status = row.status;
             match &why {
                 Refusal::Denied(denial) => note_denial(record, denial),
-                // The policy had allowed it, or nobody was asked: then the token says why.
+                // The policy had allowed it, or no policy was asked: then the token says why.
                 Refusal::Malformed(_)
                 | Refusal::Unresolvable(_)
                 | Refusal::Unreachable(_)
@@ -328,7 +328,7 @@ impl Pending {
         let Account { worker, record: pending, .. } = &mut self.account;
         let Some(record) = pending else { return };
         record.outcome = outcome;
-        // Our own test of ourselves: nobody's request while it is denied, somebody's business as soon as it is not.
+        // The self-test: not counted while it is denied, recorded as soon as it is not.
         if !self.counted && worker.is_expected(record) {
             *pending = None;
             return;

@@ -1,4 +1,4 @@
-//! A permitted request, and how it is judged again while it goes on.
+//! A permitted request, and how it is judged again while it is open.
 
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -41,7 +41,7 @@ impl Permitted {
         Ok(())
     }
 
-    /// As [`Self::renew`], while the record goes on citing the policy by which bytes began to flow.
+    /// As [`Self::renew`], while the record still cites the policy by which bytes began to flow.
     fn judge_again(&mut self, in_force: &InForce, reached: Option<&Reached>) -> Result<(), Denial> {
         let renewal = in_force.renew(&mut self.permit, &mut self.facts, reached)?;
         self.cites_older |= renewal == Renewal::Replaced;
@@ -49,7 +49,7 @@ impl Permitted {
     }
 }
 
-/// A request that has its way out and goes on, to be judged again while it does.
+/// A request that has its way out and stays open, to be judged again while it does.
 #[derive(Debug)]
 pub struct Ongoing<'a> {
     pub(super) request: &'a mut Permitted,

@@ -97,7 +97,7 @@ impl TunnelDirectory {
 }
 
 impl DirectoryInbox {
-    /// Answers for what this worker has open, for as long as anybody may ask.
+    /// Answers for what this worker has open, for as long as queries may arrive.
     pub async fn answer(mut self, registry: &Registry) {
         while let Some(call) = self.0.recv().await {
             // The caller may have given up.

@@ -4,7 +4,7 @@
 //! It lives here and not in `record`, since it drives the sinks; `record` gives it an `Intake` to fetch from.
 //!
 //! Guaranteed:
-//! - `seq` goes on over restarts, from the one of file and database that has more; the other one says so by a
+//! - `seq` continues over restarts, from the one of file and database that has more; the other one says so by a
 //!   `gap`. What was open when the process was killed is reported by a `gap` at the next start.
 //! - Memory is bounded: [`Settings::ring`] lines and [`MAX_RING_TEXT`] bytes of text in memory; for the database 65,536
 //!   lines and 16 MiB of text that wait, and as much in the batch that is tried.
@@ -62,7 +62,7 @@ pub struct Settings {
     pub jsonl: Option<Jsonl>,
     /// The database, if any.
     pub sqlite: Option<Sqlite>,
-    /// The file that holds the key of the chain of lines; none: anybody can compute it.
+    /// The file that holds the key of the chain of lines; none: anyone can compute it.
     pub chain_key: Option<PathBuf>,
     /// What standard error shows.
     pub terminal: Terminal,
@@ -174,7 +174,7 @@ impl Sink {
         }
     }
 
-    /// When it has something to do although nobody hands anything in.
+    /// When it has something to do although no record is handed in.
     fn due_at(&self) -> Option<Instant> {
         match self {
             Self::Jsonl(sink) => sink.due_at(),

@@ -56,7 +56,7 @@ impl Retry {
     }
 }
 
-/// What somebody can do about an error of a file.
+/// What an operator can do about an error of a file.
 pub(super) fn fix_of(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
@@ -95,7 +95,7 @@ mod tests {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
         let mut retry = Retry::new(began);
-        assert!(!retry.recovered(at(0)), "nobody knew of a failure");
+        assert!(!retry.recovered(at(0)), "no failure was reported");
         assert!(retry.failed(at(1)));
         assert!(!retry.failed(at(2)));
         assert!(retry.recovered(at(3)));

@@ -1,6 +1,6 @@
 //! The writer: one thread that gives lines their place and feeds the sinks.
 //!
-//! It sleeps while nobody hands anything in. The first record after a pause is fetched at once; under load there are
+//! It sleeps while no record is handed in. The first record after a pause is fetched at once; under load there are
 //! pauses between batches, so that waking it costs per batch and not per record ([`Pace`]).
 
 use std::sync::Arc;

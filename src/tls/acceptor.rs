@@ -112,7 +112,7 @@ impl TlsAcceptor {
         }
         let loaded = self.files.load();
         if self.files.stamp() != before {
-            return Ok(Reload::Unchanged); // somebody is writing: the next look will find it finished
+            return Ok(Reload::Unchanged); // the files are being written: the next check finds them complete
         }
         *tried = before;
         self.config.store(Arc::new(loaded?));
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(acceptor.reload_if_changed().unwrap(), Reload::Unchanged);
 
         let second = pair.renew();
-        assert_eq!(handshake(&acceptor, &first, &[]).await, Ok(None), "nobody has looked yet");
+        assert_eq!(handshake(&acceptor, &first, &[]).await, Ok(None), "no reload yet");
         assert_eq!(acceptor.reload_if_changed().unwrap(), Reload::Replaced);
         assert_eq!(acceptor.reload_if_changed().unwrap(), Reload::Unchanged);
         assert_eq!(handshake(&acceptor, &second, &[]).await, Ok(None));

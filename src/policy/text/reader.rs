@@ -14,7 +14,7 @@ use crate::text::visible::is_visible;
 /// One table, read by its section.
 ///
 /// Every method reads one key. Where it is absent the answer is none (or an empty list); where it is wrong, the problem
-/// is noted and the answer is the same, so that reading goes on.
+/// is noted and the answer is the same, so that reading continues.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'a> {
     section: &'static Section,

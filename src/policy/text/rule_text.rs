@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::Format;
 
-/// An allow rule that somebody may add to a policy.
+/// An allow rule that may be added to a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleText {
     /// Its id.

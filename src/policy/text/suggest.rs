@@ -1,4 +1,4 @@
-//! The word that somebody probably meant.
+//! The word that was probably meant.
 
 use super::keys::{Section, Shape, Support};
 use super::place::quote;

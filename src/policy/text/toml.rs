@@ -11,7 +11,7 @@ use crate::policy::ProblemCode;
 /// something else than TOML has one at every byte. No policy written by hand is larger.
 const MAX_RECOVERED: usize = 1024 * 1024;
 
-/// What the parser calls a key that is in a table twice. The tree is whole but for the second value, so that reading goes on.
+/// What the parser calls a key that is in a table twice. The tree is whole but for the second value, so that reading continues.
 const DUPLICATE: &str = "duplicate key";
 
 pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {

@@ -115,7 +115,7 @@ impl<'a> Download<'a> {
                         }
                     }
                     Ok(None) => {
-                        // Most heads come whole, and nobody looks at the clock for them.
+                        // Most heads come whole, and need no look at the clock.
                         if !origin.ahead().is_empty() {
                             self.head_began.get_or_insert_with(Instant::now);
                         }

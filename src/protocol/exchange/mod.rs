@@ -33,7 +33,7 @@ use upload::Upload;
 pub(super) enum Ended {
     /// The final answer has been passed on whole.
     Answered { client_stays: bool, origin_stays: bool },
-    /// The origin switched to the WebSocket protocol; these bytes of it came right behind.
+    /// The origin switched to the WebSocket protocol; these bytes of it followed directly.
     Switched { early_down: Vec<u8> },
 }
 
@@ -154,7 +154,7 @@ pub(super) async fn run(
         Done::Switched => Ended::Switched { early_down: origin.into_parts().1 },
         Done::Answered { reusable } => {
             let whole = upload.is_done();
-            // Bytes behind the answer were not asked for: no later request may be answered by them.
+            // Bytes after the response were not asked for: no later request may be answered by them.
             let origin_stays = reusable && whole && origin.ahead().is_empty();
             origin.rest();
             spare::give(download.pump.out.into_owned());

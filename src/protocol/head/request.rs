@@ -177,7 +177,7 @@ impl<'b> Said<'b> {
     }
 
     /// RFC 9112 §3.2. Its value routes nothing: the target does, and `Host` is rewritten from it. But one that is no
-    /// authority would mean something to somebody. An empty one is valid, it says that the target has none.
+    /// authority could be interpreted further on. An empty one is valid, it says that the target has none.
     fn judge_host(&self, version: Version, judged: Option<&str>) -> Result<(), HeadError> {
         match self.host {
             None if version == Version::Http11 => Err(HeadError::MissingHost),

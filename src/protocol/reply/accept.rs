@@ -20,7 +20,7 @@ impl Form {
     ///
     /// `*/*` means the sentence, as curl and most libraries send it without a thought. JSON goes before the sentence
     /// where both are named alike, the sentence before HTML; and HTML only comes where nothing else is named with a
-    /// higher weight: a client that would rather have `application/zip` is no browser and shows a page to nobody.
+    /// higher weight: a client that would rather have `application/zip` is not a browser and shows no page.
     pub fn of(accept: Option<&[u8]>) -> Self {
         let mut wishes = Wishes::default();
         for range in accept.unwrap_or_default().split(|byte| *byte == b',') {

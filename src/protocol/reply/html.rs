@@ -1,6 +1,6 @@
 //! The answer for browsers: one small page without script or outside resource, readable on a phone, light and dark.
 //!
-//! It is shown in the place of somebody else's site, and under that site's name: so it may load and send nothing, and
+//! It is shown in place of another site, and under that site's name: so it may load and send nothing, and
 //! its one style is named by its hash.
 
 use maud::{Markup, PreEscaped, html};

@@ -69,7 +69,7 @@ pub(super) fn phrase(explanation: &Explanation<'_>) -> String {
     }
 }
 
-/// The words that stand in every answer, before and behind the remarks.
+/// The words of every response, before and after the remarks.
 fn frame(explanation: &Explanation<'_>, caps: &Caps) -> (String, String) {
     let token = clip(explanation.token, caps.token);
     let destination = explanation.destination.as_deref().map(|name| match reduced(name) {
@@ -90,7 +90,7 @@ fn frame(explanation: &Explanation<'_>, caps: &Caps) -> (String, String) {
     let destination = destination.as_deref().unwrap_or("this request");
     let policy = clip(explanation.policy_name, caps.policy);
     let of = if policy.is_empty() { "" } else { " of " };
-    // Room for the whole sentence and its line break: what stands behind is put to it.
+    // Room for the whole sentence and its line break: the rest is appended to it.
     let mut front = String::with_capacity(MAX_SENTENCE + 1);
     // A String takes all.
     let _ = write!(
@@ -105,7 +105,7 @@ fn frame(explanation: &Explanation<'_>, caps: &Caps) -> (String, String) {
     (front, back)
 }
 
-/// What stands between the frame's halves, the weightiest first: the nearest miss, the rule's own reason; for other
+/// What comes between the frame's halves, the weightiest first: the nearest miss, the rule's own reason; for other
 /// answers the detail.
 fn remarks(explanation: &Explanation<'_>) -> Vec<String> {
     if !explanation.denied {
@@ -118,7 +118,7 @@ fn remarks(explanation: &Explanation<'_>) -> Vec<String> {
     ordered.into_iter().flatten().filter(|remark| remark.bytes().any(|byte| byte.is_ascii_alphanumeric())).collect()
 }
 
-/// What the policy does to the destination, behind its name.
+/// What the policy does to the destination, after its name.
 fn verdict(token: &str) -> &'static str {
     match token {
         "address_not_allowed" => "leads to an address that is not allowed",

@@ -203,7 +203,7 @@ fn an_own_page_is_bytes_with_a_type_that_no_other_site_can_read() {
     );
 }
 
-/// Texts as nobody should write them: long, in any script, with markup, line breaks and invisible characters.
+/// Hostile texts: long, in any script, with markup, line breaks and invisible characters.
 fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![
         ".{0,300}",

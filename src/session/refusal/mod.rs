@@ -36,7 +36,7 @@ pub enum Refusal {
     Internal,
 }
 
-/// Which limit is reached. The newest work is refused; what is open goes on.
+/// Which limit is reached. The newest work is refused; what is open continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Busy {
     /// `max-tunnels`, `max-tunnels-per-client`.

@@ -61,7 +61,7 @@ pub(super) struct Entry {
 pub(super) enum EntryOwner {
     /// A tunnel's, which it ends with.
     Tunnel(Pending),
-    /// A request's, which is somebody else's to end.
+    /// A request's, which its own connection ends.
     Request(Account),
     /// It is over.
     Over,

@@ -189,13 +189,13 @@ fn a_record_cites_the_policy_by_which_bytes_began_to_flow() {
         recorder.flush();
         recorder.recent(&RecentFilter::newest(1))[0].record().unwrap().revision().to_owned()
     };
-    // It goes on while the policy is replaced.
+    // It continues while the policy is replaced.
     let mut request = permitted(&registry, &recorder);
     let first = registry.in_force.snapshot().revision().to_owned();
     again("r2");
     assert!(Ongoing { request: &mut request, reached: &public }.holds(&registry.in_force));
     assert_eq!(cited(request), first);
-    // It goes on as well, and then bytes begin to flow: those of a tunnel, or to another connection.
+    // It continues as well, and then bytes begin to flow: those of a tunnel, or to another connection.
     let mut request = permitted(&registry, &recorder);
     again("r3");
     let second = registry.in_force.snapshot().revision().to_owned();

@@ -387,7 +387,7 @@ mod tests {
         };
         let all = ["r.jsonl.1", "r.jsonl.2.gz", "r.jsonl.3.gz"];
         assert_eq!(tidy(9), all);
-        assert_eq!(tidy(1), all, "the clock went back behind all of them");
+        assert_eq!(tidy(1), all, "the clock went back to before all of them");
         assert_eq!(tidy(10), all[..2]);
         assert_eq!(tidy(12), all[..2]);
         assert_eq!(tidy(13), all[..1]);

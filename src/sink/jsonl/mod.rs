@@ -6,11 +6,11 @@
 //! - What could not be written is counted; once writing works again, a `gap` line says how many are missing.
 //! - Only its owner can open the file, whatever made it and whatever its mode was ([`private_file`]); one process at a time (an
 //!   advisory lock).
-//! - A file that somebody moves, deletes or cuts off is noticed before the next write: lines go on in a new one under the
+//! - A file that is moved, deleted or truncated is noticed before the next write: lines continue in a new one under the
 //!   old name, and the chain with them. No signal is needed for it.
 //! - The file is rotated at `max-size`, and at the latest when its first line is a `files`-th of `keep` old; so nothing stays
 //!   in it for longer than `keep`, and no file is removed much before its last line is that old ([`archive`]).
-//! - Only regular files: a pipe that nobody reads would hold every record up.
+//! - Only regular files: a pipe without a reader would block every record.
 //!
 //! Deliberately not done: keeping lines in memory until the disk has room again. That would only move the loss.
 

@@ -107,7 +107,7 @@ impl Database {
         })
     }
 
-    /// Whether somebody has moved or deleted its file, or put another in its place.
+    /// Whether its file was moved or deleted, or put another in its place.
     pub(super) fn is_moved(&self) -> bool {
         match identity(&self.settings.path) {
             Ok(there) => there != self.identity,

@@ -1,6 +1,6 @@
 //! The database: every line in SQLite, for questions that reach back for months.
 //!
-//! A thread of its own writes it, fed by a bounded queue, so that a slow disk or a lock that somebody else holds delays
+//! A thread of its own writes it, fed by a bounded queue, so that a slow disk or a lock that another process holds delays
 //! neither requests nor the file of lines.
 //!
 //! Guaranteed:
@@ -13,7 +13,7 @@
 //! - A damaged database is renamed to `FILE.damaged-TIME` and a new one begun; it is never deleted, and not changed once
 //!   the damage is known. All of it is read once after the start: what is small before anything is added, what is large
 //!   while the proxy serves. One of another program, or of a later version, is an error at the start.
-//! - A database that is locked, read-only or has no room is tried again, and the proxy goes on; what waits meanwhile is
+//! - A database that is locked, read-only or has no room is tried again, and the proxy continues; what waits meanwhile is
 //!   bounded by the queue and one batch.
 //! - Rows older than [`Sqlite::keep`] go, and the oldest go first where the database is larger than
 //!   [`Sqlite::max_size`]; within a minute or two, a few thousand at a time.

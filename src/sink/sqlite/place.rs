@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::fault::DatabaseFault;
 use crate::private_file;
 
-/// Renames a damaged database, with its log, so that somebody may still look at it. The new name.
+/// Renames a damaged database, with its log, so that it can still be examined. The new name.
 pub(super) fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
     let stamp = Timestamp::try_from(now).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
     let name = |suffix: &str| part(path, suffix);

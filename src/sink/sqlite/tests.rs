@@ -460,7 +460,7 @@ fn what_is_too_old_goes_and_the_rest_still_hangs_together() {
     assert!(!database.remove(steady(now)).unwrap());
     assert_eq!(rows(&folder.path()), ends(3..=5));
     while database.remove(steady(now + 100 * DAY)).unwrap() {}
-    assert_eq!(rows(&folder.path()), ends([5]), "the sequence goes on from the last");
+    assert_eq!(rows(&folder.path()), ends([5]), "the sequence continues from the last");
     chained(&folder.path());
 }
 

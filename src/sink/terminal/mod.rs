@@ -25,7 +25,7 @@ use super::account::SinkAccount;
 use crate::facts::{Outcome, RequestId};
 use crate::record::{Body, Kind, Record, RecordLine, Verdict};
 
-/// Lines a second: as many as somebody can follow.
+/// Lines a second: as many as a person can follow.
 const MAX_LINES: u32 = 20;
 /// The same for JSON that is kept elsewhere too: more would only push everything else out of a journal.
 const MAX_JSON: u32 = 1_000;

@@ -36,7 +36,7 @@ pub(super) struct JsonlFile {
     ends: Vec<(usize, (u64, LineHash), bool)>,
     /// Records that are missing since the last gap line.
     missing: u64,
-    /// Records that were written since somebody asked.
+    /// Records that were written since the last query.
     written: u64,
     /// Why it cannot be written, while it cannot.
     fault: Option<String>,
