@@ -8,7 +8,7 @@ use super::browser_session::BrowserSession;
 use super::call::Call;
 use super::{page, view};
 
-/// `/`: the page as of now.
+/// `/`: the current page.
 pub(super) async fn show(call: Call) -> ApiResult {
     call.context.shared.recorder.caught_up().await;
     Ok(html(page::render(&view::of(&call.context).await)))
@@ -24,7 +24,7 @@ pub(super) fn script(_: &Call) -> ApiResult {
     Ok(content("text/javascript; charset=utf-8", page::SCRIPT))
 }
 
-/// The page's plots as of now, drawn, so that the script need not draw them.
+/// The page's current plots, drawn, so that the script need not draw them.
 pub(super) async fn plots(call: Call) -> ApiResult {
     let recorder = &call.context.shared.recorder;
     recorder.caught_up().await;

@@ -122,7 +122,7 @@ fn report_query(query: &Query) -> Result<ReportQuery, String> {
     Ok(ReportQuery { by, format, since, limit: limit.transpose()? })
 }
 
-/// Keeps its turn until the records are read, also when nobody waits for the answer any more.
+/// Keeps its turn until the records are read, also when no client waits for the response any more.
 fn read(
     past: &Past,
     mut report: Report,

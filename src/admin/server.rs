@@ -77,7 +77,7 @@ pub fn run(
         let _late = tokio::time::timeout(DRAIN, drained).await;
         Ok(())
     });
-    // A report that is still being read has nobody left to be told.
+    // A report that is still being read has no client left.
     runtime.shutdown_background();
     result
 }

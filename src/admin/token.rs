@@ -64,7 +64,7 @@ impl Token {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// Whether somebody knows it. Takes the same time whatever they say: digests are compared, not texts.
+    /// Whether the given token is right. Takes the same time for every input: digests are compared, not texts.
     pub fn is(&self, said: &[u8]) -> bool {
         Sha256::digest(self.0.as_bytes()) == Sha256::digest(said)
     }

@@ -66,7 +66,7 @@ impl CanaryResponse {
     }
 }
 
-/// A name that nobody else asks for and that must be denied without being resolved. A new one each time, so that no
+/// A name that no other program asks for and that must be denied without being resolved. A new one each time, so that no
 /// cache, hosts file or rule can know it.
 pub fn unknown_name() -> String {
     let mut random = [0; 4];

@@ -40,7 +40,7 @@ pub(super) struct SelfTestPlan {
     results: Arc<SelfTest>,
 }
 
-/// Tests once, and goes on in a thread of its own until the sender is dropped.
+/// Tests once, and continues in a thread of its own until the sender is dropped.
 ///
 /// # Errors
 /// If there is no thread to be had.

@@ -87,7 +87,7 @@ async fn work(plan: Plan) -> std::io::Result<()> {
     tokio::task::spawn_local(inbox.serve(acceptors));
     let registry = Rc::clone(enforcer.registry());
     tokio::task::spawn_local(async move { directory_inbox.answer(&registry).await });
-    // It goes on while the proxy drains: what may last until the drain time is over must not outlive its permission.
+    // It continues while the proxy drains: what may last until the drain time is over must not outlive its permission.
     let mut sweeping = pin!(sweep(&enforcer));
     tokio::select! {
         () = &mut sweeping => {}

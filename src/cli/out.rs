@@ -16,7 +16,7 @@ pub(super) fn fail(what: &str) -> ExitCode {
     ExitCode::from(FAILED)
 }
 
-/// A line to stderr. If nobody reads stderr any more, the line is lost.
+/// A line to stderr. If stderr has no reader any more, the line is lost.
 pub(super) fn say(line: &str) {
     let _closed = writeln!(std::io::stderr().lock(), "{}", inert(line));
 }

@@ -68,7 +68,7 @@ pub struct ListenConfig {
     pub protocols: Vec<ListenProtocol>,
     /// Clients connect by TLS.
     pub tls: Option<TlsFiles>,
-    /// Whether it may be reached from other machines although nobody is asked who they are.
+    /// Whether it may be reached from other machines although clients are not authenticated.
     pub open: bool,
     /// Whether clients may ask for their own last denials.
     pub denials: bool,
@@ -133,7 +133,7 @@ pub struct RecordConfig {
     pub redact: Vec<Redacted>,
     /// The file that holds the key for what is hashed; none: a random key at each start.
     pub redact_key: Option<PathBuf>,
-    /// The file that holds the key of the chain; none: anybody can compute it.
+    /// The file that holds the key of the chain; none: anyone can compute it.
     pub chain_key: Option<PathBuf>,
     /// How many denied destinations are counted by name; the rest count under `other`.
     pub max_destinations: usize,

@@ -149,7 +149,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Loopback is this machine; anything else needs a word that somebody meant it.
+    /// Loopback is this machine; anything else needs an explicit key.
     fn keep_close(&mut self, address: &Spanned<SocketAddr>, open: bool, why: &str) {
         if !open && !address.value.ip().to_canonical().is_loopback() {
             let fix = format!("write \"127.0.0.1:{}\", or add open = true", address.value.port());
@@ -185,7 +185,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The listeners that nobody wrote down want their address too.
+    /// The default listeners need their address too.
     fn keep_from_listeners(&mut self, config: &Config, written: &Node) {
         let taken = config.admin.address.zip(config.listen.first());
         if let Some((address, listener)) = taken.filter(|(address, listener)| collide(*address, listener.address)) {

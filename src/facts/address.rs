@@ -1,7 +1,7 @@
 //! What an IP address is: an ordinary one, or one that only means something here.
 //!
 //! The table is that of the IANA special-purpose registries (RFC 6890 and its updates, read 2026-11), plus multicast, the
-//! IPv6 space that IANA has given to nobody, and the metadata services of the big clouds. Forms that carry an IPv4
+//! IPv6 space that IANA has not allocated, and the metadata services of the big clouds. Forms that carry an IPv4
 //! address inside (v4-mapped, 6to4, NAT64, ISATAP) are what the address inside is: a packet to them ends there.
 //!
 //! Deliberately strict: ranges that the registry calls globally reachable but that no ordinary service uses (AS112, AMT,
@@ -16,7 +16,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 pub enum AddressClass {
     /// An ordinary address of the public Internet.
     Global,
-    /// A cloud's metadata service: credentials for whoever can reach it.
+    /// A cloud's metadata service: it gives credentials to any client that can reach it.
     Metadata,
     /// This network, this host (RFC 791, RFC 4291 §2.5.2).
     Unspecified,
@@ -230,7 +230,7 @@ mod tests {
         AddressClass::of(text.parse().unwrap())
     }
 
-    /// Each special address beside its near miss.
+    /// Each special address next to its near miss.
     #[test]
     fn special_ranges_end_where_the_registry_says() {
         for (text, expected) in [

@@ -52,7 +52,7 @@ impl Client {
         Self { peer, identity: Identity::Anonymous }
     }
 
-    /// For a question about a request that nobody makes: somebody of this machine.
+    /// For a question about a hypothetical request: a client on this machine.
     pub fn hypothetical() -> Self {
         Self::anonymous(Peer::Tcp(([127, 0, 0, 1], 0).into()))
     }
@@ -97,7 +97,7 @@ impl fmt::Display for Peer {
 }
 
 impl Identity {
-    /// As records name it; empty for nobody in particular.
+    /// As records name it; empty for an unidentified client.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Anonymous => "",

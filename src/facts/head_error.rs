@@ -53,7 +53,7 @@ pub enum HeadError {
     /// A scheme other than `http` in absolute-form. `https` needs CONNECT.
     #[error("only http:// is forwarded in this form, other schemes need CONNECT")]
     Scheme,
-    /// TRACE shows a page what it should not see, credentials among it; nobody needs it.
+    /// TRACE shows a page what it should not see, credentials among it; it has no common use.
     #[error("TRACE is not forwarded")]
     Trace,
     /// A line that starts with a blank: folded (RFC 9112 §5.2), or smuggled before the first field.

@@ -5,7 +5,7 @@
 //!   (RFC 1035 §2.3.4; the underscore because real names have it). One trailing dot is removed (RFC 3986 §3.2.2).
 //! - An IPv4 address is four plain decimal octets. Octal, hexadecimal, short and dword spellings are errors, because
 //!   libc, browsers and std read them differently; so is any name whose last label a browser would read as a number.
-//! - An IPv6 address stands in brackets on the wire, without a zone (a zone is only meaningful on the sender's machine).
+//! - An IPv6 address is in brackets on the wire, without a zone (a zone is only meaningful on the sender's machine).
 //!
 //! Deliberately not done: IDNA mapping, percent decoding, trimming. A proxy that repairs a name matches one string and
 //! dials another.
@@ -45,7 +45,7 @@ pub struct Destination {
     port: Port,
 }
 
-/// Why text is no host, port or authority. The message is a clause that fits behind "malformed request: ".
+/// Why text is not a host, port or authority. The message is a clause that fits after "malformed request: ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// Nothing where a host belongs.
@@ -78,7 +78,7 @@ pub enum HostError {
 }
 
 impl Host {
-    /// Reads a host as it stands on the wire: a name, a dotted quad, or an IPv6 address in brackets.
+    /// Reads a host as it is on the wire: a name, a dotted quad, or an IPv6 address in brackets.
     pub fn parse(text: &[u8]) -> Result<Self, HostError> {
         if let Some(inner) = text.strip_prefix(b"[") {
             let inner = inner.strip_suffix(b"]").ok_or(HostError::Ipv6)?;

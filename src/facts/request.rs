@@ -17,7 +17,7 @@ pub struct RequestFacts {
     pub protocol: Protocol,
     /// For where.
     pub destination: Destination,
-    /// The method as it was sent; none inside an opaque tunnel, where nobody can see it.
+    /// The method as it was sent; none inside an opaque tunnel, where it is not visible.
     pub method: Option<Method>,
     /// The protocol that the request asks to switch to. The method stays what was sent: the origin may answer as if no
     /// upgrade had been asked for.
@@ -46,7 +46,7 @@ impl RequestFacts {
     }
 }
 
-/// The name of the listener that a request came in by. No credential: whoever can connect there is that tool.
+/// The name of the listener that a request came in by. Not a credential: any program that can connect there counts as that tool.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tool(Arc<str>);
 

@@ -36,7 +36,7 @@ pub struct Request<'a> {
     pub began_otherwise: bool,
 }
 
-/// What somebody needs to know of each request. A database has sums by hour for the first two, so that they need not
+/// What a reader needs to know of each request. A database has sums by hour for the first two, so that they need not
 /// read its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {

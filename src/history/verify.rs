@@ -22,7 +22,7 @@ const MAX_FINDINGS: usize = 100;
 pub struct ChainFacts {
     /// By which keys it may be. If there are any, a chain without a key is a fault.
     pub keys: Vec<Chain>,
-    /// Heads that somebody kept elsewhere.
+    /// Heads that were kept elsewhere.
     pub heads: Vec<ChainHead>,
 }
 
@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
                 self.note(place, fault, format!("a gap: {dropped} records are missing ({reason})"));
             }
         }
-        // What follows a line that is out of its place goes on from before it.
+        // What follows a line that is out of its place continues from before it.
         let in_place = line.seq >= expected || self.so_far.lines == 0;
         self.so_far.lines += 1;
         self.so_far.last = self.so_far.last.max(line.seq);

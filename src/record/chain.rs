@@ -1,7 +1,7 @@
 //! The chain that holds lines together: each line's `prev` is the hash of the line before.
 //!
-//! Without a key anybody can compute it, so it shows accidents. With one (`chain-key`; HMAC-SHA256) a line can neither be
-//! changed, taken out, put in nor moved by somebody who has not the key. A keyed hash names its key by a short id, so that
+//! Without a key anyone can compute it, so it shows accidents. With one (`chain-key`; HMAC-SHA256) a line can neither be
+//! changed, taken out, put in nor moved by anyone without the key. A keyed hash names its key by a short id, so that
 //! another key is told apart from a changed line, and a chain may go over from none to a key, or from one to another.
 //!
 //! Not to be seen from the lines alone: that some are missing at the end. For that the head, the last line's `seq` and

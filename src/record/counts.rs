@@ -1,7 +1,7 @@
 //! One worker's counters, and their sum.
 //!
 //! Each worker adds to its own; nothing on the way of an allowed request is written by two threads. The adds are atomic
-//! all the same (about 5 ns where nobody competes), so that two users of one worker's counters would still be exact.
+//! all the same (about 5 ns without contention), so that two users of one worker's counters would still be exact.
 
 use super::entry::{HelloResult, Verdict};
 use super::histogram::{DECISION, DIAL, Histogram, HistogramSum, REQUEST};

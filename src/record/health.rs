@@ -6,7 +6,7 @@
 //! for a block does not let requests come and go.
 //!
 //! With `required` requests are refused meanwhile; without, they go on. Deliberately not done: waiting for a record to be
-//! on the disk before its request goes on. What was under way when a sink failed is counted as lost.
+//! on the disk before its request continues. What was under way when a sink failed is counted as lost.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -27,7 +27,7 @@ impl Health {
     }
 
     pub(crate) fn set(&self, fault: u8, is_there: bool) {
-        // Nothing else depends on the order in which anybody sees it.
+        // Nothing else depends on the order in which it is seen.
         if is_there {
             self.faults.fetch_or(fault, Ordering::Relaxed);
         } else {

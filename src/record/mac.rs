@@ -46,7 +46,7 @@ impl MacKey {
         Self::new(key)
     }
 
-    /// A key that nobody knows.
+    /// A random key, never stored.
     ///
     /// # Errors
     /// The system has no randomness.

@@ -53,7 +53,7 @@ pub struct Totals {
 }
 
 impl Recorder {
-    /// A room, and the one end from which records are fetched. Until somebody fetches, records only fill the buffers.
+    /// A room, and the one end from which records are fetched. Until the first fetch, records only fill the buffers.
     ///
     /// # Errors
     /// The key that hides clients cannot be read; no randomness.

@@ -21,7 +21,7 @@ pub struct Redact {
     pub client: bool,
     /// The path.
     pub path: bool,
-    /// The file that holds the key of the hash; none: a random key, so that nobody links one run's records to another's.
+    /// The file that holds the key of the hash; none: a random key, so that no one can link one run's records to another's.
     pub key: Option<PathBuf>,
 }
 

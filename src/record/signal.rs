@@ -1,7 +1,7 @@
 //! How a thread that feeds a sink is told what to do.
 //!
-//! It sleeps while nobody hands anything in. What comes first after a pause wakes it at once; after that it is left alone
-//! until its pause is over, unless a buffer fills or somebody waits.
+//! It sleeps while no record is handed in. What comes first after a pause wakes it at once; after that it is left alone
+//! until its pause is over, unless a buffer fills or a request waits.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};

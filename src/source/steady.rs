@@ -1,4 +1,4 @@
-//! A file's bytes, if nobody wrote to it meanwhile.
+//! A file's bytes, if it was not written to in the meantime.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};

@@ -31,7 +31,7 @@ pub struct Store {
 #[derive(Debug)]
 struct StoreState {
     status: Status,
-    /// Replaced policies that somebody may still read. Freed here, off the request path, once nobody does.
+    /// Replaced policies that may still have readers. Freed here, off the request path, once they have none.
     retired: Vec<Arc<Stack>>,
 }
 
@@ -110,7 +110,7 @@ impl Store {
         self.changed.subscribe()
     }
 
-    /// Frees replaced policies that nobody reads any more; called now and then by the loader's thread. A million names
+    /// Frees replaced policies without readers; called now and then by the loader's thread. A million names
     /// take a while to free, so no request should find itself doing it.
     pub fn free_retired(&self) {
         let free: Vec<_> = {

@@ -43,7 +43,7 @@ impl Reloads {
 }
 
 impl Reload {
-    /// Whom to tell the outcome, if anybody waits.
+    /// Receives the outcome, if a caller waits for it.
     pub fn into_answer(self) -> Option<oneshot::Sender<ReloadOutcome>> {
         self.0
     }

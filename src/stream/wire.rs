@@ -51,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Puts bytes behind what was read ahead.
+    /// Appends bytes to what was read ahead.
     pub fn keep(&mut self, bytes: &[u8]) {
         if self.consumed > 0 {
             self.buffer.drain(..self.consumed);

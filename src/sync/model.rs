@@ -46,7 +46,7 @@ thread_local! {
     static ELAPSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// The model's own time: it goes on where somebody waits for it.
+/// The model's own time: it advances where a thread waits for it.
 pub(crate) fn now() -> Instant {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     *BEGAN + ELAPSED.get()

@@ -1,7 +1,7 @@
-//! Text for people: what may be shown of text that somebody else wrote, and how numbers are written.
+//! Text for people: what may be shown of text from outside, and how numbers are written.
 //!
 //! Guaranteed: every page, terminal and message that shows bytes, ages, rates or counts takes them from [`figures`], so
-//! that they read the same everywhere, and every plot its heights from [`plot`]. Text from outside passes through [`visible`] before anybody sees it.
+//! that they read the same everywhere, and every plot its heights from [`plot`]. Text from outside passes through [`visible`] before it is shown.
 
 pub mod figures;
 mod html;

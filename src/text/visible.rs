@@ -1,4 +1,4 @@
-//! Text that somebody else wrote, made fit to be shown: in an answer, on the dashboard, on a terminal.
+//! Text from outside, made fit to be shown: in an answer, on the dashboard, on a terminal.
 //!
 //! Guaranteed: what comes out of [`reduced`], [`escaped`] and [`ascii`] has no control character, no line break, nothing
 //! that changes the direction of writing and nothing of zero width. So it cannot end a line, drive a terminal, or make

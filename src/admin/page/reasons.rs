@@ -9,7 +9,7 @@ pub(super) fn meaning(token: &str) -> Option<&'static str> {
     DenyReason::of(token).map(DenyReason::meaning)
 }
 
-/// The table, folded away until somebody wants it.
+/// The table, collapsed by default.
 pub(super) fn legend() -> Markup {
     html! {
         details.card.legend {

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Rows that are asked for: more than anybody scrolls, and few enough to ask for each second.
 const ROWS: usize = 500;
 
-/// Everything that is shown, as of one moment.
+/// Everything that is shown, at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct ApiSnapshot {
     /// When it was asked for, for ages.
@@ -113,7 +113,7 @@ pub(super) struct ApiRecord {
 /// What an attempt to ask came to.
 pub(super) type News = Result<Box<ApiSnapshot>, Inert>;
 
-/// Asks, about once a second, for as long as anybody listens.
+/// Asks, about once a second, for as long as the screen listens.
 pub(super) fn follow(client: &AdminClient, news: &mpsc::Sender<News>) {
     loop {
         let began = Instant::now();

@@ -31,7 +31,7 @@ impl Drop for Taken {
     }
 }
 
-/// Shows what happens until somebody quits, or a signal ends it.
+/// Shows what happens until the user quits, or a signal ends it.
 ///
 /// # Errors
 /// What the system says of a terminal that cannot be read or written.

@@ -13,7 +13,7 @@ use crate::text::plot::{Scale, approximate, round_end};
 use crate::text::visible::elided;
 use crate::text::{DOCTYPE, HtmlText, Inert};
 
-/// Rows of the table, unless somebody asks for more: about three printed pages.
+/// Rows of the table, unless more are asked for: about three printed pages.
 pub const ROWS: usize = 150;
 /// Bars of the plot over time; more would be thinner than print can show.
 const BARS: i64 = 120;

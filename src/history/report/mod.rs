@@ -241,7 +241,7 @@ impl TopRows {
 }
 
 impl Count {
-    /// Adds more requests. Counts come from a file, in which somebody may have written what no proxy counts.
+    /// Adds more requests. Counts come from a file, which may have been edited to hold counts that no proxy writes.
     pub fn add(&mut self, more: Self) {
         self.requests = self.requests.saturating_add(more.requests);
         self.denied = self.denied.saturating_add(more.denied);
