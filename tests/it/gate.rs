@@ -125,7 +125,7 @@ fn the_limit_on_a_hello_is_the_configured_one() {
     let authority = format!("{NAME}:{}", origin.port());
     let proxy = settings(gated("")).limit("max-hello = \"4 KiB\"").start();
     let padded = |length: usize| {
-        // An extension that means padding (RFC 7685), behind all others.
+        // An extension that means padding (RFC 7685), after all others.
         let mut message = hello_message(Some(NAME));
         let extensions = message.len() - (4 + 2 + 32 + 1 + 4 + 2 + 2);
         message.extend([0, 21]);
@@ -358,7 +358,7 @@ fn where_tls_is_optional_a_server_may_speak_first() {
         conn.send(b"220 ready\r\n");
         conn.rest()
     });
-    // With the default limits: the greeting does not wait for a hello that will not come.
+    // With the default limits: the server's banner does not wait for a ClientHello that will not come.
     let proxy = settings(gated("tls = \"optional\"")).start();
     let mut tunnel = proxy.tunnel(&format!("{NAME}:{}", origin.port()));
     assert_eq!(tunnel.read(11), b"220 ready\r\n");
@@ -366,7 +366,7 @@ fn where_tls_is_optional_a_server_may_speak_first() {
     tunnel.half_close();
     assert_eq!(origin.heard(), (b"QUIT\r\n".to_vec(), Ending::Closed));
 
-    // And where it is not, nobody hears it.
+    // Where it is not, the origin receives nothing.
     let proxy = settings(gated("")).limit("hello-timeout = \"500ms\"").start();
     let mut tunnel = proxy.tunnel(&format!("{NAME}:{}", origin.port()));
     assert_eq!(tunnel.rest(), (ACCESS_DENIED.to_vec(), Ending::Closed));
@@ -431,7 +431,7 @@ fn a_denied_server_is_denied_in_observe_mode_whatever_the_tunnel_was_asked_for()
     assert_eq!((&denied["rule"], &denied["bytes_up"]), (&"deny:**.bad.test".into(), &0.into()), "{denied}");
 }
 
-/// The extension of an Encrypted Client Hello, `encrypted_client_hello`, with bytes that nobody here can read.
+/// The extension of an Encrypted Client Hello, `encrypted_client_hello`, with bytes that the proxy cannot decrypt.
 const ENCRYPTED: [u8; 14] = [0xfe, 0x0d, 0, 10, 0, 0, 1, 0, 1, 7, 0, 0, 0, 0];
 
 #[test]
@@ -556,7 +556,7 @@ fn how_a_tunnel_began_is_judged_again_when_the_policy_changes() {
         tunnel.send(b"alive");
         assert_eq!(tunnel.read(5), b"alive");
     }
-    // The name is not allowed any more: neither as a destination nor behind an address.
+    // The name is not allowed any more: neither as a destination nor as the name for an address.
     proxy.set_policy(&policy("r3", "[[rule]]\nid = \"ok\"\neffect = \"allow\"\nto = [\"127.0.0.1:*\"]\n"));
     fronted.rest();
     named.rest();

@@ -30,7 +30,7 @@ fn by_within(parent: &Origin, policy: &str, except: &[&str], limit: &str) -> Set
 }
 
 /// A parent that opens every tunnel and then plays the origin: it says `hello` at once, and sends back what it gets.
-/// What it has heard is the request head.
+/// It has received the request head.
 fn tunnelling() -> Origin {
     Origin::script(|conn| {
         let Some(head) = conn.request_head() else { return (Vec::new(), Ending::Closed) };
