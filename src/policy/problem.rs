@@ -37,7 +37,7 @@ pub enum ProblemPlace {
 /// must not make a million messages: they are logged, shown and answered.
 const MOST_KEPT: usize = 100;
 
-/// The problems of one document. The first [`MOST_KEPT`] are kept, all are counted.
+/// The problems of one document. The first 100 are kept, all are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     kept: Vec<Problem>,
