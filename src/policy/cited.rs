@@ -16,9 +16,9 @@ pub struct Cited(CitedFrom);
 
 #[derive(Clone, Default)]
 enum CitedFrom {
-    /// Nobody was asked.
+    /// The request was not judged.
     #[default]
-    Nobody,
+    NotJudged,
     Policy {
         snapshot: Snapshot,
         layer: LayerIndex,
@@ -47,7 +47,7 @@ impl Cited {
     /// The rule's id.
     pub fn rule(&self) -> Option<&str> {
         match &self.0 {
-            CitedFrom::Nobody => None,
+            CitedFrom::NotJudged => None,
             CitedFrom::Policy { snapshot, layer, rule } => rule.map(|rule| snapshot.layer(*layer).rule(rule).id()),
             CitedFrom::Text { rule, .. } => rule.as_deref(),
         }
@@ -56,7 +56,7 @@ impl Cited {
     /// The name of the layer, where there is more than one.
     pub fn layer(&self) -> Option<&str> {
         match &self.0 {
-            CitedFrom::Nobody => None,
+            CitedFrom::NotJudged => None,
             CitedFrom::Policy { snapshot, layer, .. } => snapshot.layer_name(*layer),
             CitedFrom::Text { layer, .. } => layer.name.as_deref(),
         }
@@ -65,7 +65,7 @@ impl Cited {
     /// The layer's revision; empty where no policy was asked.
     pub fn revision(&self) -> &str {
         match &self.0 {
-            CitedFrom::Nobody => "",
+            CitedFrom::NotJudged => "",
             CitedFrom::Policy { snapshot, layer, .. } => snapshot.layer(*layer).revision(),
             CitedFrom::Text { layer, .. } => &layer.revision,
         }

@@ -43,7 +43,7 @@ pub struct PolicyDocument {
     pub contact: Option<String>,
     /// Patterns that may be reached.
     pub allow: Vec<Spanned<String>>,
-    /// Patterns that may not, whatever else says so.
+    /// Patterns that may not be reached, even if an allow rule matches.
     pub deny: Vec<Spanned<String>>,
     /// Patterns that `egress = "package-managers"` allows in addition to `allow`.
     pub package_managers: Vec<Spanned<String>>,
@@ -108,7 +108,7 @@ impl Mode {
 pub enum Effect {
     /// Lets it pass.
     Allow,
-    /// Refuses it, whatever else allows it.
+    /// Refuses it, even if another rule allows it.
     Deny,
 }
 

@@ -298,8 +298,8 @@ impl Draft {
     }
 }
 
-/// The ports of a pattern where neither it nor its rule names any. An allow rule opens the ports of the web and nothing else; a
-/// deny rule means the host, whatever the port, since what it leaves open by silence nobody would notice.
+/// The ports of a pattern when neither the pattern nor its rule names any. An allow rule opens only the web ports. A
+/// deny rule covers every port of the host, because a port that it silently left open would go unnoticed.
 pub(super) fn default_ports(effect: Effect) -> Ports {
     match effect {
         Effect::Allow => Ports::web(),

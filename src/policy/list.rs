@@ -2,7 +2,7 @@
 //!
 //! Guaranteed: every name goes through the one reader of names that requests go through; a line costs no allocation
 //! unless something is wrong with it. The first [`MOST_SHOWN`] bad lines are each explained, the rest are counted.
-//! Names that come twice are no mistake.
+//! Duplicate names are not an error.
 
 use std::net::Ipv6Addr;
 

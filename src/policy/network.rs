@@ -18,8 +18,8 @@ use crate::facts::{AddressClass, Host, Port};
 /// The length of ::ffff:0:0/96, the IPv4 addresses in IPv6 form (RFC 4291 §2.5.5.2).
 const MAPPED: u8 = 96;
 
-/// The longest text that is read as a pattern or repeated in a message, in bytes. A name has 253, an international one up
-/// to four times as many; `**.` and ports are short. URLs that people paste are longer at times, and are no patterns.
+/// The longest text that is read as a pattern or repeated in a message, in bytes. A name has 253, an international one
+/// up to four times as many; `**.` and ports are short. Pasted URLs can be longer, but they are not patterns.
 pub(super) const LONGEST: usize = 1200;
 
 pub(super) fn too_long() -> Complaint {
@@ -150,7 +150,7 @@ fn parse_ip(host: &str) -> Result<IpAddr, Complaint> {
 pub(super) fn needs_brackets(address: &str, port: &str) -> Complaint {
     Complaint::new(
         ProblemCode::AmbiguousIpv6,
-        format!("`{address}:{port}` is an IPv6 address without brackets, and its port cannot be told apart"),
+        format!("`{address}:{port}` is an IPv6 address without brackets, and its port is ambiguous"),
         format!("write `[{address}]:{port}`, or `[{address}:{port}]` if that is the whole address"),
     )
 }

@@ -52,8 +52,8 @@ pub(super) fn fault(permit: &Permit, facts: &RequestFacts, opening: &Opening) ->
     }
 }
 
-/// A deny rule against the server that the ClientHello names, whatever the tunnel was asked for. It comes first, because
-/// observe mode never lets an explicit deny pass.
+/// Returns the deny rule that matches the server named in the ClientHello, regardless of the CONNECT target. This check
+/// comes first because observe mode never lets an explicit deny pass.
 fn denied_server(permit: &Permit, facts: &RequestFacts, server: &ServerName) -> Option<Fault> {
     let named = match server {
         ServerName::Name(name) => Host::Name(name.clone()),

@@ -294,7 +294,7 @@ mod tests {
             ),
             (
                 "2001:db8::1:443",
-                "`2001:db8::1:443` is an IPv6 address without brackets, and its port cannot be told apart; write \
+                "`2001:db8::1:443` is an IPv6 address without brackets, and its port is ambiguous; write \
                  `[2001:db8::1]:443`, or `[2001:db8::1:443]` if that is the whole address",
             ),
             (

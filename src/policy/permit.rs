@@ -39,7 +39,7 @@ pub(super) type Grants = SmallVec<[Grant; 1]>;
 #[derive(Clone)]
 pub(super) struct Grant {
     pub(super) basis: Basis,
-    /// Every rule that allows the request, the basis among them; none where the basis is no rule.
+    /// Every rule that allows the request, including the basis. Empty if the basis is not a rule.
     pub(super) matched: Matched,
 }
 
@@ -80,7 +80,7 @@ const MAX_OF_A_FAMILY: usize = 16;
 pub enum Route {
     /// Straight to these addresses, in the order that they were resolved in.
     Direct(VettedAddrs),
-    /// To the parent proxy, which is told the destination as it was asked for.
+    /// Through the parent proxy, which receives the destination as the client requested it.
     Parent(ParentPermit),
 }
 

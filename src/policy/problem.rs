@@ -33,8 +33,8 @@ pub enum ProblemPlace {
     },
 }
 
-/// How many problems of one document are kept. Nobody fixes more at once, and a generated file of a million wrong entries
-/// must not make a million messages: they are logged, shown and answered.
+/// The maximum number of problems that are kept for one document. Problems are logged, shown and sent in responses, so
+/// a generated file with a million wrong entries must not produce a million messages.
 const MOST_KEPT: usize = 100;
 
 /// The problems of one document. The first 100 are kept, all are counted.

@@ -48,7 +48,7 @@ pub enum ProblemCode {
     UrlAsPattern,
     /// Brackets are around something other than IPv6, or do not close.
     InvalidBrackets,
-    /// An IPv6 address and a port cannot be told apart.
+    /// It is ambiguous whether an IPv6 address without brackets ends with a port.
     AmbiguousIpv6,
     /// A pattern matches every host.
     MatchesEverything,

@@ -35,7 +35,7 @@ pub(super) struct LayerLabel {
 pub(super) struct LayerIndex(usize);
 
 impl LayerIndex {
-    /// The layer that speaks for all, where the reason is no layer's own.
+    /// The layer that is reported when the reason does not belong to a particular layer.
     pub(super) const FIRST: Self = Self(0);
 }
 

@@ -7,7 +7,7 @@ use super::reply::{self, Delivery, Explanation};
 use crate::session::{Refusal, Refused};
 use crate::stream::{ClientStream, Wire};
 
-/// What a connection gets for which there is no room: a complete fixed response, after which the connection is closed.
+/// The complete, fixed response to a connection for which there is no room. The connection is closed after it.
 pub const BUSY: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
     Proxy-Status: outgate; error=connection_limit_reached; details=\"busy\"\r\n\
     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 80\r\nConnection: close\r\n\r\n\

@@ -19,7 +19,7 @@ pub(super) struct ForwardedRequest {
     form: Form,
     /// The head for the origin, sanitised.
     head: Vec<u8>,
-    /// The same for the parent proxy, if that is who would read it.
+    /// The head for the parent proxy, if the request may go through it.
     parent_head: Option<ParentHead>,
     pub(super) method: Method,
     pub(super) framing: BodyFraming,

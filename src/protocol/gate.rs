@@ -50,8 +50,8 @@ enum NoHead {
     NotSpoken,
 }
 
-/// Serves one client connection until it has ended or is one side of a tunnel. That is returned, to be run by whoever
-/// called: what served the requests until then is freed first, and an idle tunnel costs what it needs.
+/// Serves one client connection until it ends or becomes one side of a tunnel. The tunnel is returned for the caller to
+/// run, so that everything that served requests is freed first and an idle tunnel costs only what it needs.
 pub async fn serve(context: Rc<ListenerContext>, stream: ClientStream, client: Client) -> Option<RunningTunnel> {
     let mut wire: Wire<ClientStream> = Wire::new(stream);
     let mut idle: Option<Idle> = None;
@@ -212,7 +212,7 @@ fn request<'a>(
 
 async fn no_head(wire: Wire<ClientStream>, mut attempt: Attempt, why: NoHead) -> Next {
     let malformed = match why {
-        // Whoever leaves in the middle of a head gets no answer, but has a record: something was asked.
+        // A client that leaves in the middle of a head gets no answer, but the attempt is recorded.
         NoHead::Ended => Malformed::HeadEnded,
         NoHead::Late => Malformed::HeadLate,
         NoHead::Bad(error) => Malformed::Head(error),

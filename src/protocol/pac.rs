@@ -6,7 +6,7 @@
 //!
 //! Deliberately not done:
 //! - `DIRECT` for `localhost`. Chromium (since 71), Firefox and macOS never ask a script about loopback, so the branch
-//!   would only serve who wants a way past us.
+//!   would only help clients that want to bypass the proxy.
 //! - `DIRECT` for plain host names. An intranet host is a destination like any other: the policy decides.
 //! - Any look at `url` or `host`, and `dnsResolve` above all: it would tell a name server what the policy may deny.
 

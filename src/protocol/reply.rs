@@ -3,13 +3,13 @@
 //! Guaranteed:
 //! - One layout for all (`docs/denials.md`): a status line whose phrase says what the body says, because half of the clients
 //!   show nothing else; `Proxy-Status` (RFC 9209); one body, in the form that `Accept` asks for.
-//! - Whatever comes in, the phrase is visible ASCII of at most 120 bytes, the sentence is below 500 bytes, and no text of
-//!   a client or a policy can end a line, open an element or change the direction of writing.
-//! - `X-Proxy-Error` and `X-Deny-Reason` stand on denials and on nothing else: what carries them is the organisation's
-//!   decision, what does not is a fault.
+//! - For any input, the phrase is visible ASCII of at most 120 bytes, the sentence is below 500 bytes, and no text of a
+//!   client or a policy can end a line, open an element or change the direction of writing.
+//! - Only denials carry `X-Proxy-Error` and `X-Deny-Reason`: a reply with them is the organisation's decision, a reply
+//!   without them reports a fault.
 //!
-//! Deliberately not done: `Date` (this is no cache's business, and there is no clock here); `Vary` (nothing may be stored);
-//! a version of `HTTP/1.0` for old clients (RFC 9112 §2.3: a server answers with its own; `Connection` says the rest).
+//! Deliberately not done: `Date` (caches do not need it, and there is no clock here); `Vary` (nothing may be stored); a
+//! version of `HTTP/1.0` for old clients (RFC 9112 §2.3: a server answers with its own; `Connection` says the rest).
 
 mod accept;
 mod error;

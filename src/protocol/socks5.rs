@@ -168,7 +168,8 @@ async fn read<T>(
     }
 }
 
-/// Refuses what is not a request. Before the method is chosen there is no reply to give: then it is only closed.
+/// Refuses input that is not a request. Before the method is chosen, SOCKS has no reply for this, so the connection is
+/// only closed.
 async fn refuse(mut wire: Wire<ClientStream>, attempt: Attempt, why: Unread, is_method_chosen: bool) -> Next {
     let (malformed, is_listening) = match why {
         Unread::Bad(error) => (Malformed::Socks(error), true),

@@ -48,12 +48,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_due_when_it_was_last_told_to_be() {
+    async fn it_is_due_at_the_last_deadline_that_was_set() {
         let began = Instant::now();
         let sleep = pin!(tokio::time::sleep(Duration::from_secs(10)));
         let mut timer = Timer::new(sleep);
         let mut due = 0;
-        for (name, told) in [
+        for (name, seconds) in [
             ("as it was made", 10),
             ("later", 30),
             ("sooner", 35),
@@ -62,16 +62,16 @@ mod tests {
             ("later, after it was due", 70),
         ] {
             if name.contains("sooner") {
-                timer.set(began + Duration::from_secs(told + 100));
+                timer.set(began + Duration::from_secs(seconds + 100));
             }
-            timer.set(began + Duration::from_secs(told));
-            // A wait that is given up in between, as by bytes that come, moves nothing.
+            timer.set(began + Duration::from_secs(seconds));
+            // Cancelling a wait, as happens when bytes arrive, does not move the deadline.
             let given_up =
                 tokio::time::timeout(Duration::from_millis(100), poll_fn(|context| timer.poll(context))).await;
-            assert_eq!(given_up.is_ok(), told == due, "{name}");
+            assert_eq!(given_up.is_ok(), seconds == due, "{name}");
             poll_fn(|context| timer.poll(context)).await;
-            assert_eq!(began.elapsed().as_secs(), told, "{name}");
-            due = told;
+            assert_eq!(began.elapsed().as_secs(), seconds, "{name}");
+            due = seconds;
         }
     }
 }

@@ -106,7 +106,7 @@ async fn opening(
             }
         }
         let silent = wire.ahead().is_empty();
-        // Silence is no other protocol: whatever comes first is judged, however late it comes.
+        // Silence does not count as another protocol: the first bytes are judged, however late they arrive.
         let may_be_silent = optional && silent;
         if may_be_silent {
             deadline = Instant::now() + REVOKED_WITHIN.min(idle.saturating_sub(began.elapsed()));
@@ -127,7 +127,7 @@ async fn opening(
                     *listing = session.ongoing().list_if_lasting(context.enforcer.registry());
                 }
             }
-            // Half a ClientHello and then silence is no other protocol that a rule could have meant.
+            // A partial ClientHello followed by silence is not another protocol that a rule could have meant.
             Err(_) if !silent => return Ok(Opening::Malformed("it stopped in the middle")),
             Err(_) => return Ok(Opening::Late),
             Ok(Ok(0) | Err(_)) if silent => return Err(Outcome::ClientClosed),

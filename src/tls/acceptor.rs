@@ -4,11 +4,11 @@
 //! - A pair that is missing, half-written or does not fit together never replaces one that works; at start it is an
 //!   error.
 //! - Handshakes under way keep the pair that they began with; a handshake never waits for a file.
-//! - TLS 1.2 and 1.3 alone, and by ALPN `http/1.1` alone: a client that insists on another protocol is told so in the
-//!   handshake instead of being misunderstood after it.
+//! - TLS 1.2 and 1.3 alone, and by ALPN `http/1.1` alone: a client that insists on another protocol gets an alert in
+//!   the handshake instead of being misunderstood after it.
 //!
-//! Deliberately not done: watching files (who owns the acceptor asks [`TlsAcceptor::reload_if_changed`] now and then),
-//! time limits (a handshake lasts as long as its caller lets it), client certificates.
+//! Deliberately not done: watching files (the owner of the acceptor calls [`TlsAcceptor::reload_if_changed`]
+//! periodically), time limits (a handshake lasts as long as its caller lets it), client certificates.
 
 use std::fs;
 use std::io;
@@ -233,8 +233,8 @@ mod tests {
             TlsAcceptor::new(&self.path("cert.pem"), &self.path("key.pem"))
         }
 
-        /// The error's sentence, without the folder.
-        fn told<T: std::fmt::Debug>(&self, result: Result<T, AcceptorError>) -> String {
+        /// Returns the error message without the folder.
+        fn message_of<T: std::fmt::Debug>(&self, result: Result<T, AcceptorError>) -> String {
             result.unwrap_err().to_string().replace(&format!("{}/", self.folder.path().display()), "")
         }
     }
@@ -296,13 +296,13 @@ mod tests {
 
         let third = generate();
         pair.write("cert.pem", &third.cert.pem());
-        let half = pair.told(acceptor.reload_if_changed());
+        let half = pair.message_of(acceptor.reload_if_changed());
         assert_eq!(half, "the key in key.pem is not the key of the first certificate in cert.pem");
-        assert_eq!(acceptor.reload_if_changed().unwrap(), Reload::Unchanged, "told once");
+        assert_eq!(acceptor.reload_if_changed().unwrap(), Reload::Unchanged, "reported once");
         assert_eq!(handshake(&acceptor, &second, &[]).await, Ok(None));
         fs::remove_file(pair.path("key.pem")).unwrap();
-        assert!(pair.told(acceptor.reload_if_changed()).starts_with("cannot read key.pem: "));
-        assert_eq!(acceptor.reload_if_changed().unwrap(), Reload::Unchanged, "told once");
+        assert!(pair.message_of(acceptor.reload_if_changed()).starts_with("cannot read key.pem: "));
+        assert_eq!(acceptor.reload_if_changed().unwrap(), Reload::Unchanged, "reported once");
         assert_eq!(handshake(&acceptor, &second, &[]).await, Ok(None));
 
         pair.write("key.pem", &third.signing_key.serialize_pem());
@@ -331,11 +331,11 @@ mod tests {
             pair.renew();
             assert!(pair.acceptor().is_ok());
             pair.write(name, text);
-            let told = pair.told(pair.acceptor());
-            assert!(told.starts_with(expected), "{told}");
+            let message = pair.message_of(pair.acceptor());
+            assert!(message.starts_with(expected), "{message}");
         }
         fs::remove_file(pair.path("cert.pem")).unwrap();
-        assert!(pair.told(pair.acceptor()).starts_with("cannot read cert.pem: "));
+        assert!(pair.message_of(pair.acceptor()).starts_with("cannot read cert.pem: "));
     }
 
     #[tokio::test]

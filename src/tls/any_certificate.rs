@@ -1,8 +1,8 @@
 //! The client's side of TLS towards a listener of our own, for the self-test and for `outgate doctor`.
 //!
-//! Any certificate is taken, and that is sound here alone: the other end is a listener of this machine, what is sent to it
-//! is no secret, and whether it is really ours is known by its answer. Whether clients trust the certificate is theirs to
-//! say. Nothing that leaves the machine goes through this.
+//! Accepting any certificate is sound only here: the peer is a listener on this machine, the data sent to it is not
+//! secret, and its answer shows whether it is really ours. Whether clients trust the certificate is a separate
+//! question. Nothing that leaves the machine goes through this.
 
 use std::io;
 use std::net::TcpStream;

@@ -204,11 +204,11 @@ fn extension() -> impl Strategy<Value = Vec<u8>> {
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let lists = (0_usize..34, 0_usize..6, 0_usize..3);
     let extensions = proptest::option::weighted(0.9, prop::collection::vec(extension(), 0..4));
-    let behind = prop_oneof![9 => Just(Vec::new()), 1 => Just(vec![0])];
-    (lists, extensions, behind).prop_map(|((session, suites, methods), extensions, behind)| {
+    let trailing = prop_oneof![9 => Just(Vec::new()), 1 => Just(vec![0])];
+    (lists, extensions, trailing).prop_map(|((session, suites, methods), extensions, trailing)| {
         let lists = [vec8(&vec![9; session]), vec16(&vec![0x13; suites]), vec8(&vec![0; methods])].concat();
         let extensions = extensions.map(|all| vec16(&all.concat())).unwrap_or_default();
-        let body = [&[3, 3], [7; 32].as_slice(), &lists, &extensions, &behind].concat();
+        let body = [&[3, 3], [7; 32].as_slice(), &lists, &extensions, &trailing].concat();
         [&[1, 0], vec16(&body).as_slice()].concat()
     })
 }
@@ -242,7 +242,7 @@ proptest! {
             3 => Just(Vec::new()),
             1 => prop::collection::vec((0_usize..6, prop_oneof![3 => 0_u8..26, 1 => any::<u8>()]), 1..6),
         ],
-        behind in prop::collection::vec(any::<u8>(), 0..9),
+        trailing in prop::collection::vec(any::<u8>(), 0..9),
         limit in prop_oneof![3 => Just(65_536_usize), 1 => 1_usize..200],
     ) {
         let mut bytes = cut(&[message, in_its_record].concat(), &sizes);
@@ -253,7 +253,7 @@ proptest! {
         for (at, byte) in beginning {
             bytes[at] = byte;
         }
-        bytes.extend(behind);
+        bytes.extend(trailing);
         let mut reader = HelloReader::new(limit);
         for end in 0..=bytes.len() {
             let seen = &bytes[..end];

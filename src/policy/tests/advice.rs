@@ -320,7 +320,7 @@ proptest! {
                     }
                     let facts = facts(&near, "cli");
                     let allows = |policy| verdict(policy, &facts).starts_with("allow");
-                    prop_assert_eq!(allows(&before), allows(&after), "{} beside {}", text, row);
+                    prop_assert_eq!(allows(&before), allows(&after), "{} next to {}", text, row);
                 }
             }
             Advice::Allowed { .. } => {
@@ -339,10 +339,10 @@ proptest! {
         if let Advice::Add { rule, .. } = advise(&read(POLICY, Format::Toml), &row, DenyReason::HostNotAllowed, &[]) {
             let [after, json] = with(&rule);
             let below = format!("{label}.{domain}");
-            let beside = format!("{below}:22");
+            let other_port = format!("{below}:22");
             for policy in [after, json] {
                 prop_assert!(verdict(&policy, &tunnel(&below)).starts_with("allow "));
-                prop_assert!(verdict(&policy, &tunnel(&beside)).starts_with("deny port_not_allowed"));
+                prop_assert!(verdict(&policy, &tunnel(&other_port)).starts_with("deny port_not_allowed"));
             }
         }
     }

@@ -170,7 +170,7 @@ fn an_upgrade_is_denied_by_either_of_its_names_and_allowed_by_its_own_alone() {
             (websocket("get.test"), "deny method_not_allowed get"),
             (websocket("both.test"), "allow both"),
             (plain("GET", "both.test"), "allow both"),
-            // A method token is a method, whatever it looks like.
+            // A method token is always a method, even if it looks like a protocol name.
             (plain("WEBSOCKET", "any.all.test"), "allow all"),
             (plain("WEBSOCKET", "ws.all.test"), "allow all"),
             (plain("WEBSOCKET", "ws.test"), "deny method_not_allowed ws"),

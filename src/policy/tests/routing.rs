@@ -125,8 +125,8 @@ fn an_address() -> impl Strategy<Value = IpAddr> {
 }
 
 proptest! {
-    /// Whatever resolves, and whichever way it goes: what a route carries was resolved and vetted, each address by
-    /// itself, and nothing is carried where one of them would be refused alone.
+    /// For any resolved addresses and either route, a route carries only addresses that were resolved and vetted one by
+    /// one, and carries none if any of them would be refused on its own.
     #[test]
     fn a_route_carries_only_vetted_addresses(
         resolved in prop::collection::vec(an_address(), 0..5),

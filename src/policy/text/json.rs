@@ -118,7 +118,8 @@ impl Tree<'_> {
         Value::Table(entries)
     }
 
-    /// RFC 8259 §2 names four; between values the parser takes for blank whatever Unicode or C take for it.
+    /// Reports whitespace other than the four characters of RFC 8259 §2. Between values, the parser also accepts what
+    /// Unicode or C classify as whitespace.
     fn refuse_other_whitespace(&mut self) {
         let (mut in_string, mut escaped) = (false, false);
         for (start, letter) in self.text.char_indices() {

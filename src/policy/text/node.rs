@@ -5,7 +5,7 @@ use super::{Problems, Spanned};
 /// A value and its place in the text.
 pub type Node = Spanned<Value>;
 
-/// A value, whatever format it was written in.
+/// A value from a document in any of the formats.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Text.
@@ -45,7 +45,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The document's tree; none where the syntax is so wrong that there is no telling what was meant.
+    /// Parses the document into a tree. Returns `None` if the syntax is too broken to recover a tree.
     pub fn parse(self, text: &str, problems: &mut Problems) -> Option<Node> {
         match self {
             Self::Toml => super::toml::parse(text, problems),

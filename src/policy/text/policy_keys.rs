@@ -65,7 +65,7 @@ pub(super) const ALLOW: Key = Key::new(
 .default("[]")
 .also(&["allowlist", "allowed", "whitelist", "allowed-domains", "alloweddomains", "hosts", "domains"]);
 pub(super) const DENY: Key =
-    Key::new("deny", Shape::Texts, "Destinations that may not be reached, whatever else allows them.")
+    Key::new("deny", Shape::Texts, "Destinations that may not be reached, even if a rule allows them.")
         .default("[]")
         .also(&["denylist", "denied", "blacklist", "blocklist", "block", "denied-domains", "denieddomains"]);
 pub(super) const PACKAGE_MANAGERS: Key = Key::new(

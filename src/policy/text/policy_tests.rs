@@ -18,12 +18,12 @@ fn toml(text: &str) -> PolicyDocument {
     read_policy(text, Format::Toml).unwrap()
 }
 
-/// A value's lines, with the value's own key behind a valid head.
+/// Returns the problems of a policy that consists of a valid version line and `body`.
 fn toml_lines(body: &str) -> Vec<String> {
     lines(&format!("version = 1\n{body}"), Format::Toml)
 }
 
-/// The document without its places: what was said, whatever the format.
+/// Formats the document without its source positions, so that documents in different formats compare equal.
 fn meaning(document: &PolicyDocument) -> String {
     let text = format!("{document:#?}");
     text.lines()
@@ -677,8 +677,8 @@ proptest! {
 }
 
 impl Fields<'_> {
-    /// A table's entries, whatever they are.
+    /// Returns the entries of a table.
     fn of(node: &Node) -> &[crate::policy::text::Member] {
-        if let Value::Table(entries) = &node.value { entries } else { panic!("no table: {node:?}") }
+        if let Value::Table(entries) = &node.value { entries } else { panic!("not a table: {node:?}") }
     }
 }

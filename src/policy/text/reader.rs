@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
 
     /// The value of a key, unread.
     pub fn node(&self, key: &Key) -> Option<&'a Node> {
-        debug_assert!(self.section.key(key.name).is_some(), "{} is no key of {}", key.name, self.section.what);
+        debug_assert!(self.section.key(key.name).is_some(), "{} is not a key of {}", key.name, self.section.what);
         self.entries.iter().find(|entry| entry.name.value == key.name).map(|entry| &entry.value)
     }
 

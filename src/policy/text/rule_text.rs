@@ -1,7 +1,8 @@
 //! One allow rule as text, to be added to a policy.
 //!
-//! Guaranteed: TOML to be added at the end of a policy (unless that writes its rules as one inline array, which no table
-//! can follow), and JSON to be added to a policy's list `rule`; whatever is in the strings, nothing ends before it should.
+//! Guaranteed: TOML to be added at the end of a policy (unless that writes its rules as one inline array, which no
+//! table can follow), and JSON to be added to a policy's list `rule`; no content of a string can end the string or the
+//! rule early.
 
 use std::fmt::Write as _;
 

@@ -50,7 +50,7 @@ pub(super) enum Failed {
     OriginSilent,
     /// The origin closed in the middle of its answer.
     OriginGone { answered: bool },
-    /// The origin answered what is no acceptable HTTP.
+    /// The origin's answer is not acceptable HTTP.
     OriginNonsense { answered: bool },
     /// The origin stopped answering.
     OriginLate { answered: bool },

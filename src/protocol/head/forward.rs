@@ -230,7 +230,7 @@ mod tests {
 
     const HOP: OriginHop<'_> = OriginHop { via: "outgate-1", keep_alive: true, expect: false };
 
-    /// `|` stands for CRLF; the empty line is added, here and taken off there.
+    /// In `text`, `|` means CRLF. The final empty line is added to the request and removed from the result.
     fn request_by(hop: &OriginHop<'_>, text: &str) -> String {
         let text = format!("{text}||").replace('|', "\r\n");
         let (head, _) = read_request(text.as_bytes(), &HeadLimits::default()).unwrap().unwrap();

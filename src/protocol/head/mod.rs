@@ -9,8 +9,8 @@
 //! - A method that differs from a registered one only by case is refused: the next program may not distinguish them.
 //! - A message has no length, one length, or chunks. Both, a repeated or listed length (equal ones too), a coding other
 //!   than exactly `chunked`: refused, never repaired.
-//! - Whatever is written has exactly one framing, one `Host` that is the target's, no hop-by-hop field, no chunk
-//!   extension, and only trailer fields that mean nothing for framing, routing or authority.
+//! - Every message that is written has exactly one framing, one `Host` that is the target's, no hop-by-hop field, no
+//!   chunk extension, and only trailer fields that mean nothing for framing, routing or authority.
 //! - No field that says that this proxy denied a request passes, in a head or in trailers, regardless of the sender.
 //! - Pure: bytes in, values out. No I/O, no clock, no panic. Work and memory are bounded by [`HeadLimits`] and the named
 //!   limits next to the code. A head allocates its destination's name, its path only where the client left out the slash,
@@ -83,7 +83,7 @@ impl Version {
         }
     }
 
-    /// Reads `HTTP/1.0` or `HTTP/1.1`. Another number is a version that we do not speak, all else is no version.
+    /// Reads `HTTP/1.0` or `HTTP/1.1`. Any other number is an unsupported version; anything else is not a version.
     fn parse(text: &[u8], garbage: HeadError) -> Result<Self, HeadError> {
         match text {
             b"HTTP/1.1" => Ok(Self::Http11),

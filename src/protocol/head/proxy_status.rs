@@ -1,8 +1,8 @@
 //! `Proxy-Status` of a response (RFC 9209 §2): a list with one member for each proxy that says something about it.
 //!
-//! Guaranteed: a member of another proxy passes unchanged. A member with our name does not: only this proxy says what this
-//! proxy did. A line that is no list of such members (RFC 9651 §4.2.1) passes nothing, because its reader might find our
-//! name where we did not.
+//! Guaranteed: a member of another proxy passes unchanged. A member with our name does not: only this proxy says what
+//! this proxy did. A line that is not a list of such members (RFC 9651 §4.2.1) is dropped, because its reader might
+//! find our name where we did not.
 
 use smallvec::SmallVec;
 

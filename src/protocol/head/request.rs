@@ -91,7 +91,7 @@ impl<'b> RequestHead<'b> {
         self.block.iter()
     }
 
-    /// The value of the first field of this name, in any case of letters.
+    /// Returns the value of the first field with this case-insensitive name.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         self.fields().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
     }
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(with("1.1", "Host: h.test| evil.test|"), Err(HeadError::FoldedLine));
         assert_eq!(with("1.1", " Host: evil.test|Host: h.test|"), Err(HeadError::FoldedLine));
         let odd = "GET /://a@b/ HTTP/1.1\r\nHost: a@b\r\n\r\n";
-        assert!(matches!(read(odd), Err(HeadError::Host(_))), "a path is no authority to compare with");
+        assert!(matches!(read(odd), Err(HeadError::Host(_))), "a path is not an authority to compare with");
     }
 
     #[test]

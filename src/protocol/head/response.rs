@@ -91,7 +91,7 @@ impl<'b> ResponseHead<'b> {
         self.block.iter()
     }
 
-    /// The value of the first field of this name, in any case of letters.
+    /// Returns the value of the first field with this case-insensitive name.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         self.fields().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
     }
@@ -136,7 +136,7 @@ fn split_status_line(line: &[u8]) -> Result<(Version, u16, &[u8]), HeadError> {
 mod tests {
     use super::*;
 
-    /// `|` stands for CRLF; the empty line is added.
+    /// In `head`, `|` means CRLF. The final empty line is added.
     fn answer(method: &str, head: &str) -> Result<(ResponseFraming, bool), HeadError> {
         let text = format!("{head}||").replace('|', "\r\n");
         read_response(text.as_bytes(), method, &HeadLimits::default()).map(|read| {

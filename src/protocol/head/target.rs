@@ -101,8 +101,8 @@ fn before(text: &str, found: Option<usize>) -> &str {
     found.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// Browsers and some origins read `\` in a path as `/`, so a rule on paths would judge another path than is served. In a
-/// query it stands for itself, and browsers send it.
+/// Browsers and some origins read `\` in a path as `/`, so a rule on paths would judge a different path from the one
+/// served. In a query `\` has no special meaning, and browsers send it.
 fn refuse_backslash(target: &str) -> Result<(), HeadError> {
     match memchr::memchr2(b'\\', b'?', target.as_bytes()).and_then(|at| target.as_bytes().get(at)) {
         Some(b'\\') => Err(HeadError::TargetByte(b'\\')),

@@ -47,7 +47,7 @@ impl Wishes {
     fn note(&mut self, range: &[u8]) {
         let mut parts = range.split(|byte| *byte == b';');
         let media = parts.next().unwrap_or_default().trim_ascii();
-        // An empty element of a list is no element (RFC 9110 §5.6.1), and so no type that we do not have.
+        // An empty list element does not count (RFC 9110 §5.6.1), so it is not an unsupported type either.
         if media.is_empty() {
             return;
         }

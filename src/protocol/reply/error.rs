@@ -14,7 +14,7 @@ pub(super) struct Account {
     pub(super) blame: &'static str,
 }
 
-/// The words for an error; a malformed request is told apart by its status.
+/// Returns the texts for an error. For a malformed request, they depend on its status.
 pub(super) fn account(error: ProxyError, status: u16) -> Account {
     let (headline, what, to, blame) = match error {
         ProxyError::ConnectionLimitReached => ("Proxy is busy", "This proxy is too busy", " to serve", BUSY),
@@ -43,10 +43,10 @@ const BUSY: &str = "Neither the request nor the policy is at fault: try again la
 const NAME: &str = "The policy allows it; the fault is with the name or its name servers, not with the policy.";
 const ORIGIN: &str = "The policy allows it; the fault is with that server or the network to it, not with the policy.";
 const POLICY: &str = "This is the organisation's decision, not a fault.";
-const PROXY: &str = "Neither the request nor the policy is at fault: tell whoever runs the proxy.";
+const PROXY: &str = "Neither the request nor the policy is at fault: tell the proxy's operator.";
 const CLIENT: &str = "The fault is with the client that sent the request, not with the policy.";
 
-/// Requests that are refused as such are told apart by their status alone.
+/// Returns the texts for a malformed request, which depend only on its status.
 fn request_error(status: u16) -> (&'static str, &'static str) {
     match status {
         403 => ("Not for other sites", "This path of the proxy does not answer other sites"),

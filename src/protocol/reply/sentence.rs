@@ -7,8 +7,8 @@ use super::Explanation;
 use super::error::account;
 use crate::text::visible::{self, MAX_NAME_CHARS, elided, reduced, shortened};
 
-/// The sentence's limit in bytes. With the body's line break it stays under 500 whatever comes in (`docs/denials.md`),
-/// because clients print it after their own words.
+/// The sentence's limit in bytes. With the body's line break, the text stays under 500 bytes for any input
+/// (`docs/denials.md`), because clients print it after their own words.
 pub const MAX_SENTENCE: usize = 498;
 /// The reason phrase's limit in bytes (`docs/denials.md`): the line that npm, pip and apt print has other things on it.
 pub const MAX_PHRASE: usize = 120;

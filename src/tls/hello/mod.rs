@@ -2,7 +2,7 @@
 //! (§4), and its `server_name` extension (RFC 6066 §3).
 //!
 //! Guaranteed:
-//! - Where this reader finds a name, every conforming server finds the same one: whatever two stacks could read
+//! - Where this reader finds a name, every conforming server finds the same one: anything that two stacks could read
 //!   differently (a repeated extension, a second name, a length that does not fit, a record of another kind in between)
 //!   is an error, never a name.
 //! - How the bytes were split into segments never matters, and how into records only where RFC 8446 §5.1 says so.

@@ -45,8 +45,8 @@ impl<'a> TlsRecord<'a> {
     }
 }
 
-/// Whether bytes that are no first record of ours might begin TLS for a more lenient server, which would then read the
-/// ClientHello after them. `None` while that is open.
+/// Whether bytes that this reader does not accept as a first record might begin TLS for a more lenient server, which
+/// would then read the ClientHello after them. `None` while that is open.
 ///
 /// The version decides nothing: Java takes any from 3.0 on and Go any below 16.0, and both skip an alert before the
 /// ClientHello. Where the version is not that of TLS, the shape of the record has to tell, since other protocols begin

@@ -194,7 +194,7 @@ fn check_decision(document: &PolicyDocument, policy: &Snapshot, facts: &RequestF
     }
 }
 
-/// What one more deny entry names is denied, whatever else the policy says.
+/// A destination that an added deny entry names is denied, regardless of the rest of the policy.
 fn check_deny_wins(document: &PolicyDocument, facts: &RequestFacts) {
     let mut stricter = document.clone();
     stricter.deny.push(spanned(&format!("{}:*", facts.destination.host())));
