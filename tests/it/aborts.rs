@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::harness::{Proxy, Settings, allow, get, hello, request, until, until_equal};
 
-/// Serves each connection in a thread of its own; whoever leaves early is nobody's fault here.
+/// Serves each connection in its own thread. Errors from clients that leave early are ignored.
 fn origin(serve: fn(&mut TcpStream) -> std::io::Result<()>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -134,7 +134,7 @@ fn assert_each_has_one_record(proxy: &Proxy) {
 }
 
 #[test]
-fn whoever_stops_at_any_byte_and_waits_has_a_record_for_each_request_that_began() {
+fn a_client_that_stops_at_any_byte_gets_a_record_for_each_request_that_began() {
     let (proxy, scripts) = start();
     let begun: Vec<usize> = thread::scope(|scope| {
         let run = |script: &Script| {
@@ -154,7 +154,7 @@ fn whoever_stops_at_any_byte_and_waits_has_a_record_for_each_request_that_began(
 }
 
 #[test]
-fn whatever_clients_do_at_once_requests_and_records_are_as_many() {
+fn concurrent_aborts_leave_one_record_for_each_request() {
     let (mut proxy, scripts) = start();
     let leaves = prop::sample::select(vec![Leaves::InOrder, Leaves::Gone, Leaves::Reset]);
     let one = (prop::sample::select(scripts), any::<prop::sample::Index>(), any::<prop::sample::Index>(), leaves);
@@ -173,7 +173,7 @@ fn whatever_clients_do_at_once_requests_and_records_are_as_many() {
                     all += begun;
                     fewest += match leaves {
                         Leaves::InOrder => begun,
-                        // An answer that finds nobody ends the connection, and what waits behind it with it.
+                        // An answer to a client that has left ends the connection and drops the requests after it.
                         Leaves::Gone => begun.min(1),
                         // A reset takes away what has not been read.
                         Leaves::Reset => 0,

@@ -18,7 +18,7 @@ fn the_banner_says_where_things_are_and_names_only_what_works() {
     assert!(shown.contains(&format!("proxy   http://{}", proxy.address())), "{shown}");
     assert!(shown.contains(&format!("curl -x http://{}", proxy.address())), "{shown}");
     assert!(shown.contains("CONNECT, HTTP, SOCKS5"), "{shown}");
-    assert!(!shown.contains(TOKEN), "the token of a file is nobody's business: {shown}");
+    assert!(!shown.contains(TOKEN), "a token from a file is not shown: {shown}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What breaks off never looks complete: neither a response nor a tunnel, whatever breaks it off, on either side.
+//! An interrupted response or tunnel never looks complete, on either side and for any cause.
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
@@ -119,11 +119,11 @@ fn a_response_inside_tls_that_breaks_off_ends_without_a_close_notify() {
     }
 }
 
-/// An origin that sends and keeps what it is sent, until it is told how to end.
-fn talker(greeting: &'static [u8]) -> Origin {
+/// An origin that sends `first` and then collects what it receives until the end.
+fn talker(first: &'static [u8]) -> Origin {
     Origin::script(move |conn| {
         conn.read(4);
-        conn.send(greeting);
+        conn.send(first);
         conn.rest()
     })
 }
@@ -153,11 +153,11 @@ fn a_tunnel_side_that_resets_is_a_reset_on_the_other_side() {
     let mut client = talking(&proxy, &origin);
     client.reset_at_end();
     drop(client);
-    assert_eq!(origin.heard(), (Vec::new(), Ending::Reset));
+    assert_eq!(origin.received(), (Vec::new(), Ending::Reset));
 
     let mut client = talking(&proxy, &origin);
     client.half_close();
-    assert_eq!(origin.heard(), (Vec::new(), Ending::Closed), "an end in order is one");
+    assert_eq!(origin.received(), (Vec::new(), Ending::Closed), "an end in order is one");
     assert_eq!(client.rest(), (Vec::new(), Ending::Closed));
     proxy.account(&[
         &format!("connect ok.test:{} allow - origin_closed 200", resets.port()),
@@ -177,14 +177,14 @@ fn bulk_that_a_reset_cuts_off_is_cut_off_for_its_reader() {
         (Vec::new(), Ending::Reset)
     });
     let mut client = talking(&proxy, &origin);
-    origin.heard();
+    origin.received();
     let (got, ending) = client.rest();
     assert!(got.len() <= BULK && got.iter().all(|byte| *byte == 7), "{} bytes", got.len());
     assert_eq!(ending, Ending::Reset);
 }
 
 #[test]
-fn a_direction_that_has_ended_in_order_keeps_its_bytes_whatever_becomes_of_the_other() {
+fn a_direction_that_ended_in_order_keeps_its_bytes_when_the_other_is_cut() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let origin = Origin::script(|conn| {
         conn.read(4);
@@ -198,8 +198,8 @@ fn a_direction_that_has_ended_in_order_keeps_its_bytes_whatever_becomes_of_the_o
     let mut client = talking(&proxy, &origin);
     assert_eq!(client.read(BULK), vec![7; BULK]);
     client.send(b"more");
-    origin.heard();
-    assert_eq!(client.rest(), (Vec::new(), Ending::Closed), "it has all of it, and was told so");
+    origin.received();
+    assert_eq!(client.rest(), (Vec::new(), Ending::Closed), "the client has every byte and an orderly end");
     client.half_close();
 }
 
@@ -221,7 +221,7 @@ fn a_tunnel_that_is_cut_is_a_reset_on_both_sides() {
             _ => {}
         }
         assert_eq!(client.rest(), (Vec::new(), Ending::Reset), "{cut}");
-        assert_eq!(origin.heard(), (Vec::new(), Ending::Reset), "{cut}");
+        assert_eq!(origin.received(), (Vec::new(), Ending::Reset), "{cut}");
         if cut == "shutdown" {
             assert_eq!(proxy.wait(), Some(0));
         }

@@ -18,7 +18,7 @@ fn assert_refused(finished: &Finished, words: &[&str]) {
     }
 }
 
-/// A configuration whose listener is at this port, with `rest` behind.
+/// A configuration with a listener at this port, followed by `rest`.
 fn config(port: &Port, rest: &str) -> String {
     let address = port.address();
     format!(

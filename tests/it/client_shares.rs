@@ -31,7 +31,7 @@ fn answered(mut client: Conn, authority: &str) -> (Conn, Answer) {
 }
 
 #[test]
-fn a_client_with_all_its_silent_connections_locks_nobody_out() {
+fn a_client_with_all_its_silent_connections_does_not_block_others() {
     let settings = Settings::with(allow(&["ok.test"])).limit("max-connections = 16");
     let proxy = settings.limit(&format!("head-timeout = {FOREVER}")).start();
     let greedy = || Conn::between(GREEDY, proxy.address());
@@ -74,7 +74,7 @@ fn a_limit_of_ones_own_is_exact_for_connections() {
 }
 
 #[test]
-fn a_client_with_all_its_stalled_handshakes_locks_nobody_out() {
+fn a_client_with_all_its_stalled_handshakes_does_not_block_others() {
     let certificate = Certificate::new();
     let settings = Settings::with(allow(&["ok.test"])).listen(&certificate.line());
     let settings = settings.limit("max-handshakes = 8").limit(&format!("head-timeout = {FOREVER}"));
@@ -93,7 +93,7 @@ fn a_client_with_all_its_stalled_handshakes_locks_nobody_out() {
 }
 
 #[test]
-fn a_client_whose_lookups_hang_locks_nobody_out_and_ends_them_by_leaving() {
+fn a_client_with_hanging_lookups_does_not_block_others_and_ends_them_by_leaving() {
     let origin = Origin::echo();
     for (limit, own) in [
         ("max-lookups = 8", "max-lookups-per-client"),
@@ -156,7 +156,7 @@ fn a_client_whose_lookups_hang_locks_nobody_out_and_ends_them_by_leaving() {
 }
 
 #[test]
-fn a_client_with_all_its_admin_connections_locks_nobody_out() {
+fn a_client_with_all_its_admin_connections_does_not_block_others() {
     let proxy = Settings::with(allow(&["ok.test"])).start();
     let host = proxy.admin_address();
     let ready = |from| {
@@ -197,7 +197,7 @@ impl Leaving {
     }
 }
 
-/// A destination that answers nobody: the queue of its listening socket is full.
+/// A destination that accepts no connection, because the queue of its listening socket is full.
 struct Unanswering {
     address: SocketAddr,
     _listener: socket2::Socket,

@@ -29,7 +29,7 @@ fn curl(proxy: &Proxy, arguments: &[&str]) -> Option<Finished> {
 }
 
 #[test]
-fn curl_is_told_403_for_https_and_reads_the_sentence_for_http() {
+fn curl_reports_403_for_https_and_shows_the_message_for_http() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let Some(https) = curl(&proxy, &["https://no.test/"]) else { return };
     assert_eq!(https.code, Some(56), "{https:#?}");

@@ -38,28 +38,28 @@ fn the_answer_to_an_allowed_connect_has_no_body_and_no_framing() {
 fn an_end_passes_by_itself_while_the_other_direction_goes_on() {
     // The client ends first; the origin answers only then.
     let origin = Origin::script(|conn| {
-        let heard = conn.rest();
+        let received = conn.rest();
         conn.send(b"bye");
-        heard
+        received
     });
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let mut tunnel = proxy.tunnel(&format!("ok.test:{}", origin.port()));
     tunnel.send(b"all that I have");
     tunnel.half_close();
-    assert_eq!(origin.heard(), (b"all that I have".to_vec(), Ending::Closed));
+    assert_eq!(origin.received(), (b"all that I have".to_vec(), Ending::Closed));
     assert_eq!(tunnel.rest(), (b"bye".to_vec(), Ending::Closed));
 
     // The origin ends first; what the client says later still arrives.
     let other = Origin::script(|conn| {
-        conn.send(b"greeting");
+        conn.send(b"hello");
         conn.half_close();
         conn.rest()
     });
     let mut tunnel = proxy.tunnel(&format!("ok.test:{}", other.port()));
-    assert_eq!(tunnel.rest(), (b"greeting".to_vec(), Ending::Closed));
+    assert_eq!(tunnel.rest(), (b"hello".to_vec(), Ending::Closed));
     tunnel.send(b"later");
     tunnel.half_close();
-    assert_eq!(other.heard(), (b"later".to_vec(), Ending::Closed));
+    assert_eq!(other.received(), (b"later".to_vec(), Ending::Closed));
     proxy.account(&[
         &format!("connect ok.test:{} allow - completed 200", origin.port()),
         &format!("connect ok.test:{} allow - completed 200", other.port()),
@@ -76,7 +76,7 @@ fn bytes_that_come_with_the_connect_are_delivered_once_and_first() {
     assert_eq!(client.answer_to("CONNECT").status(), 200);
     client.send(b"late");
     client.half_close();
-    assert_eq!(origin.heard(), (b"early late".to_vec(), Ending::Closed));
+    assert_eq!(origin.received(), (b"early late".to_vec(), Ending::Closed));
 }
 
 #[test]
@@ -113,11 +113,11 @@ fn a_denied_connect_gets_just_this_answer() {
 }
 
 #[test]
-fn a_refused_connect_closes_and_the_bytes_behind_it_are_not_a_request() {
+fn a_refused_connect_closes_and_the_bytes_after_it_are_not_a_request() {
     let origin = Origin::saying("never");
     let proxy = Proxy::with(allow(&["ok.test:*"]));
-    let behind = format!("GET http://ok.test:{}/ HTTP/1.1\r\nHost: ok.test\r\n\r\n", origin.port());
-    let answers = proxy.raw(format!("CONNECT no.test:443 HTTP/1.1\r\nHost: no.test:443\r\n\r\n{behind}"));
+    let smuggled = format!("GET http://ok.test:{}/ HTTP/1.1\r\nHost: ok.test\r\n\r\n", origin.port());
+    let answers = proxy.raw(format!("CONNECT no.test:443 HTTP/1.1\r\nHost: no.test:443\r\n\r\n{smuggled}"));
     assert_denied(answers.only(), "host_not_allowed");
     proxy.account(&["connect no.test:443 deny host_not_allowed denied 403"]);
     assert_eq!(origin.connections(), 0);
@@ -212,7 +212,7 @@ fn what_the_policy_allows_and_the_world_does_not_is_no_denial() {
 }
 
 #[test]
-fn nobody_gets_through_the_proxy_to_the_proxy() {
+fn the_proxy_does_not_connect_to_itself() {
     let proxy = Proxy::with(allow(&["ok.test:*", "127.0.0.1:*"]));
     let (port, admin) = (proxy.address().port(), proxy.admin_address().port());
     for authority in [format!("ok.test:{port}"), format!("ok.test:{admin}"), format!("127.0.0.1:{admin}")] {

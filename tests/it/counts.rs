@@ -12,8 +12,8 @@ const REQUESTS_EACH: usize = 200;
 /// The time between two policies.
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// Of ten requests, five go where all may go, three where nobody may, two where every other revision allows it: four of
-/// ten are denied.
+/// Of ten requests, five go to a destination that is always allowed, three to one that is always denied, and two to one
+/// that every other revision allows. Four of ten are denied.
 const TURNS: [&str; 10] =
     ["ok.test", "no.test", "flip.test", "ok.test", "no.test", "ok.test", "flip.test", "ok.test", "no.test", "ok.test"];
 

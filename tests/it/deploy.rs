@@ -1,4 +1,4 @@
-//! What `deploy/` ships: a mistake here is found by whoever installs it, on the day that it matters.
+//! Checks the files in `deploy/`, so that mistakes in them do not first appear in an installation.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is its failure")]
 
 use std::collections::BTreeMap;
@@ -112,7 +112,7 @@ fn the_shipped_configurations_fit_the_services_that_start_with_them() {
 }
 
 /// The unit's assignments by `Section.Key`. Fails on what systemd would only warn of: a line that is no assignment, a
-/// key outside a section, a key that stands twice (the one that may, a list, is joined by blanks).
+/// key outside a section, a key that occurs twice (blanks join the values of the one key that may).
 fn unit() -> BTreeMap<String, String> {
     let mut section = None;
     let mut keys: BTreeMap<String, String> = BTreeMap::new();
@@ -130,7 +130,7 @@ fn unit() -> BTreeMap<String, String> {
         match keys.get_mut(&key) {
             None => drop(keys.insert(key, value.to_owned())),
             Some(before) if key == "Service.SystemCallFilter" => *before = format!("{before} {value}"),
-            Some(_) => panic!("{key} stands twice"),
+            Some(_) => panic!("{key} occurs twice"),
         }
     }
     keys

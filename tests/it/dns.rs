@@ -12,7 +12,7 @@ fn ips(texts: &[&str]) -> Vec<IpAddr> {
 
 const HERE: &str = "127.0.0.1";
 
-/// Tunnels to `*.test`, whatever is spoken there, with little patience for name servers.
+/// Allows tunnels to `*.test` with any protocol and short timeouts for name servers.
 fn settings() -> Settings {
     Settings::with(allow(&["*.test:*"])).limit("dns-timeout = \"1s\"")
 }
@@ -22,7 +22,7 @@ fn each_answer_of_a_name_server_has_its_own_answer_and_record() {
     let many: Vec<String> = (0..300).map(|host| format!("127.0.{}.{}", host / 200, host % 200 + 1)).collect();
     let many = ips(&many.iter().map(String::as_str).collect::<Vec<_>>());
     let huge: Vec<IpAddr> = (0..2000_u32).map(|low| IpAddr::V4((0x7f00_0001 + low).into())).collect();
-    // Each lie beside the truth that it is nearest to.
+    // Each false answer follows the correct answer that it resembles most.
     let rows: Vec<(&'static str, Say, u16, &str)> = vec![
         ("plain.test", Say::Ips(ips(&[HERE])), 200, ""),
         ("both.test", Say::Ips(ips(&[HERE, "10.0.0.1"])), 403, "address_not_allowed"),
@@ -45,7 +45,7 @@ fn each_answer_of_a_name_server_has_its_own_answer_and_record() {
         ("huge.test", Say::ByTcp(huge), 200, ""),
         ("cut.test", Say::TcpCloses, 502, "dns_error"),
         (
-            "beside.test",
+            "extra.test",
             Say::WithAnother(ips(&[HERE]), "other.test", "10.0.0.1".parse().unwrap()),
             403,
             "address_not_allowed",
@@ -118,7 +118,7 @@ fn a_name_that_moves_between_two_requests_is_judged_at_each() {
 }
 
 #[test]
-fn a_denied_name_is_asked_of_nobody() {
+fn a_denied_name_is_never_looked_up() {
     let names = ScriptedNames::start(&[("no.example", Say::Ips(ips(&[HERE])))]);
     let proxy = names.proxy(settings());
     assert_denied(&proxy.connect("no.example:443").1, "host_not_allowed");
@@ -126,8 +126,8 @@ fn a_denied_name_is_asked_of_nobody() {
 }
 
 #[test]
-fn addresses_behind_a_nat64_are_judged_by_what_is_inside() {
-    // The server's own prefix, and one that nobody named: documentation space, opened as far as the rule goes.
+fn nat64_addresses_are_judged_by_the_ipv4_address_inside() {
+    // The name server announces one prefix. The other is documentation space, which the rule allows.
     let opened = policy("r1", &(rule("ok", &["*.test:*"]) + "addresses = [\"2001:db8::/32\"]\n"));
     let names = ScriptedNames::start(&[
         ("inside.test", Say::Ips(ips(&["2001:db8:64::10.0.0.1"]))),

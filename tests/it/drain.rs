@@ -8,8 +8,8 @@ use rustix::process::Signal;
 
 use crate::harness::{Conn, Ending, Origin, Proxy, Settings, allow, get, ok, policy, summary, until};
 
-/// An origin that answers when it is told to.
-fn told(answer: &'static str) -> (Origin, mpsc::Sender<()>) {
+/// An origin that answers once the test sends on the channel.
+fn answering_on_signal(answer: &'static str) -> (Origin, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = Origin::http(move |_| {
@@ -26,7 +26,7 @@ fn wait_until_draining(proxy: &Proxy) {
 #[test]
 fn a_request_and_a_tunnel_under_way_finish() {
     for signal in [Signal::TERM, Signal::INT] {
-        let (origin, go) = told("finished");
+        let (origin, go) = answering_on_signal("finished");
         let echo = Origin::echo();
         let mut proxy = Proxy::with(allow(&["ok.test:*"]));
         let mut client = proxy.client();
@@ -115,7 +115,7 @@ fn a_proxy_in_a_terminal_ends_with_it_and_the_signal_alone_is_a_reload() {
 }
 
 #[test]
-fn a_request_that_does_not_finish_in_time_is_cut_and_recorded_whatever_it_waits_for() {
+fn a_request_that_does_not_finish_in_time_is_cut_and_recorded() {
     let waiting = Origin::script(Conn::rest);
     let half = Origin::script(|conn| {
         conn.request_head();
@@ -175,7 +175,7 @@ fn an_idle_proxy_ends_at_once_and_gives_its_ports_back() {
 
 #[test]
 fn readiness_ends_before_the_process_does() {
-    let (origin, go) = told("x");
+    let (origin, go) = answering_on_signal("x");
     let mut proxy = Proxy::with(allow(&["ok.test:*"]));
     let mut client = proxy.client();
     client.send(get(&format!("http://ok.test:{}/", origin.port()), &[]));

@@ -1,5 +1,5 @@
-//! Disks and databases that fail: the proxy goes on, or denies where records are required; nothing blocks; what is lost is
-//! counted and shown; and the log says it once, with what to do.
+//! Disks and databases that fail: the proxy keeps working, or denies where records are required. Nothing blocks. Losses are
+//! counted and shown, and the log reports each failure once, with advice.
 
 use std::fs;
 
@@ -69,7 +69,7 @@ fn said(proxy: &Proxy, what: &str) -> usize {
 }
 
 #[test]
-fn a_full_disk_stops_no_request_and_what_it_lost_is_counted_and_stands_in_a_gap() {
+fn a_full_disk_stops_no_request_and_losses_are_counted_and_recorded_as_a_gap() {
     if !small_disks_work() {
         return;
     }
@@ -99,12 +99,12 @@ fn a_full_disk_stops_no_request_and_what_it_lost_is_counted_and_stands_in_a_gap(
     // What waits for the database is kept in memory meanwhile, so it has every request.
     let [file, database] = ["disk/records.jsonl", "disk/history.db"].map(|name| proxy.path(name).display().to_string());
     until("the database is whole", || {
-        let report = proxy.beside(&["report", "--format", "json", &database]);
+        let report = proxy.run_in_its_folder(&["report", "--format", "json", &database]);
         let report: Value = serde_json::from_str(&report.stdout).unwrap();
         (report["total"]["requests"] == asked && lost(&proxy, "sqlite") == 0).then_some(())
     });
-    assert_eq!(proxy.beside(&["report", "--verify", &database]).code, Some(0));
-    let verified = proxy.beside(&["report", "--verify", &file]);
+    assert_eq!(proxy.run_in_its_folder(&["report", "--verify", &database]).code, Some(0));
+    let verified = proxy.run_in_its_folder(&["report", "--verify", &file]);
     let gap = format!("a gap: {} records are missing (write_failed)", lost(&proxy, "jsonl"));
     assert!(verified.code == Some(1) && verified.stdout.contains(&gap), "{verified:?}");
     assert_eq!(said(&proxy, "records cannot be written; requests continue"), 1, "{:#?}", proxy.output());
@@ -310,9 +310,9 @@ fn ask_until_records_are_lost(proxy: &Proxy, status: u16) -> u64 {
     asked
 }
 
-/// A hold on the disk has no end but the one that the test gives it: whatever is answered before did not wait for it.
+/// Only the test releases the disk, so no response before that waited for the disk.
 #[test]
-fn a_disk_that_answers_nothing_delays_nothing_and_what_it_lost_is_counted_and_stands_in_a_gap() {
+fn a_hanging_disk_delays_nothing_and_losses_are_counted_and_recorded_as_a_gap() {
     if !systems_can_be_made() {
         return;
     }
@@ -380,7 +380,7 @@ fn a_disk_that_answers_nothing_delays_nothing_and_what_it_lost_is_counted_and_st
 }
 
 #[test]
-fn a_disk_that_becomes_read_only_or_dies_stops_no_request_and_what_it_lost_stands_in_a_gap() {
+fn a_read_only_or_dead_disk_stops_no_request_and_losses_are_recorded_as_a_gap() {
     if !systems_can_be_made() {
         return;
     }
@@ -423,7 +423,7 @@ fn a_disk_that_becomes_read_only_or_dies_stops_no_request_and_what_it_lost_stand
 }
 
 #[test]
-fn while_records_are_required_and_the_disk_answers_nothing_requests_are_refused_and_it_ends_when_told_to() {
+fn required_records_on_a_hanging_disk_refuse_requests_and_a_signal_still_ends_the_proxy() {
     if !systems_can_be_made() {
         return;
     }

@@ -183,7 +183,7 @@ fn a_denied_get_says_why_and_keeps_the_connection() {
     let answer = client.answer_to("HEAD");
     assert_denied(&answer, "host_not_allowed");
     assert_ne!(answer.header("content-length"), None);
-    assert_eq!(client.rest(), (Vec::new(), Ending::Closed), "no body behind the answer to a HEAD");
+    assert_eq!(client.rest(), (Vec::new(), Ending::Closed), "no body after the answer to a HEAD");
     proxy.account(&[
         "http ok.test:80/x deny port_not_allowed denied 403",
         "http no.test:80/ deny host_not_allowed denied 403",
@@ -266,7 +266,7 @@ fn a_websocket_is_a_request_that_becomes_a_tunnel() {
     assert_eq!(client.read(4), b"ping");
     client.half_close();
     assert_eq!(client.rest(), (Vec::new(), Ending::Closed));
-    let head = String::from_utf8(origin.heard().0).unwrap().to_lowercase();
+    let head = String::from_utf8(origin.received().0).unwrap().to_lowercase();
     assert!(head.contains("\r\nupgrade: websocket") && head.contains("\r\nsec-websocket-key: dghl"), "{head}");
     let records = proxy.account(&[&format!("http ok.test:{}/chat allow - completed 101", origin.port())]);
     assert_eq!(records[0]["method"], "WEBSOCKET");
@@ -278,7 +278,7 @@ fn a_websocket_is_a_request_that_becomes_a_tunnel() {
 }
 
 #[test]
-fn an_origin_that_refuses_the_websocket_is_heard() {
+fn a_refusal_of_a_websocket_reaches_the_client() {
     let origin = Origin::http(|_| answer("403 Forbidden", &[], b"not here"));
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let mut client = proxy.client();

@@ -184,7 +184,7 @@ fn a_client_that_waits_for_a_100_gets_one_before_its_body_and_none_before_a_refu
 }
 
 #[test]
-fn a_client_that_does_not_wait_for_its_100_is_served_and_an_origin_that_refuses_first_is_heard() {
+fn a_client_need_not_wait_for_its_100_and_an_early_refusal_reaches_it() {
     let deaf = Origin::script(|conn| {
         let head = conn.request_head().unwrap().join("\n");
         let body = conn.read(4);
@@ -261,7 +261,7 @@ fn a_body_that_breaks_its_framing_never_arrives_whole() {
         client.send(body);
         let answer = client.answer();
         assert_eq!((answer.status(), answer.header("connection")), (400, Some("close")), "{body:?}: {answer}");
-        let upstream = String::from_utf8(origin.heard().0).unwrap();
+        let upstream = String::from_utf8(origin.received().0).unwrap();
         // Of the body alone: the head ends in an instance's name, which may end in 0 as well.
         let (_, passed) = upstream.split_once("\r\n\r\n").expect("a head");
         assert!(!passed.ends_with("0\r\n\r\n"), "{body:?} arrived whole: {upstream:?}");

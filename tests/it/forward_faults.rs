@@ -86,7 +86,7 @@ fn an_origin_that_stalls_is_504() {
     let proxy = Settings::with(allow(&["ok.test:*"])).limit("body-timeout = \"300ms\"").start();
     let answer = proxy.get(&format!("http://ok.test:{}/", origin.port()));
     assert_failed(&answer, 504, "connection_timeout");
-    assert_eq!(origin.heard().1, Ending::Closed, "the origin connection ends too");
+    assert_eq!(origin.received().1, Ending::Closed, "the origin connection ends too");
     proxy.account(&[&format!("http ok.test:{}/ allow - timeout 504", origin.port())]);
 }
 
@@ -112,7 +112,7 @@ fn a_client_that_stalls_in_its_body_is_408_and_the_origin_sees_no_whole_request(
     let url = format!("http://ok.test:{}/", origin.port());
     let answers = proxy.raw(request("POST", &url, &["Content-Length: 10"]) + "four");
     assert_eq!(answers.only().status(), 408, "{answers:?}");
-    assert!(origin.heard().0.ends_with(b"\r\n\r\nfour"));
+    assert!(origin.received().0.ends_with(b"\r\n\r\nfour"));
     proxy.account(&[&format!("http ok.test:{}/ allow - timeout 408", origin.port())]);
 }
 
@@ -154,12 +154,12 @@ fn a_client_that_leaves_in_the_middle_ends_the_origins_work() {
     client.read(200_000);
     client.reset_at_end();
     drop(client);
-    origin.heard();
+    origin.received();
     proxy.account(&[&format!("http ok.test:{}/ allow - client_closed 200", origin.port())]);
 }
 
 #[test]
-fn bytes_behind_an_answer_answer_nobody() {
+fn bytes_after_a_response_are_not_the_next_response() {
     let first = [ok("first").as_slice(), b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned"].concat();
     let origin = Origin::script(move |conn| {
         while conn.request_head().is_some() {
@@ -192,7 +192,7 @@ fn a_kept_connection_that_the_origin_closed_costs_a_safe_request_nothing() {
         client.send(get(&url, &[]));
         assert_eq!(client.answer().text(), "x");
         until("the origin has closed", || (origin.connections() >= count).then_some(()));
-        origin.heard();
+        origin.received();
     }
     let line = format!("http ok.test:{}/ allow - completed 200", origin.port());
     proxy.account(&[&line, &line, &line]);
@@ -220,7 +220,7 @@ fn what_a_kept_connection_swallows_is_sent_once_more_if_that_is_safe_and_nothing
         assert_eq!(client.answer().text(), "x");
         assert_eq!(forgetful.connections(), connections);
     }
-    // That connection is left for a new one, which nobody can have closed before.
+    // The proxy drops that connection and opens a new one, which the origin cannot have closed already.
     client.send(get(&at(&mute), &[]));
     assert_failed(&client.answer(), 502, "connection_terminated");
     assert_eq!(mute.connections(), 1);

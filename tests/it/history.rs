@@ -177,7 +177,8 @@ fn what_suggest_prints_is_a_policy_that_allows_what_was_denied() {
     assert_eq!(folder.run(&["check", "--policy", "policy.toml", "ok.test:443"]).code, Some(1));
 }
 
-/// What somebody may ask for who wants a strange line in a suggested policy. Most are no names, and are refused as such.
+/// Destinations that an attacker may request to put a strange line into a suggested policy. The proxy refuses most of
+/// them as invalid names.
 const STRANGE: [&str; 30] = [
     "UPPER.Test:443",
     "trailing.test.:443",
@@ -212,7 +213,7 @@ const STRANGE: [&str; 30] = [
 ];
 
 #[test]
-fn under_what_suggest_prints_the_same_traffic_is_allowed_whatever_names_it_has() {
+fn the_suggested_policy_allows_the_same_traffic_with_any_names() {
     let origin = Origin::saying("hello");
     let (plain, tunnel) = (format!("http://ok.test:{}/", origin.port()), format!("ok.test:{}", origin.port()));
     let proxy = with_history(allow(&["ok.test:*"]));
@@ -241,7 +242,7 @@ fn under_what_suggest_prints_the_same_traffic_is_allowed_whatever_names_it_has()
     let destinations = STRANGE.into_iter().chain([long.as_str(), &plain]);
     for ((to, before), after) in destinations.zip(before).zip(after) {
         match before {
-            // What was denied is allowed now; names that nobody knows then lead nowhere.
+            // Denied destinations are allowed now. Those with unknown names cannot be resolved.
             200 | 403 => {
                 assert!(after == 200 || after == 502, "{to}: {before}, then {after} under\n{}", suggested.stdout)
             }

@@ -45,7 +45,7 @@ fn fifty_tunnels_that_wait_for_their_hello_deliver_nothing_once_the_switch_is_of
         // Nobody has to take all of it.
         let _refused = tunnel.try_send([hello(Some("ok.test")), vec![23; 100_000]].concat());
         assert_eq!(tunnel.read(7), ACCESS_DENIED);
-        assert_eq!(origin.heard(), (Vec::new(), Ending::Closed));
+        assert_eq!(origin.received(), (Vec::new(), Ending::Closed));
     }
     let denied = format!("connect {authority} deny egress_disabled denied 403");
     let by_socks = format!("socks5 {authority} deny egress_disabled denied 403");
@@ -65,7 +65,7 @@ fn a_tunnel_where_tls_is_optional_delivers_nothing_either() {
     proxy.set_policy(&policy("r2", &rule("ok", &["also.test:*"])));
     silent.send(b"SSH-2.0-x\r\n");
     silent.rest();
-    assert_eq!(origin.heard(), (Vec::new(), Ending::Closed));
+    assert_eq!(origin.received(), (Vec::new(), Ending::Closed));
     // The first bytes came at once, so it was refused; a second later it would have been revoked.
     let record = proxy.records(1).remove(0);
     assert!(["denied", "revoked"].map(Into::into).contains(&record["outcome"]), "{record}");
@@ -81,7 +81,7 @@ fn what_a_newer_policy_permits_as_well_goes_on_by_that_policy() {
     proxy.set_policy(&policy("r2", &strict("newer", &["*.test:*"])));
     tunnel.send(hello(Some("ok.test")));
     tunnel.half_close();
-    assert_eq!(origin.heard(), (hello(Some("ok.test")), Ending::Closed));
+    assert_eq!(origin.received(), (hello(Some("ok.test")), Ending::Closed));
     let records = proxy.account(&[&format!("connect {authority} allow - completed 200")]);
     assert_eq!((&records[0]["revision"], &records[0]["rule"]), (&"r2".into(), &"newer".into()));
 }
@@ -169,8 +169,8 @@ fn what_is_sent_after_a_reload_was_answered_does_not_arrive() {
         let _cut = tunnel.try_send(b"after");
         let _cut = upload.try_send(b"5\r\nafter\r\n0\r\n\r\n");
         for _ in 0..2 {
-            let heard = String::from_utf8(origin.heard().0).unwrap();
-            assert!(heard.contains("before") && !heard.contains("after"), "{heard}");
+            let received = String::from_utf8(origin.received().0).unwrap();
+            assert!(received.contains("before") && !received.contains("after"), "{received}");
         }
         tunnel.rest();
         upload.rest();
@@ -181,7 +181,7 @@ fn what_is_sent_after_a_reload_was_answered_does_not_arrive() {
 
 #[test]
 fn a_request_on_a_kept_connection_is_not_sent_again_once_it_is_denied() {
-    let (tell, told) = mpsc::channel::<()>();
+    let (tell, asked) = mpsc::channel::<()>();
     let (go, gone) = mpsc::channel::<()>();
     let gone = std::sync::Mutex::new(gone);
     let origin = Origin::script(move |conn| {
@@ -199,11 +199,11 @@ fn a_request_on_a_kept_connection_is_not_sent_again_once_it_is_denied() {
     client.send(get(&url, &[]));
     assert_eq!(client.answer().text(), "first");
     client.send(get(&url, &[]));
-    told.recv().unwrap();
+    asked.recv().unwrap();
     proxy.set_policy(&policy("r2", &format!("deny = [\"ok.test:*\"]\n{rules}")));
     go.send(()).unwrap();
     assert_denied(&client.answer(), "host_denied");
-    assert_eq!(origin.heard().0, b"second");
+    assert_eq!(origin.received().0, b"second");
     assert_eq!(origin.connections(), 1, "without the change it would have been sent again over a new connection");
     proxy.account(&[
         &format!("http ok.test:{}/ allow - completed 200", origin.port()),
@@ -213,7 +213,7 @@ fn a_request_on_a_kept_connection_is_not_sent_again_once_it_is_denied() {
 
 #[test]
 fn a_websocket_that_the_origin_grants_too_late_is_no_tunnel() {
-    let (tell, told) = mpsc::channel::<()>();
+    let (tell, asked) = mpsc::channel::<()>();
     let (go, gone) = mpsc::channel::<()>();
     let gone = std::sync::Mutex::new(gone);
     let origin = Origin::script(move |conn| {
@@ -230,16 +230,16 @@ fn a_websocket_that_the_origin_grants_too_late_is_no_tunnel() {
     let fields = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhl"];
     let mut client = proxy.client();
     client.send([get(&format!("http://ok.test:{port}/"), &fields).as_bytes(), b"a frame"].concat());
-    told.recv().unwrap();
+    asked.recv().unwrap();
     let deny = "[[rule]]\nid = \"no-ws\"\neffect = \"deny\"\nto = [\"ok.test:*\"]\nmethods = [\"WEBSOCKET\"]\n";
     proxy.set_policy(&policy("r2", &format!("{rules}{deny}")));
     go.send(()).unwrap();
     assert_denied(&client.answer(), "host_denied");
-    assert_eq!(origin.heard().0, b"", "the frame does not arrive");
+    assert_eq!(origin.received().0, b"", "the frame does not arrive");
     proxy.account(&[&format!("http ok.test:{port}/ deny host_denied denied 403")]);
 }
 
-/// An origin that answers an upgrade with `first`, and with `then` once it is told to go on.
+/// An origin that answers an upgrade with `first`, and sends `then` once the test sends on the channel.
 fn answering_in_two(first: &'static str, then: &'static str) -> (Origin, mpsc::Sender<()>) {
     let (go, gone) = mpsc::channel::<()>();
     let gone = std::sync::Mutex::new(gone);
@@ -288,7 +288,7 @@ fn the_response_to_a_request_that_was_not_upgraded_rests_on_the_plain_request_un
         let mut client = asks_for_a_websocket(&proxy, origin.port());
         client.read_until(b"first ");
         proxy.set_policy(&by_methods(revision, &[methods]));
-        // Longer than a response may outlast its permission; that one of them goes on is what is tried.
+        // Longer than a response may outlast its permission: one of the responses must still complete.
         std::thread::sleep(std::time::Duration::from_millis(2500));
         go.send(()).unwrap();
         let expected =

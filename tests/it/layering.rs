@@ -32,7 +32,7 @@ fn rank(map: &[(u32, String)], room: &str) -> Option<u32> {
     map.iter().find(|(_, name)| name == room).map(|(rank, _)| *rank)
 }
 
-/// Lines of files outside `allowed` in which one of these words stands.
+/// Lines of files outside `allowed` that contain one of these words.
 fn found(words: &[&str], allowed: impl Fn(&SourceFile) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for file in SourceFile::all().iter().filter(|file| !allowed(file)) {
@@ -202,7 +202,7 @@ fn a_session_a_tunnel_and_a_protocol_name_no_socket() {
 }
 
 #[test]
-fn unsafe_stands_only_in_listed_files() {
+fn unsafe_occurs_only_in_listed_files() {
     let is_listed = |file: &SourceFile| UNSAFE_FILES.contains(&file.path.as_str());
     // Neither the word nor a lint that would let it in; the library as a whole forbids it.
     let words = ["unsafe ", "unsafe{", "allow(unsafe_code", "expect(unsafe_code"];
@@ -212,7 +212,7 @@ fn unsafe_stands_only_in_listed_files() {
 }
 
 #[test]
-fn nobody_shares_a_listening_port() {
+fn no_code_shares_a_listening_port() {
     assert_eq!(found(&["reuse_port", "REUSEPORT"], |_| false), [""; 0]);
 }
 

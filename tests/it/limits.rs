@@ -69,7 +69,7 @@ fn a_client_with_all_its_tunnels_takes_none_from_another() {
 }
 
 #[test]
-fn dials_and_look_ups_have_bounds_of_their_own() {
+fn dials_and_lookups_have_separate_limits() {
     let origin = Origin::echo();
     let names = ScriptedNames::start(&[("silent.test", Say::Nothing)]);
     for (limit, other, status) in [
@@ -96,7 +96,7 @@ fn dials_and_look_ups_have_bounds_of_their_own() {
 }
 
 #[test]
-fn a_connection_too_many_is_told_so_whole() {
+fn a_connection_above_the_limit_gets_a_complete_response() {
     let proxy = Settings::with(allow(&["ok.test:*"])).limit("max-connections = 2").start();
     let connections = |result: &str| proxy.metrics().sum("outgate_connections_total", &[("result", result)]);
     // Both have a place once both are answered; the proxy's own test of itself may hold one for a moment.

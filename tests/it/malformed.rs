@@ -58,9 +58,9 @@ fn each_fault_is_answered_recorded_and_ends_the_connection() {
     let proxy = Settings::with(allow(&["ok.test:*"])).start();
     for (text, status, token) in CASES {
         let bytes = text.replace('|', "\r\n");
-        // The request behind the fault would be a good one, were it one.
-        let behind = format!("GET http://ok.test:{}/ HTTP/1.1\r\nHost: ok.test\r\n\r\n", origin.port());
-        let answers = proxy.raw(bytes + &behind);
+        // The bytes after the fault look like a valid request.
+        let smuggled = format!("GET http://ok.test:{}/ HTTP/1.1\r\nHost: ok.test\r\n\r\n", origin.port());
+        let answers = proxy.raw(bytes + &smuggled);
         assert_eq!(answers.statuses(), [status], "{text:?}: {answers:#?}");
         assert_eq!(answers.ending, Ending::Closed, "{text:?}");
         assert_failed(&answers.all[0], status, token);

@@ -53,7 +53,7 @@ fn two_hundred_scrapers_that_do_not_read_hold_nothing_up_but_each_other() {
     assert!(large > 150_000, "{large}");
     let (files, memory) = (open_files(&proxy), resident(&proxy));
     let mut scrapers: Vec<_> = (0..200).map(|_| stalled_scraper(proxy.admin_address())).collect();
-    // As many answers are under way as can be. One goes on to read a byte now and then, the others nothing at all.
+    // The maximum number of answers is under way. One client reads a byte now and then, the others read nothing.
     for scraper in scrapers.iter_mut().take(PLACES - OWN) {
         assert_eq!(byte(scraper), b'H');
     }
@@ -80,7 +80,7 @@ fn two_hundred_scrapers_that_do_not_read_hold_nothing_up_but_each_other() {
 }
 
 #[test]
-fn a_scraper_is_served_beside_sixty_that_do_not_read() {
+fn a_scraper_is_served_while_sixty_others_do_not_read() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     fill(&proxy, 800);
     let stalled: Vec<_> = (0..60).map(|_| stalled_scraper(proxy.admin_address())).collect();

@@ -51,7 +51,7 @@ fn what_protects_the_machine_is_never_observed_only() {
 }
 
 #[test]
-fn the_flag_observes_whatever_the_policy_says_and_says_so_at_start() {
+fn the_flag_overrides_the_policy_and_is_reported_at_start() {
     let proxy = Settings::with(policy("r1", &rule("ok", &["ok.test:443"]))).argument("--observe").start();
     assert_failed(&proxy.connect("gone.test:443").1, 502, "dns_error");
     proxy.account(&["connect gone.test:443 observe host_not_allowed unresolvable 502"]);
@@ -61,7 +61,7 @@ fn the_flag_observes_whatever_the_policy_says_and_says_so_at_start() {
 }
 
 #[test]
-fn whoever_starts_it_is_told_that_names_are_looked_up_and_else_is_not() {
+fn the_start_message_warns_that_names_are_looked_up_only_when_they_are() {
     let said = |mode: &str| {
         let proxy = Proxy::with(policy("r1", &format!("mode = \"{mode}\"\n{}", rule("ok", &["ok.test:443"]))));
         proxy.output().join("\n").contains("names that no rule lists are resolved")

@@ -144,13 +144,13 @@ fn an_own_path_is_only_this_listeners_own() {
 }
 
 #[test]
-fn a_client_is_told_the_denials_of_its_address_whichever_listener_it_used() {
+fn a_client_sees_the_denials_of_its_address_from_every_listener() {
     let other = crate::harness::Port::reserve();
     let listen = format!("[[listen]]\nname = \"other\"\naddress = \"{}\"", other.address());
     let proxy = Settings::with(allow(&["ok.test:*"])).listen(&listen).start();
     let (_, denied) = proxy.connect("no.test:443");
     let mut client = crate::harness::Conn::to(other.address());
     client.send(format!("GET /.well-known/outgate/denials HTTP/1.1\r\nHost: {}\r\n\r\n", other.address()));
-    let told = client.answer().json();
-    assert_eq!(told["denials"][0]["request_id"], denied.header("x-request-id").unwrap(), "{told}");
+    let body = client.answer().json();
+    assert_eq!(body["denials"][0]["request_id"], denied.header("x-request-id").unwrap(), "{body}");
 }

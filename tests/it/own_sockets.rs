@@ -1,4 +1,4 @@
-//! No way leads through the proxy to the proxy, whatever address it takes.
+//! The proxy does not connect to itself through any of its addresses.
 #![cfg(target_os = "linux")] // routes and addresses are made as Linux makes them
 
 use std::fs;
@@ -136,10 +136,10 @@ fn a_connection_of_ours_is_known_where_it_is_accepted_though_its_two_addresses_d
 }
 
 #[test]
-fn another_proxy_with_our_port_on_an_address_beside_ours_is_reached() {
+fn a_server_with_our_port_on_another_local_address_is_reached() {
     let proxy = Proxy::with(allow(&["127.0.0.2:*"]));
-    let beside = origin(&format!("127.0.0.2:{}", proxy.address().port()));
+    let neighbour = origin(&format!("127.0.0.2:{}", proxy.address().port()));
     for _ in 0..3 {
-        assert_eq!(proxy.get(&format!("http://{beside}/")).text(), "origin");
+        assert_eq!(proxy.get(&format!("http://{neighbour}/")).text(), "origin");
     }
 }

@@ -46,8 +46,8 @@ fn answering(bytes: &'static [u8]) -> Origin {
     Origin::answering_once(bytes)
 }
 
-fn heard(parent: &Origin) -> Vec<String> {
-    String::from_utf8(parent.heard().0).unwrap().lines().map(str::to_owned).collect()
+fn head_received(parent: &Origin) -> Vec<String> {
+    String::from_utf8(parent.received().0).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// Neither the records nor the output may hold the password, in any form.
@@ -65,7 +65,7 @@ fn is_alive(tunnel: &mut Conn) {
 }
 
 #[test]
-fn a_tunnel_is_asked_for_by_name_and_bytes_behind_the_answer_are_kept() {
+fn a_tunnel_is_requested_by_name_and_bytes_after_the_response_are_kept() {
     let parent = tunnelling();
     let proxy = by(&parent, &policy("r1", &rule("ok", &["out.test"])), &[]).start();
     let mut client = proxy.client();
@@ -78,7 +78,7 @@ fn a_tunnel_is_asked_for_by_name_and_bytes_behind_the_answer_are_kept() {
     is_alive(&mut client);
     client.half_close();
     client.rest();
-    let head = heard(&parent);
+    let head = head_received(&parent);
     let [line, host, via, login] = head.as_slice() else { panic!("{head:#?}") };
     assert_eq!((line.as_str(), host.as_str()), ("CONNECT out.test:443 HTTP/1.1", "Host: out.test:443"));
     assert!(via.starts_with("Via: 1.1 outgate-"), "{via}");
@@ -100,7 +100,7 @@ fn a_parent_without_a_login_gets_none() {
     assert_eq!(answer.status(), 200, "a parent by name");
     client.half_close();
     client.rest();
-    let head = heard(&parent);
+    let head = head_received(&parent);
     assert_eq!(head[0], "CONNECT ok.test:443 HTTP/1.1");
     assert!(!head.iter().any(|line| line.starts_with("Proxy-")), "{head:#?}");
 }
@@ -137,7 +137,7 @@ fn a_name_that_does_not_resolve_needs_a_rule_that_hands_it_on() {
     assert_eq!(tunnel.read(5), b"hello");
     tunnel.half_close();
     tunnel.rest();
-    assert_eq!(heard(&parent)[0], "CONNECT gone.test:443 HTTP/1.1");
+    assert_eq!(head_received(&parent)[0], "CONNECT gone.test:443 HTTP/1.1");
     assert_eq!(proxy.connect("else.test:443").1.status(), 403);
     proxy.account(&[
         "connect lost.test:443 allow - unresolvable 502",
@@ -145,7 +145,7 @@ fn a_name_that_does_not_resolve_needs_a_rule_that_hands_it_on() {
         "connect gone.test:443 allow - completed 200",
         "connect else.test:443 deny host_not_allowed denied 403",
     ]);
-    assert!(!proxy.names_asked().iter().any(|name| name.contains("else")), "a denied name is asked of nobody");
+    assert!(!proxy.names_asked().iter().any(|name| name.contains("else")), "a denied name is never looked up");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_parent_that_refuses_is_named_as_the_one_who_did() {
 }
 
 #[test]
-fn a_parent_that_is_silent_or_not_there_is_told_apart() {
+fn silent_and_unreachable_parents_give_different_errors() {
     let silent = Origin::script(|conn| conn.rest());
     let proxy = by_within(&silent, &allow(&["out.test"]), &[], "200ms").start();
     let began = Instant::now();
@@ -204,9 +204,9 @@ fn a_parent_that_is_silent_or_not_there_is_told_apart() {
     assert_eq!(answer.status(), 504, "{answer}");
     assert!(answer.text().contains("the parent proxy did not answer in time"), "{answer}");
     assert!(began.elapsed() > Duration::from_millis(190));
-    let nobody = Port::reserve();
+    let closed = Port::reserve();
     let settings = Settings::with(allow(&["ok.test"]));
-    let proxy = settings.limit(&format!("[parent]\nurl = \"http://{}\"", nobody.address())).start();
+    let proxy = settings.limit(&format!("[parent]\nurl = \"http://{}\"", closed.address())).start();
     let (_, answer) = proxy.connect("ok.test:443");
     assert_eq!(answer.status(), 502, "{answer}");
     assert!(answer.text().contains("the parent proxy cannot be reached"), "{answer}");
@@ -319,7 +319,7 @@ fn a_websocket_gets_a_tunnel() {
     assert_eq!(client.read(5), b"frame");
     client.half_close();
     client.rest();
-    let head = heard(&parent);
+    let head = head_received(&parent);
     assert_eq!(head[0], "CONNECT out.test:80 HTTP/1.1");
     let inner = head.iter().position(|line| line == "GET /ws HTTP/1.1").expect("origin-form inside");
     assert!(head[..inner].iter().any(|line| line.starts_with("Proxy-Authorization")));
@@ -341,13 +341,13 @@ fn a_hello_for_another_server_is_refused_behind_a_parent_too_where_tls_is_option
         std::thread::sleep(silence);
         tunnel.send(hello(Some("ok.test")));
         assert_eq!(tunnel.rest(), (vec![21, 3, 3, 0, 2, 2, 49], Ending::Closed), "access_denied after {silence:?}");
-        assert_eq!(parent.heard().0, b"", "after {silence:?}");
+        assert_eq!(parent.received().0, b"", "after {silence:?}");
     }
     for first in [hello(Some("out.test")), b"SSH-2.0-x\r\n".to_vec()] {
         let mut tunnel = proxy.tunnel("out.test:443");
         tunnel.send(&first);
         tunnel.half_close();
-        assert_eq!(parent.heard().0, first);
+        assert_eq!(parent.received().0, first);
     }
     proxy.account(&[
         "connect out.test:443 deny sni_mismatch denied 403",

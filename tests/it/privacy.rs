@@ -12,7 +12,7 @@ const SECRET: &str = "sekret";
 /// The same at the beginning of Base64.
 const ENCODED: &str = "c2VrcmV0";
 
-/// A strict rule beside the one that lets any bytes pass, so that the gate sees both.
+/// A strict rule and one that lets any bytes pass, so that the gate handles both.
 fn policies(port: u16) -> String {
     let strict = "[[rule]]\nid = \"strict\"\neffect = \"allow\"\nto = [\"also.test:*\"]\n";
     policy("r1", &(rule("ok", &[&format!("ok.test:{port}")]) + strict))
@@ -89,7 +89,7 @@ fn requests(port: u16) -> Vec<String> {
     all
 }
 
-/// A greeting with secrets everywhere but in the server's name.
+/// A ClientHello with secrets everywhere except in the server's name.
 fn talkative_hello(name: &str) -> Vec<u8> {
     let vec16 = |content: &[u8]| [&u16::try_from(content.len()).unwrap().to_be_bytes(), content].concat();
     let vec8 = |content: &[u8]| [&[u8::try_from(content.len()).unwrap()], content].concat();
@@ -121,7 +121,7 @@ fn beginnings() -> Vec<Vec<u8>> {
         talkative_hello("also.test"),
         talkative_hello("other.test"),
         damaged,
-        [hello(Some("also.test")), b"sekret-behind".to_vec()].concat(),
+        [hello(Some("also.test")), b"sekret-after".to_vec()].concat(),
         b"GET /?sekret-in-tunnel HTTP/1.1\r\nCookie: sekret\r\n\r\n".to_vec(),
         b"sekret-bytes".to_vec(),
     ]
@@ -215,7 +215,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn every_file_of_records_is_its_owners_alone_whatever_the_umask() {
+fn every_record_file_is_private_to_its_owner_with_any_umask() {
     let proxy = Settings::with(policy("r1", ""))
         .umask("000")
         .record("sqlite = \"history.db\"")

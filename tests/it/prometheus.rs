@@ -108,7 +108,7 @@ fn hostile_policy() -> String {
     allow(&["ok.test:*"]).replace("name = \"test\"", &format!("name = {HOSTILE_NAME:?}"))
 }
 
-/// A job that scrapes this proxy, with these lines beside.
+/// A job that scrapes this proxy, with these additional lines.
 fn job(name: &str, proxy: &Proxy, rest: &str) -> String {
     let address = proxy.admin_address();
     format!(
@@ -141,7 +141,7 @@ fn make_known_requests(proxy: &Proxy, origin: &Origin) {
 }
 
 #[test]
-fn a_real_prometheus_counts_what_the_clients_were_told() {
+fn a_real_prometheus_counts_what_the_clients_received() {
     let origin = Origin::saying("hello");
     let open = Proxy::with(allow(&["ok.test:*"]));
     let protected = Settings::with(hostile_policy()).admin("protect-metrics = true").start();
@@ -192,12 +192,12 @@ fn a_real_prometheus_counts_what_the_clients_were_told() {
         let median = until("there is a median", || prometheus.number(&median));
         assert!(median > first && median < last, "{name}: {median}");
     }
-    assert_alert_is_told(&prometheus);
+    assert_alert_is_sent(&prometheus);
     assert_dashboard_shows_something(&prometheus);
 }
 
 /// The one alert here that needs no time, with its text.
-fn assert_alert_is_told(prometheus: &Prometheus) {
+fn assert_alert_is_sent(prometheus: &Prometheus) {
     let alert = until("the alert fires", || {
         let alerts = prometheus.api("alerts");
         let mut alerts = alerts["alerts"].as_array().unwrap().iter();

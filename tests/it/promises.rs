@@ -11,8 +11,8 @@ fn package() -> &'static Path {
 
 /// Each promise with the tests named for it, as path and name.
 fn promises(page: &str) -> Vec<(String, Vec<(String, String)>)> {
-    let (_, behind) = page.split_once("\n## What is promised\n").expect("the heading");
-    let section = behind.split("\n## ").next().unwrap();
+    let (_, rest) = page.split_once("\n## What is promised\n").expect("the heading");
+    let section = rest.split("\n## ").next().unwrap();
     let items = section.split("\n- ").skip(1);
     items.map(|item| (item.lines().next().unwrap().to_owned(), named(item))).collect()
 }
@@ -26,9 +26,9 @@ fn named(item: &str) -> Vec<(String, String)> {
 fn exists(path: &str, name: &str) -> bool {
     let Ok(text) = fs::read_to_string(package().join(path)) else { return false };
     if path.ends_with(".rs") {
-        // What stands behind an attribute up to its function, other attributes among it.
+        // The text after an attribute up to its function, which may include other attributes.
         let tests = text.split("#[test]").skip(1).chain(text.split("#[tokio::test").skip(1));
-        let mut heads = tests.filter_map(|behind| behind.lines().find(|line| line.contains("fn ")));
+        let mut heads = tests.filter_map(|text| text.lines().find(|line| line.contains("fn ")));
         return heads.any(|head| head.contains(&format!("fn {name}(")));
     }
     let word = if path.ends_with(".jsonl") { format!("\"mech\": \"{name}\"") } else { format!("def {name}(") };

@@ -166,7 +166,7 @@ fn a_file_that_is_still_being_written_is_never_in_force() {
 }
 
 #[test]
-fn a_policy_of_countless_mistakes_delays_no_other_and_is_told_in_few_lines() {
+fn a_policy_with_countless_mistakes_delays_no_other_and_gives_few_error_lines() {
     const MISTAKES: usize = 100_000;
     let starred = format!("[{}\"*\"]", "\"*\", ".repeat(MISTAKES - 1));
     let doubled = format!("[{}\"a.test\"]", "\"a.test\", ".repeat(MISTAKES - 1));

@@ -161,7 +161,7 @@ fn a_request_under_way_is_revoked_like_any_tunnel() {
     let began = Instant::now();
     assert_eq!(doomed.rest().0, b"");
     assert!(began.elapsed() < WITHIN_A_SECOND, "{:?}", began.elapsed());
-    assert_eq!(origin.heard().0, b"6\r\nbefore\r\n", "no end that would make it whole");
+    assert_eq!(origin.received().0, b"6\r\nbefore\r\n", "no end that would make it whole");
     spared.send("5\r\nafter\r\n0\r\n\r\n");
     assert_eq!(spared.answer().text(), "all of it");
     let records = proxy.account(&[
@@ -195,7 +195,7 @@ fn a_request_that_lasts_is_revoked_at_once_and_its_client_sees_that_it_breaks_of
     assert_eq!(doomed.rest(), (Vec::new(), Ending::Reset));
     assert!(began.elapsed() < WITHIN_A_SECOND, "{:?}", began.elapsed());
     until("it is recorded", || (proxy.records_now().len() == 1).then_some(()));
-    assert_eq!(proxy.api("/v1/tunnels")["total"], 1, "the other goes on");
+    assert_eq!(proxy.api("/v1/tunnels")["total"], 1, "the other stays open");
     spared.reset_at_end();
     drop(spared);
     let records = proxy.records(2);

@@ -16,7 +16,7 @@ pub enum Say {
     Ips(Vec<IpAddr>),
     /// One set of addresses at each question for IPv4, the last one again and again.
     InTurn(Vec<Vec<IpAddr>>),
-    /// These addresses, once the test opens the latch. Until then it answers nobody.
+    /// These addresses, once the test opens the latch. Until then it does not answer.
     Held(Arc<Latch>, Vec<IpAddr>),
     /// That it is another name for this one, which the server then answers for as well.
     Cname(&'static str),
@@ -30,13 +30,13 @@ pub enum Say {
     TcpCloses,
     /// These addresses, said of another name than was asked for.
     OfAnother(Vec<IpAddr>),
-    /// These addresses, and one of another name beside them.
+    /// These addresses, and an address of another name.
     WithAnother(Vec<IpAddr>, &'static str, IpAddr),
     /// An answer with another id, and no other.
     WrongId(Vec<IpAddr>),
     /// An answer to another question, and no other.
     WrongQuestion(Vec<IpAddr>),
-    /// Bytes that are no message, behind the right id.
+    /// The right id, followed by bytes that are not a message.
     Garbage,
 }
 

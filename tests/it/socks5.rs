@@ -37,10 +37,10 @@ fn ask(proxy: &Proxy, request: &[u8]) -> (Conn, u8) {
     (client, reply[1])
 }
 
-/// Asks for what is refused: the code, behind which the connection ends.
+/// Sends a request that is refused. Returns the reply code and checks that the connection then ends.
 fn refused(proxy: &Proxy, request: &[u8]) -> u8 {
     let (mut client, code) = ask(proxy, request);
-    assert_eq!(client.rest(), (Vec::new(), Ending::Closed), "behind {code}");
+    assert_eq!(client.rest(), (Vec::new(), Ending::Closed), "after {code}");
     code
 }
 
@@ -148,7 +148,7 @@ fn what_is_not_served_is_said_in_the_protocols_own_words() {
 }
 
 #[test]
-fn without_an_acceptable_method_or_greeting_nothing_is_asked() {
+fn without_an_acceptable_method_nothing_is_looked_up() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     // Name and password alone; GSSAPI and name and password; and what a client sends on without waiting.
     for bytes in [&[5, 1, 2][..], &[5, 2, 1, 2], &[&[5, 1, 2][..], &by_name("ok.test", 443)].concat()] {
@@ -158,7 +158,7 @@ fn without_an_acceptable_method_or_greeting_nothing_is_asked() {
     let mut cut = proxy.client();
     cut.send([5, 2, 0]);
     cut.half_close();
-    assert_eq!(cut.rest().0, b"", "half a greeting");
+    assert_eq!(cut.rest().0, b"", "half a method selection");
     let mut cut = proxy.client();
     cut.send([GREETING, &[5, 1, 0, 3, 9]].concat());
     cut.half_close();
@@ -169,7 +169,7 @@ fn without_an_acceptable_method_or_greeting_nothing_is_asked() {
 #[test]
 fn a_client_that_dawdles_is_let_go() {
     let proxy = Settings::with(allow(&["ok.test:*"])).limit("head-timeout = \"500ms\"").start();
-    assert_eq!(all(&proxy, &[5, 2]), b"", "in its greeting");
+    assert_eq!(all(&proxy, &[5, 2]), b"", "in the method selection");
     let half = [GREETING, &[5, 1, 0, 3]].concat();
     assert_eq!(all(&proxy, &half), [5, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0], "in its request");
     proxy.account(&["socks5 - none request_timeout timeout 408"; 2]);
@@ -185,14 +185,14 @@ fn bytes_ahead_of_the_replies_are_delivered_once_and_first() {
     assert_eq!(client.read(12), [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     client.send(b"late");
     client.half_close();
-    assert_eq!(origin.heard(), (b"early late".to_vec(), Ending::Closed));
+    assert_eq!(origin.received(), (b"early late".to_vec(), Ending::Closed));
 
     let mut client = proxy.client();
     [GREETING, &by_name("ok.test", port)].concat().iter().for_each(|byte| client.send([*byte]));
     assert_eq!(client.read(12), [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0], "byte by byte");
     client.send(b"x");
     client.half_close();
-    assert_eq!(origin.heard(), (b"x".to_vec(), Ending::Closed));
+    assert_eq!(origin.received(), (b"x".to_vec(), Ending::Closed));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn the_gate_is_the_same() {
             None => (bytes, Vec::new()),
             Some(alert) => (Vec::new(), vec![21, 3, 3, 0, 2, 2, alert]),
         };
-        assert_eq!(origin.heard(), (passed, Ending::Closed));
+        assert_eq!(origin.received(), (passed, Ending::Closed));
         assert_eq!(tunnel.rest(), (answered, Ending::Closed));
     }
     proxy.account(&[
@@ -240,7 +240,7 @@ fn only_a_connections_first_byte_says_socks() {
     assert_eq!(client.answer().text(), "plain");
     client.send([GREETING, &by_name("ok.test", origin.port())].concat());
     assert_eq!(client.rest().0, b"");
-    // Nor is HTTP spoken behind a greeting.
+    // A client cannot switch to HTTP after the method selection.
     assert_eq!(all(&proxy, &[GREETING, b"GET http://ok.test/ HTTP/1.1\r\n\r\n"].concat())[..4], [5, 0, 5, 1]);
     assert_eq!(all(&proxy, &[4, 1, 0, 80, 127, 0, 0, 1, 0]), b"", "SOCKS4");
     proxy.account(&[
@@ -253,7 +253,7 @@ fn only_a_connections_first_byte_says_socks() {
 }
 
 #[test]
-fn a_listener_speaks_what_it_is_told_to() {
+fn a_listener_speaks_only_its_configured_protocols() {
     let origin = Origin::echo();
     let request = by_name("ok.test", origin.port());
     let http = Settings::with(allow(&["ok.test:*"])).listen("protocols = [\"http\"]").start();

@@ -1,4 +1,4 @@
-//! The source as text, for claims about what stands in it. Comments, strings and tests are no code here.
+//! The source as text, for checks of its content. Comments, strings and tests do not count as code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -136,7 +136,7 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of a file: up to its tests, without comments and without what stands in strings.
+/// The code of a file: up to its tests, without comments and without the content of strings.
 fn code(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -170,9 +170,9 @@ fn code(text: &str) -> String {
 
 /// The hashes of a raw string's beginning, if this is one.
 fn raw_hashes(text: &str) -> Option<usize> {
-    let behind = text.strip_prefix('r')?;
-    let hashes = behind.len() - behind.trim_start_matches('#').len();
-    behind[hashes..].starts_with('"').then_some(hashes)
+    let rest = text.strip_prefix('r')?;
+    let hashes = rest.len() - rest.trim_start_matches('#').len();
+    rest[hashes..].starts_with('"').then_some(hashes)
 }
 
 fn string_length(text: &str) -> usize {

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::harness::{Proxy, allow, until};
 
-/// The niceness of the thread of this name, which stands behind 16 fields more than its name in parentheses (proc(5)).
+/// The niceness of the thread of this name: the 17th field after the name in parentheses (proc(5)).
 fn niceness(proxy: &Proxy, name: &str) -> i32 {
     let mut threads = fs::read_dir(format!("/proc/{}/task", proxy.pid())).unwrap().map(|thread| thread.unwrap().path());
     // Another may end meanwhile, and has no name then.
@@ -15,7 +15,7 @@ fn niceness(proxy: &Proxy, name: &str) -> i32 {
 }
 
 #[test]
-fn what_nobody_waits_for_gives_way_to_requests() {
+fn background_threads_yield_to_requests() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let own = niceness(&proxy, "outgate");
     for name in ["archive", "policy"] {

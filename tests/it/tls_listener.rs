@@ -135,7 +135,7 @@ fn who_speaks_no_tls_there_is_counted_and_is_no_request() {
     let (bytes, _) = plain.rest();
     assert!(!bytes.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&bytes));
     let mut silent = proxy.client();
-    assert_eq!(silent.rest().0, b"", "the greeting has a limit");
+    assert_eq!(silent.rest().0, b"", "the handshake has a time limit");
     proxy.account(&[]);
     let connections = proxy.metrics().sum("outgate_connections_total", &[("listener", "agent")]);
     assert!(connections >= 2, "{connections}");
@@ -154,7 +154,7 @@ fn a_handshake_too_many_gets_an_alert_and_what_is_open_lives() {
     let busy = || proxy.metrics().sum("outgate_connections_total", &[("listener", "agent"), ("result", "busy")]);
     let before = busy();
     let mut held = Vec::new();
-    let told = until("a client that says nothing holds the place", || {
+    let refused = until("a client that says nothing holds the place", || {
         let mut client = proxy.client();
         client.stream().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut first = [0];
@@ -172,7 +172,7 @@ fn a_handshake_too_many_gets_an_alert_and_what_is_open_lives() {
         }
     });
     // A fatal alert, internal_error (RFC 8446 §6.2), in a record of its own.
-    assert_eq!(told, (vec![21, 3, 3, 0, 2, 2, 80], Ending::Closed));
+    assert_eq!(refused, (vec![21, 3, 3, 0, 2, 2, 80], Ending::Closed));
     let error = connect(&proxy, &certificate.der).map(|_| ()).unwrap_err();
     let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     assert_eq!(alert, Some(&rustls::Error::AlertReceived(rustls::AlertDescription::InternalError)), "{error}");
@@ -198,7 +198,7 @@ fn a_renewed_certificate_is_shown_and_a_bad_one_is_not() {
     until("the new certificate is shown", || connect(&proxy, &renewed).is_ok().then_some(()));
     assert!(connect(&proxy, &certificate.der).is_err(), "the old one is gone");
     open.send(b"x");
-    assert_eq!(open.read(1), b"x", "what is open goes on");
+    assert_eq!(open.read(1), b"x", "an open connection stays usable");
     fs::write(certificate.dir.path().join("cert.pem"), "nonsense").unwrap();
     until("the mistake is said", || proxy.output().iter().any(|line| line.contains("cert.pem")).then_some(()));
     assert!(connect(&proxy, &renewed).is_ok(), "the one before stays");

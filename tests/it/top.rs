@@ -68,7 +68,7 @@ impl Screen {
     /// Waits until it has ended, and looks whether the terminal is as it was.
     fn is_given_back(&self) -> String {
         let text = self.shows(&["ended by 0", " icanon"]);
-        assert!(text.contains("it was\nended by 0\n"), "what stood there stands there again:\n{text}");
+        assert!(text.contains("it was\nended by 0\n"), "the previous content is restored:\n{text}");
         assert!(!text.contains("q quit"), "{text}");
         // `stty -a` names what is off with a minus.
         let modes: Vec<_> = text.split_whitespace().map(|mode| mode.trim_end_matches(';')).collect();
@@ -138,7 +138,7 @@ fn a_signal_ends_it_in_order_too_and_no_color_means_none() {
 fn it_ends_with_its_terminal_though_no_signal_tells_it() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     proxy.connect("denied.corp.test:443");
-    // In a session of its own, so that the terminal's end is nobody's signal.
+    // In its own session, so that no process gets a signal when the terminal ends.
     let Some(screen) = Screen::start_by(&proxy, "", "setsid --wait") else { return };
     screen.shows(&["denied.corp.test:443"]);
     let pid = Pid::from_raw(std::fs::read_to_string(&screen.pid).unwrap().trim().parse().unwrap()).unwrap();
@@ -187,8 +187,8 @@ fn what_it_cannot_ask_it_says() {
         "admin.token",
     ]);
     assert!(gone.code == Some(2) && gone.stderr.contains("cannot ask the proxy at 127.0.0.1:1: "), "{gone:?}");
-    let nobody = Outgate::new().run(&["top"]);
-    assert!(nobody.code == Some(2) && nobody.stderr.contains("OUTGATE_ADMIN_TOKEN"), "{nobody:?}");
+    let without_token = Outgate::new().run(&["top"]);
+    assert!(without_token.code == Some(2) && without_token.stderr.contains("OUTGATE_ADMIN_TOKEN"), "{without_token:?}");
     let off = Outgate::new().file("o.toml", "[admin]\naddress = \"off\"\n").run(&["top", "--config", "o.toml"]);
     assert!(off.code == Some(2) && off.stderr.contains("[admin] address is off"), "{off:?}");
 }

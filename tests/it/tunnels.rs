@@ -118,7 +118,7 @@ fn a_tunnel_that_is_ended_by_hand_is_over_on_both_sides_and_others_notice_nothin
     let id = of(&doomed_to);
     assert_eq!(delete(&proxy, &id), 204);
     doomed.rest();
-    assert_eq!(origin.heard().0, b"last words");
+    assert_eq!(origin.received().0, b"last words");
     is_alive(&mut spared);
     until("it is recorded", || (proxy.records_now().len() == 1).then_some(()));
     let answer = proxy.admin("DELETE", &format!("/v1/tunnels/{id}"));
@@ -315,7 +315,7 @@ fn a_request_that_lasts_is_listed_recorded_as_open_and_ended_by_hand_so_that_its
         assert_eq!(got.contains("half of it"), lasting.status != 0, "{name}: {got:?}");
         let shows = got.is_empty() || got.contains("chunked") && !got.ends_with("0\r\n\r\n") || ending == Ending::Reset;
         assert!(shows, "{name}: it looks complete, {ending:?} after {got:?}");
-        let upstream = String::from_utf8(origin.heard().0).unwrap();
+        let upstream = String::from_utf8(origin.received().0).unwrap();
         assert!(!upstream.ends_with("0\r\n\r\n"), "{name}: {upstream:?}");
         assert_eq!(delete(&proxy, id), 404, "{name}");
     }

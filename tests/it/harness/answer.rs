@@ -1,4 +1,4 @@
-//! HTTP answers, read strictly: whatever this cannot read, no client should have to.
+//! A strict reader of HTTP responses. A response that it rejects is a fault of the proxy.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub struct Answers {
     pub ending: Ending,
 }
 
-/// How the body behind a head is framed.
+/// How the body after a head is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     None,
@@ -56,7 +56,7 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name));
         let value = values.next().map(|(_, value)| value.as_str());
-        assert_eq!(values.next(), None, "{name} stands twice in {self:#?}");
+        assert_eq!(values.next(), None, "{name} occurs twice in {self:#?}");
         value
     }
 
@@ -103,7 +103,7 @@ impl Answers {
         self.all.iter().map(Answer::status).collect()
     }
 
-    /// The only answer of a connection that was closed behind it.
+    /// The only answer of a connection that was closed after it.
     pub fn only(&self) -> &Answer {
         assert_eq!(self.ending, Ending::Closed, "{self:#?}");
         let [only] = self.all.as_slice() else { panic!("one answer was expected: {self:#?}") };

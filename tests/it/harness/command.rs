@@ -67,7 +67,7 @@ impl Outgate {
     }
 }
 
-/// The program under test, away from whatever the machine's environment says about proxies and configurations.
+/// The program under test, without the machine's environment variables for proxies and configurations.
 pub fn program(dir: &Path) -> Command {
     let path = std::env::var_os("OUTGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_outgate").into());
     clean(Command::new(path), dir)
@@ -89,7 +89,7 @@ pub fn unshared(script: &str, arguments: &[&OsStr]) -> Command {
     command
 }
 
-/// Away from whatever the machine's environment says.
+/// Removes the machine's environment variables from the command.
 pub fn clean(mut command: Command, dir: &Path) -> Command {
     for (name, _) in std::env::vars() {
         if name.starts_with("OUTGATE_") || name.to_lowercase().ends_with("_proxy") {

@@ -165,7 +165,7 @@ impl<S: Read + Write> Conn<S> {
                 break;
             }
             body.extend(self.read(size));
-            assert_eq!(self.read(2), b"\r\n", "behind a chunk");
+            assert_eq!(self.read(2), b"\r\n", "after a chunk");
         }
         let mut trailers = Vec::new();
         loop {

@@ -19,7 +19,7 @@ pub fn hello_message(name: Option<&str>) -> Vec<u8> {
 }
 
 fn message(name: Option<&str>, more: &[u8]) -> Vec<u8> {
-    // server_name (RFC 6066 §3) behind supported_versions, so that it is not the first thing to be found.
+    // server_name (RFC 6066 §3) comes after supported_versions, so that it is not the first extension.
     let mut extensions = [&[0, 43, 0, 3, 2, 3, 4], more].concat();
     if let Some(name) = name {
         let entry = [&[0], vec16(name.as_bytes()).as_slice()].concat();

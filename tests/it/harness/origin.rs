@@ -32,7 +32,7 @@ impl Seen {
 
     pub fn value(&self, name: &str) -> Option<String> {
         let mut values = self.values(name);
-        assert!(values.len() < 2, "{name} stands twice in {self:#?}");
+        assert!(values.len() < 2, "{name} occurs twice in {self:#?}");
         values.pop()
     }
 }
@@ -42,7 +42,7 @@ impl Seen {
 pub struct Origin {
     address: SocketAddr,
     shared: Arc<Shared>,
-    heard: Mutex<mpsc::Receiver<(Vec<u8>, Ending)>>,
+    received: Mutex<mpsc::Receiver<(Vec<u8>, Ending)>>,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ struct Shared {
 }
 
 impl Origin {
-    /// Answers each request of a connection in turn, with bytes that are sent as they are. It closes behind an answer
+    /// Answers each request of a connection in turn, with bytes that are sent as they are. It closes after an answer
     /// that says `close`, or that has no framing.
     pub fn http(answer: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::serve(move |conn, number, shared, _| {
@@ -74,14 +74,14 @@ impl Origin {
         Self::http(move |_| ok(body))
     }
 
-    /// Runs a script on each connection. What the script returns is what it [heard](Self::heard).
+    /// Runs a script on each connection. [`Self::received`] returns the results of the scripts.
     pub fn script(script: impl Fn(&mut Conn) -> (Vec<u8>, Ending) + Send + Sync + 'static) -> Self {
         Self::serve(move |conn, _, _, tell| {
-            let _nobody_asked = tell.send(script(conn));
+            let _no_receiver = tell.send(script(conn));
         })
     }
 
-    /// Sends back whatever it gets, until the other side has ended; then ends too.
+    /// Echoes all bytes until the other side ends, and then ends too.
     pub fn echo() -> Self {
         Self::serve(|conn, _, _, _| {
             let stream = conn.stream();
@@ -105,7 +105,7 @@ impl Origin {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
-        let (tell, heard) = mpsc::channel();
+        let (tell, received) = mpsc::channel();
         let (state, serve) = (Arc::clone(&shared), Arc::new(serve));
         thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
@@ -117,7 +117,7 @@ impl Origin {
                 thread::spawn(move || serve(&mut Conn::over(stream), number, &state, &tell));
             }
         });
-        Self { address, shared, heard: Mutex::new(heard) }
+        Self { address, shared, received: Mutex::new(received) }
     }
 
     pub fn port(&self) -> u16 {
@@ -147,9 +147,9 @@ impl Origin {
         seen[..count].to_vec()
     }
 
-    /// What the next script to end has heard, and how its connection ended.
-    pub fn heard(&self) -> (Vec<u8>, Ending) {
-        self.heard.lock().unwrap().recv_timeout(PATIENCE).expect("a script that ends")
+    /// What the next script to end has received, and how its connection ended.
+    pub fn received(&self) -> (Vec<u8>, Ending) {
+        self.received.lock().unwrap().recv_timeout(PATIENCE).expect("a script that ends")
     }
 }
 

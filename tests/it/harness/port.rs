@@ -1,11 +1,11 @@
-//! Ports that nobody else takes between choosing them and using them.
+//! Ports that stay reserved between choosing and using them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// A loopback port that is bound and does not listen: connecting there is refused, and the system gives it to nobody
-/// else. On Linux a process that sets `SO_REUSEADDR`, as servers do, can listen there all the same.
+/// A loopback port that is bound and does not listen: connecting there is refused, and the system assigns it to no
+/// other socket. On Linux a process that sets `SO_REUSEADDR`, as servers do, can listen there all the same.
 #[derive(Debug)]
 pub struct Port {
     number: u16,

@@ -96,7 +96,7 @@ impl Proxy {
     }
 
     /// Runs a command of the program where the proxy's files of records are.
-    pub fn beside(&self, arguments: &[&str]) -> Finished {
+    pub fn run_in_its_folder(&self, arguments: &[&str]) -> Finished {
         let program = program(self.dir.path());
         let mut command = Command::new("nsenter");
         command.args(["-t", &self.child.id().to_string(), "-m"]);
@@ -139,7 +139,7 @@ impl Proxy {
         client.answers_to("GET")
     }
 
-    /// One `CONNECT`: the connection, whatever the answer was, and the answer.
+    /// Sends one `CONNECT`. Returns the connection and the answer, which may be a refusal.
     pub fn connect(&self, authority: &str) -> (Conn, Answer) {
         let mut client = self.client();
         client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
@@ -147,7 +147,7 @@ impl Proxy {
         (client, answer)
     }
 
-    /// A tunnel that stands.
+    /// An established tunnel.
     pub fn tunnel(&self, authority: &str) -> Conn {
         let (client, answer) = self.connect(authority);
         assert_eq!(answer.status(), 200, "{answer}");
@@ -164,7 +164,7 @@ impl Proxy {
         self.admin_with(method, path, &[&format!("Authorization: Bearer {TOKEN}")])
     }
 
-    /// One request to the admin listener with these field lines beside `Host`.
+    /// One request to the admin listener with these field lines after `Host`.
     pub fn admin_with(&self, method: &str, path: &str, fields: &[&str]) -> Answer {
         let host = format!("Host: {}", self.admin.address());
         self.admin_raw(method, path, &[&[host.as_str()], fields].concat())
@@ -281,7 +281,7 @@ impl Drop for Proxy {
     }
 }
 
-/// A GET of an absolute URL with these field lines beside `Host`.
+/// A GET of an absolute URL with these field lines after `Host`.
 pub fn get(url: &str, fields: &[&str]) -> String {
     request("GET", url, fields)
 }

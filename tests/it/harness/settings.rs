@@ -23,7 +23,7 @@ pub struct Settings {
     pub(super) files: Vec<(String, String)>,
 }
 
-/// A policy named `test` of this revision, that says `rest` beside.
+/// A policy named `test` with this revision, followed by `rest`.
 pub fn policy(revision: &str, rest: &str) -> String {
     format!(
         "version = 1\nname = \"test\"\nrevision = \"{revision}\"\ncontact = \"help@corp.test\"\n\
@@ -31,7 +31,7 @@ pub fn policy(revision: &str, rest: &str) -> String {
     )
 }
 
-/// Revision `r1` with one rule, `ok`, that allows these patterns, whatever is spoken there.
+/// Revision `r1` with one rule, `ok`, that allows these patterns with any protocol.
 pub fn allow(patterns: &[&str]) -> String {
     policy("r1", &rule("ok", patterns))
 }
@@ -48,7 +48,7 @@ impl Settings {
         Self { policy: policy.into(), hosts: hosts.into(), ..Self::default() }
     }
 
-    /// A name beside those, with the TOML list of its addresses.
+    /// Adds a name with the TOML list of its addresses.
     pub fn host(mut self, name: &str, addresses: &str) -> Self {
         self.hosts.push((name.to_owned(), addresses.to_owned()));
         self
@@ -78,7 +78,7 @@ impl Settings {
         self
     }
 
-    /// An argument behind `run --config F`.
+    /// Adds an argument after `run --config F`.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -108,8 +108,8 @@ impl Settings {
         self
     }
 
-    /// With its files of records on a disk of their own in `disk/`, a tmpfs that is mounted with these options and that
-    /// nobody sees but the proxy; see [`Proxy::kept`] and [`small_disks_work`].
+    /// Puts the record files on a separate disk in `disk/`: a tmpfs that is mounted with these options and that only
+    /// the proxy sees; see [`Proxy::kept`] and [`small_disks_work`].
     pub fn disk(mut self, options: &str) -> Self {
         self.disk = Some(options.to_owned());
         self

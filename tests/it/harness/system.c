@@ -1,7 +1,7 @@
-/* Stands between the program and the system, so that a test decides when a disk answers and what the clock says.
+/* Intercepts calls of the program to the system, so that a test decides when a disk answers and what the clock says.
  *
  * HELD_FILES  reading and writing files of this folder waits while
- * HELD_BY     this file is locked by somebody else, and then fails with the number that it holds, if it holds one;
+ * HELD_BY     another process locks this file, and then fails with the number that it holds, if it holds one;
  * CLOCK_STEP  this file's eight bytes, a signed number of seconds, are added to the time of day.
  *
  * Loaded by LD_PRELOAD into a program that calls the C library, as Rust's standard library and SQLite do. */
@@ -42,7 +42,7 @@ static int is_held(int file) {
     return length > (ssize_t)wanted && !memcmp(path, folder, wanted) && path[wanted] == '/';
 }
 
-/* Returns once nobody holds the disk up. Whether it fails, with errno set. */
+/* Waits until no process holds the disk. Returns whether the call fails, with errno set. */
 static int fails(int file) {
     char number[8] = "";
     if (!is_held(file)) return 0;

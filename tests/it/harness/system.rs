@@ -1,6 +1,6 @@
 //! A system that does what a test says: a disk that holds on to what it is given, a clock that steps.
 //!
-//! `system.c` stands between the program and the C library. That needs a C compiler, which building outgate needs as
+//! `system.c` intercepts the program's calls to the C library. That needs a C compiler, which building outgate needs as
 //! well, and a loader that knows `LD_PRELOAD`, which is Linux's.
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::finish;
 use crate::clients::tool;
 
-/// What stands in the proxy's folder, for the library that is loaded into it.
+/// Files in the proxy's folder that control the preloaded library.
 const HELD_BY: &str = "held-by";
 const CLOCK_STEP: &str = "clock-step";
 
