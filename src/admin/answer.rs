@@ -16,7 +16,7 @@ pub(super) type Body = BoxBody<Bytes, Infallible>;
 /// What a request comes to.
 pub(super) type ApiResult = Result<Response<Body>, ApiError>;
 
-/// Why a request has no content, as the client is told.
+/// The error that the client receives for a request that cannot be answered.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,

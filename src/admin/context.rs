@@ -41,7 +41,8 @@ pub struct AdminContext {
 pub struct Link {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The link that opens it, with the token. Without it where the token is in a file: anybody who may read the file has it.
+    /// The link that opens it. It contains the token unless the token is in a file, where its permitted readers can
+    /// find it.
     pub url: String,
 }
 

@@ -31,8 +31,8 @@ pub(super) async fn plots(call: Call) -> ApiResult {
     json_of(&page::Plots::draw(&view::over_time(&recorder.over_time())))
 }
 
-/// The answer to the banner's link: the browser goes on to its own path with its cookie, and the token leaves the address
-/// bar.
+/// The answer to the link in the banner. It sets the session cookie and redirects the browser, which removes the token
+/// from the address bar.
 pub(super) fn enter(browser: &BrowserSession) -> Response<Body> {
     let mut response = text(StatusCode::SEE_OTHER, "");
     let fields: [(HeaderName, String); 2] =

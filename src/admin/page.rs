@@ -101,7 +101,7 @@ pub struct PolicyView {
     pub egress: Inert,
     /// The file, or what else it came from.
     pub source: Inert,
-    /// Whether it is the one that this program carries, so that there is no file to add to.
+    /// Whether it is the built-in policy, which has no file that rules could be added to.
     pub built_in: bool,
     /// Since when it is in force.
     pub loaded: Inert,

@@ -44,7 +44,7 @@ fn filter(query: &Query) -> Result<RecentFilter, ApiError> {
         Some(_) => return Err(bad("`kind` is one of end, open, progress".into())),
     };
     filter.tool = query.get("tool").map(|tool| Tool::new(&tool));
-    // Names are kept in lower case; whatever else is asked for, no host has it.
+    // Hosts are stored in lower case, so the filter must be in lower case too.
     filter.host_part = query.get("contains").map(|part| part.to_lowercase());
     filter.host = match query.get("host") {
         Some(host) => Some(Host::parse(host.as_bytes()).map_err(|error| bad(format!("`host`: {error}")))?),

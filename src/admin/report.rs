@@ -61,7 +61,7 @@ struct JsonReport<'a> {
     document: Document<'a>,
     /// Records that are missing, by the reason of their gaps.
     missing: BTreeMap<&'a str, u64>,
-    /// Lines that are no records.
+    /// Lines that are not records.
     unreadable: u64,
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn show(call: Call) -> ApiResult {
         report = report.rows_alone();
     }
     match tokio::task::spawn_blocking(move || read(&past, report, since, limit, turn)).await {
-        Ok(Ok((summed, beside))) => written(&asked, source, &summed, &beside),
+        Ok(Ok((summed, skipped))) => written(&asked, source, &summed, &skipped),
         Ok(Err(error)) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
         Err(_) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the report could not be made")),
     }
@@ -130,19 +130,19 @@ fn read(
     limit: usize,
     turn: SemaphorePermit<'static>,
 ) -> Result<(Summed, NotRequests), RecordSourceError> {
-    let beside = past.requests(report.wanted(), since, |request| report.add(request))?;
+    let skipped = past.requests(report.wanted(), since, |request| report.add(request))?;
     let summed = report.finish(limit);
     drop(turn);
-    Ok((summed, beside))
+    Ok((summed, skipped))
 }
 
-fn written(asked: &ReportQuery, source: &'static str, summed: &Summed, beside: &NotRequests) -> ApiResult {
+fn written(asked: &ReportQuery, source: &'static str, summed: &Summed, skipped: &NotRequests) -> ApiResult {
     let mut response = match asked.format {
         Format::Json => json_of(&JsonReport {
             source,
             document: summed.document(),
-            missing: beside.missing.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
-            unreadable: beside.unreadable,
+            missing: skipped.missing.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
+            unreadable: skipped.unreadable,
         })?,
         Format::Csv => content("text/csv; charset=utf-8", summed.csv()),
         Format::Html => {

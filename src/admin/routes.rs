@@ -194,7 +194,7 @@ fn unauthorized() -> ApiError {
         .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"outgate\""))
 }
 
-/// The same for everybody: it does not say whether the path would be there with a cookie.
+/// The same answer for every client: it does not reveal whether the path exists for a client with a cookie.
 fn not_found() -> ApiError {
     let detail = "there is no such path; the dashboard opens by the link that outgate printed at its start";
     ApiError::new(StatusCode::NOT_FOUND, detail)

@@ -20,11 +20,12 @@ use crate::places::{Place, Places};
 /// (see `places`), which on loopback has to be enough for all.
 const MAX_CONNECTIONS: usize = 96;
 
-/// What a connection gets for which there is no place.
+/// The response to a connection for which there is no place.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 43\r\nConnection: close\r\n\r\nToo many connections are open here already\n";
 
-/// A request head on the admin listener, and the silence before it: with few places nobody keeps one for later.
+/// The time limit for a request head on the admin listener, including the silence before it. Places are few, so idle
+/// connections must not hold them.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of a request head, and of an answer that hyper holds back. Browsers' heads for loopback are about 1 KiB; this is
@@ -61,7 +62,7 @@ pub fn run(
             let context = Arc::clone(&context);
             connections.spawn(async move {
                 let service = service_fn(move |request| routes::serve(Arc::clone(&context), request));
-                // A client that breaks the protocol or leaves has nothing to be told.
+                // A client that breaks the protocol or disconnects gets no further answer.
                 let _ended = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_TIMEOUT)
@@ -82,8 +83,8 @@ pub fn run(
     result
 }
 
-/// One connection with its place. None if there is no place for it, if this process has dialled it itself, and after an
-/// error of the accept.
+/// Accepts one connection and takes a place for it. Returns `None` if there is no place, if this process itself dialled
+/// the connection, or if accepting failed.
 async fn accept(listener: &TcpListener, places: &Arc<Places>, loops: &Loops) -> Option<(TcpStream, Place)> {
     match listener.accept().await {
         Ok((stream, peer)) if loops.accept(peer, || stream.local_addr()) == Err(IsLoop) => None,

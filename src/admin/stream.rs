@@ -21,7 +21,8 @@ static FOLLOWERS: Semaphore = Semaphore::const_new(32);
 
 type NextLine = Pin<Box<dyn Future<Output = (Follower, Option<Followed>)> + Send + Sync>>;
 
-/// An endless body of events. It ends when the process does; a client that reads too slowly is told what it missed.
+/// An endless body of events. It ends when the process does. A client that reads too slowly gets an event that says
+/// what it missed.
 struct Events {
     next: NextLine,
     filter: RecentFilter,

@@ -20,22 +20,22 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Looks again and again until `keep` is false.
 ///
 /// # Errors
-/// If there is no thread to be had.
+/// If the thread cannot be started.
 pub(super) fn watch(shared: &Arc<Shared>, keep: &Arc<AtomicBool>) -> io::Result<()> {
     let (shared, keep) = (Arc::clone(shared), Arc::clone(keep));
     std::thread::Builder::new().name("addresses".into()).spawn(move || {
-        let mut told = false;
+        let mut is_reported = false;
         while keep.load(Ordering::Relaxed) {
             std::thread::sleep(LOOK);
             match refresh(&shared.own, dial::machine_addresses()) {
                 Ok(changed) => {
-                    told = false;
+                    is_reported = false;
                     if changed {
                         info!("this machine's addresses have changed");
                     }
                 }
-                Err(error) if !told => {
-                    told = true;
+                Err(error) if !is_reported => {
+                    is_reported = true;
                     warn!("cannot list this machine's addresses; the last known ones stay in use: {error}");
                 }
                 Err(_) => {}
@@ -71,7 +71,7 @@ mod tests {
         assert!(is_ours("192.0.2.1:3128") && !is_ours("192.0.2.2:3128"));
         assert!(refresh(&own, Ok(ips(&["192.0.2.2", "::1"]))).unwrap());
         assert!(!is_ours("192.0.2.1:3128") && is_ours("192.0.2.2:3128"));
-        assert!(!refresh(&own, Ok(ips(&["::1", "192.0.2.2"]))).unwrap(), "another order is no news");
+        assert!(!refresh(&own, Ok(ips(&["::1", "192.0.2.2"]))).unwrap(), "a different order is not a change");
         assert!(refresh(&own, Err(io::ErrorKind::OutOfMemory.into())).is_err());
         assert!(is_ours("192.0.2.2:3128"), "what was known stays");
     }

@@ -44,7 +44,7 @@ impl CanaryResponse {
         self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether an outgate denied it: its own fields say so, and nobody else's do.
+    /// Whether an outgate denied it. Only outgate's own fields are considered.
     pub fn is_denial(&self) -> bool {
         let ours = self.field("proxy-status").is_some_and(|status| status.starts_with("outgate;"));
         self.status == 403 && ours && self.field("x-deny-reason").is_some() && self.field("x-request-id").is_some()
@@ -80,7 +80,7 @@ pub fn name_canary() -> Option<Destination> {
     Some(Destination::new(Host::parse(unknown_name().as_bytes()).ok()?, Port::new(443).ok()?))
 }
 
-/// Where the loop canary leads: into the listener itself, which must be denied whatever the policy says.
+/// The destination of the loop canary: the listener itself, which must be denied under every policy.
 pub fn loop_canary(reached: SocketAddr) -> Option<Destination> {
     Some(Destination::new(Host::Ip(reached.ip()), Port::new(reached.port()).ok()?))
 }

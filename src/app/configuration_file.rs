@@ -1,4 +1,4 @@
-//! Tells when the configuration file is no longer what this process runs with.
+//! Reports when the configuration file differs from the configuration that this process runs with.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Looks again and again until `keep` is false.
 ///
 /// # Errors
-/// If there is no thread to be had.
+/// If the thread cannot be started.
 pub(super) fn watch(file: &Arc<OnDisk>, keep: &Arc<AtomicBool>) -> io::Result<()> {
     let (file, keep) = (Arc::clone(file), Arc::clone(keep));
     std::thread::Builder::new().name("configuration".into()).spawn(move || {

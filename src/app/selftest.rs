@@ -1,9 +1,9 @@
 //! The running process asks itself, as a client would, for what it must deny.
 //!
 //! Guaranteed:
-//! - Every listener is asked at the start and then every [`INTERVAL`], over its real socket, TLS included, for two things:
-//!   a name under the reserved `.invalid` (RFC 6761), which must be denied without a lookup, and the listener's own
-//!   socket, which must be denied whatever the policy says.
+//! - Every listener is asked at the start and then every [`INTERVAL`], over its real socket, TLS included, for two
+//!   things: a name under the reserved `.invalid` (RFC 6761), which must be denied without a lookup, and the listener's
+//!   own socket, which must be denied under every policy.
 //! - "Denied" means that the answer is our 403 and that this very process recorded the denial: another program on the
 //!   port does not pass for us.
 //! - A test that was denied leaves no trace in counts and records ([`crate::record::Probe`]); one that was not is a
@@ -43,7 +43,7 @@ pub(super) struct SelfTestPlan {
 /// Tests once, and continues in a thread of its own until the sender is dropped.
 ///
 /// # Errors
-/// If there is no thread to be had.
+/// If the thread cannot be started.
 pub(super) fn start(subject: SelfTestPlan) -> io::Result<Sender<()>> {
     let (keep, kept) = mpsc::channel();
     subject.note(subject.test());
@@ -197,7 +197,7 @@ fn judge(asked: &str, answer: &CanaryResponse, recorded: bool, looked_up: bool) 
         (false, _) if answer.status == 503 && is_outgate => {
             TestResult::Unasked("it was full, or could not record".into())
         }
-        // A tunnel that opened says no more than its status; every other answer of ours says who gives it.
+        // The answer that opens a tunnel has only a status; every other answer of ours names its sender.
         (false, _) if !is_outgate && answer.status != 200 => {
             TestResult::Fault(format!("the server there ({}) is not outgate", answer.status))
         }

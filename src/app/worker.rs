@@ -69,7 +69,7 @@ async fn work(plan: Plan) -> std::io::Result<()> {
     let mut acceptors = Vec::new();
     let via: Rc<str> = enforcer.via().into();
     for (place, listener) in listeners.into_iter().enumerate() {
-        let door = Rc::new(ListenerContext {
+        let context = Rc::new(ListenerContext {
             enforcer: Rc::clone(&enforcer),
             // A name of this worker's own: cloning it per request must not touch another core's cache line.
             listener: ListenerId { index: place, tool: Tool::new(&listener.name) },
@@ -80,7 +80,7 @@ async fn work(plan: Plan) -> std::io::Result<()> {
             drain: Rc::clone(&drain),
         });
         let socket = tokio::net::TcpListener::from_std(listener.socket)?;
-        let acceptor = Rc::new(Acceptor::new(door, listener.tls, Rc::clone(&connections)));
+        let acceptor = Rc::new(Acceptor::new(context, listener.tls, Rc::clone(&connections)));
         tokio::task::spawn_local(Rc::clone(&acceptor).run(socket));
         acceptors.push(acceptor);
     }

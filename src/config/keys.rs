@@ -18,7 +18,7 @@ const MAX_URL: usize = 1024;
 const SHORTEST: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// A limit that nobody lives to see is a mistake in the unit.
+/// The longest limit. A longer one is a mistake in the unit.
 const YEARS: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 const KIB: u64 = 1024;
@@ -192,7 +192,7 @@ pub(super) const REQUIRED: Key = Key::new(
 pub(super) const CHAIN_KEY: Key = Key::new(
     "chain-key",
     Shape::Text(MAX_PATH),
-    "The file that holds the key of the chain of records: without it, nobody can change a record unnoticed. At least 16 characters; protected like `token-file`.",
+    "The file that holds the key of the chain of records. Without the key, a record cannot be changed unnoticed. At least 16 characters; protected like `token-file`.",
 ).default("none: anybody can compute the chain");
 
 static RECORDS: Section = Section {

@@ -15,7 +15,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a tunnel in which no byte moves. Claude's own stream watchdogs fire at 180 and 300 s, and must be the first to.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
-/// For what is open when the process is asked to end. Kubernetes kills after 30 s unless told otherwise.
+/// For connections that are open when the process is asked to end. By default, Kubernetes kills a process after 30 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// For one lookup, retries included. The system's resolver gives up on the first server after 5 s.
 const DNS_TIMEOUT: Duration = Duration::from_secs(10);

@@ -78,6 +78,6 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(file.look(), Some(true));
         fs::create_dir(&path).unwrap();
-        assert_eq!((file.look(), file.is_changed()), (None, true), "what cannot be read is no news");
+        assert_eq!((file.look(), file.is_changed()), (None, true), "an unreadable file does not count as a change");
     }
 }

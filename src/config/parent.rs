@@ -86,14 +86,14 @@ fn parse_login(login: &str) -> Result<Credentials, (String, String)> {
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        rest = behind;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
         let mut byte = *first;
         if byte == b'%' {
-            let [high, low, behind @ ..] = rest else { return None };
+            let [high, low, tail @ ..] = rest else { return None };
             let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
             byte = digit(*high)? << 4 | digit(*low)?;
-            rest = behind;
+            rest = tail;
         }
         bytes.push(byte);
     }

@@ -89,7 +89,7 @@ where
 {
     let mut waiting = order.iter();
     let mut running = SmallVec::<[Pin<Box<F>>; MAX_OPEN]>::new();
-    let mut told = DialError::Unreachable(ErrorKind::AddrNotAvailable);
+    let mut worst = DialError::Unreachable(ErrorKind::AddrNotAvailable);
     loop {
         if running.len() < MAX_OPEN
             && let Some(address) = waiting.next()
@@ -97,14 +97,14 @@ where
             running.push(Box::pin(attempt(*address)));
         }
         if running.is_empty() {
-            return Err(told);
+            return Err(worst);
         }
         tokio::select! {
             biased;
             ended = first_to_end(&mut running) => match ended {
                 Ok(connected) => return Ok(connected),
                 Err(DialError::Loop) => return Err(DialError::Loop),
-                Err(error) => told = told.max(error),
+                Err(error) => worst = worst.max(error),
             },
             () = time::sleep(STAGGER), if running.len() < MAX_OPEN && !waiting.as_slice().is_empty() => {}
         }

@@ -1,5 +1,5 @@
-//! The threads that ask the system for names, in every order that they and those who wait can take. There is one such
-//! thread here (`bound`), so that names queue.
+//! Tests the threads that ask the system for names, in every possible interleaving with the requests that wait. There
+//! is only one such thread here (`bound`), so that names queue.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;

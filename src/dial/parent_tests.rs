@@ -161,9 +161,9 @@ async fn a_plain_connection_asks_for_nothing_yet_and_says_who_reads_it() {
     assert_eq!(dialled.reached, Reached::Parent(Box::new(permit)));
     drop(dialled);
     let (mut stream, _) = listener.accept().await.unwrap();
-    let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).await.unwrap();
-    assert_eq!(heard, b"");
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).await.unwrap();
+    assert_eq!(received, b"");
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_parent_is_told_nothing_once_the_permit_is_taken_away() {
     let refused = connect_by_parent(&parent(None), &vetted, taken_away, NextHop::Origin, &Loops::new(&[]), LONG).await;
     assert_eq!(refused.unwrap_err(), DialError::NoSockets);
     let (mut stream, _) = listener.accept().await.unwrap();
-    let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).await.unwrap();
-    assert_eq!(heard, b"");
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).await.unwrap();
+    assert_eq!(received, b"");
 }

@@ -104,7 +104,7 @@ impl Resolver {
     /// until it has an answer.
     ///
     /// # Errors
-    /// If there is no address, or no telling.
+    /// If the name has no address, or if the lookup fails.
     pub async fn resolve(&self, host: &Host, client: Holder) -> Result<Addresses, ResolveError> {
         let name = match host {
             Host::Ip(ip) => return Ok(smallvec![*ip]),

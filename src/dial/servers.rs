@@ -44,11 +44,12 @@ const REPETITIONS: usize = 0;
 /// How long the AAAA answer may come after one with IPv4 addresses: the resolution delay of RFC 8305 §3.
 const DELAY_OF_AAAA: Duration = Duration::from_millis(50);
 /// How long the A answer may come after one with IPv6 addresses. Longer: many networks have IPv6 addresses that lead
-/// nowhere, and there is no adding addresses to those that were vetted.
+/// nowhere, and no address can be added after the others were vetted.
 const DELAY_OF_A: Duration = Duration::from_secs(1);
 /// For how long questions go without EDNS after it failed.
 const WITHOUT_EDNS: Duration = Duration::from_mins(10);
-/// Nothing with EDNS and an answer without, so many times in a row, is no accident of the network.
+/// How many times in a row a server must ignore a question with EDNS and answer the same one without it before this is
+/// no longer taken for packet loss.
 const SUSPICIONS: u32 = 2;
 
 /// A client of the configured servers, for one worker.
@@ -63,10 +64,10 @@ pub(super) struct Servers {
     asking: Mutex<HashMap<DomainName, Weak<Asking>>>,
 }
 
-/// A name's place among the lookups in progress, held by everyone who waits for it. It is one of the client's who asked
-/// first.
+/// A name's place among the lookups in progress, shared by all requests that wait for the name. It counts for the
+/// client that asked first.
 #[derive(Debug)]
-struct Asking(#[expect(dead_code, reason = "held, and given back with the last who waits")] Place);
+struct Asking(#[expect(dead_code, reason = "held, and given back when the last waiting request is done")] Place);
 
 impl Servers {
     pub(super) fn new(servers: &[SocketAddr], timeout: Duration, in_flight: Arc<Places>) -> Result<Self, NetError> {
@@ -200,7 +201,7 @@ impl EdnsFault {
 }
 
 impl Servers {
-    /// A part in the lookup of this name: that of those who ask already, or a new one if there is room.
+    /// Joins the lookup of this name that is in progress, or starts one if there is room.
     fn join(&self, name: &DomainName, client: Holder) -> Result<Waiting<'_>, ResolveError> {
         let mut asking = self.asking();
         let known = asking.get(name).and_then(Weak::upgrade);

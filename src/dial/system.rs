@@ -86,7 +86,7 @@ struct Waiter {
     answer: oneshot::Sender<Answer>,
 }
 
-/// A part in a lookup. Dropped before the answer is there, it is no part any more.
+/// A request that waits for a lookup. Dropping it before the answer arrives removes the request from the lookup.
 struct Waiting<'a> {
     pool: &'a Pool,
     name: &'a DomainName,
@@ -241,8 +241,8 @@ impl Pool {
         }
     }
 
-    /// Takes the first name off the queue that somebody waits for whose share of the threads is not used up, and whose
-    /// domain's share is not either.
+    /// Takes the first name off the queue for which a client waits that has not used up its share of the threads, and
+    /// whose domain has not used up its share either.
     fn take(&self, state: &mut LookupQueue) -> Option<(DomainName, Place)> {
         let LookupQueue { queue, lookups, domains, .. } = state;
         let mut refused = SmallVec::<[Holder; 4]>::new();

@@ -1,8 +1,8 @@
 //! The policy in force on a worker, asked again at each moment at which bytes may flow.
 //!
-//! Guaranteed: whatever was permitted earlier is judged again, whole, if the policy was replaced, or if the period of one
-//! of its rules began or ended: the request, the address that was reached, and the proxy's own sockets. The newer permit
-//! then takes the place of the older one. While nothing has changed, this costs a comparison of two pointers.
+//! Guaranteed: if the policy was replaced, or if the period of one of its rules began or ended, every earlier permit is
+//! judged again in full: the request, the address that was reached, and the proxy's own sockets. The newer permit then
+//! takes the place of the older one. While nothing has changed, this costs a comparison of two pointers.
 //!
 //! A clock that is set back counts as a change, too: what was permitted while it was ahead is judged again.
 

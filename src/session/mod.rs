@@ -3,7 +3,7 @@
 //! Guaranteed:
 //! - A [`Session`] exists only for a request that was permitted and whose addresses were vetted; `tunnel` and `forward`
 //!   take only a [`Session<Cleared>`], and only [`Session::clear`] makes one.
-//! - Whatever becomes of a request, exactly one [`Record`](crate::record::Record) is emitted for it: a [`Pending`] that is
+//! - Exactly one [`Record`](crate::record::Record) is emitted for each request, however it ends: a [`Pending`] that is
 //!   dropped unfinished emits `internal`, or `shutdown` once the drain time is over.
 //!
 //! Deliberately not here: deciding, resolving, dialling (`enforce` does that in one place), and any byte of a protocol.

@@ -49,11 +49,11 @@ fn whoever_begins_after_a_swap_is_judged_by_the_new_policy() {
         };
         let mut seen_new = false;
         for _ in 0..2 {
-            let (is_done, is_told) = (*done.lock().unwrap(), changes.has_changed().unwrap());
+            let (is_done, is_signalled) = (*done.lock().unwrap(), changes.has_changed().unwrap());
             let snapshot = handle.snapshot();
             let is_new = snapshot.revision() == "r2";
             assert!(is_new || !is_done, "swap had returned");
-            assert!(is_new || !is_told, "the change had been told");
+            assert!(is_new || !is_signalled, "the change had been signalled");
             assert!(is_new || !seen_new, "no policy comes back");
             assert_eq!(matches!(snapshot.decide(&facts()), Decision::Deny(_)), is_new, "one revision, whole");
             seen_new = is_new;
@@ -68,7 +68,7 @@ fn whoever_begins_after_a_swap_is_judged_by_the_new_policy() {
     });
 }
 
-/// A worker as `app` runs it: one thread, that looks at the policy for each request and sweeps when it is told.
+/// A worker as `app` runs it: one thread that checks the policy for each request and sweeps when a change is signalled.
 struct Worker {
     in_force: Rc<InForce>,
     registry: Rc<Registry>,
@@ -137,16 +137,17 @@ fn a_tunnel_that_is_opened_while_the_policy_changes_is_swept_or_judged_by_the_ne
             sweeper(&worker, Turn::OnceOpen);
             loader.join().unwrap();
             if let Some(open) = open {
-                // Whoever was told before it stood sweeps at the next tick; who was not is told now.
+                // A worker that saw the signal before the session was open sweeps at the next tick; any other worker
+                // gets the signal now.
                 if !swept_when_open {
                     worker.sweep();
                 }
                 assert_eq!(open.cut_by(), Some(Cut::Revoked), "{turn:?}: neither swept nor judged by the new policy");
                 open.finish(Outcome::Revoked, 0, 0);
             }
-            let told = changes.has_changed().unwrap();
+            let signalled = changes.has_changed().unwrap();
             let swept = swept_when_open || turn != Turn::OnceOpen;
-            assert!(told || swept, "{turn:?}: the swap was not signalled");
+            assert!(signalled || swept, "{turn:?}: the swap was not signalled");
             assert!(worker.permit().is_none(), "the next request is judged by the new policy");
         });
     }

@@ -170,7 +170,7 @@ impl Pending {
         self.with(|record| {
             record.client.clone_from(&facts.client);
             record.protocol = Some(facts.protocol);
-            // Nobody sees a method inside a tunnel, but the tunnel was asked for by one.
+            // The proxy does not see the methods inside a tunnel, but it sees the one that asked for the tunnel.
             record.method = match facts.protocol {
                 Protocol::Connect => Some(Method::new("CONNECT")),
                 Protocol::Http | Protocol::Own | Protocol::Socks5 => facts.named_method(),

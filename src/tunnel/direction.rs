@@ -79,8 +79,8 @@ impl Direction {
         self.state == DirectionState::Ended
     }
 
-    /// Ready once the source has ended and the target has been told. If `is_last`, the other direction has ended, and
-    /// when this one has as well both sides are closed.
+    /// Ready once the source has ended and the end has been passed on to the target. `is_last` means that the other
+    /// direction has ended, so that both sides are closed when this one ends.
     pub(super) fn poll<S, T>(
         &mut self,
         context: &mut Context<'_>,
@@ -98,9 +98,10 @@ impl Direction {
             match self.state {
                 DirectionState::Ended => return Poll::Ready(Ok(())),
                 DirectionState::Ending => {
-                    // Closing tells a plain target as well: nothing is left unread that would make a reset of it.
+                    // Closing a plain target passes the end on as well: no unread data is left that would turn it into
+                    // a reset.
                     if !is_last || target.plain().is_none() {
-                        // A target that is already gone has been told well enough.
+                        // A target that is already gone does not need the end.
                         let _gone = ready!(Pin::new(&mut *target).poll_shutdown(context));
                     }
                     self.state = DirectionState::Ended;

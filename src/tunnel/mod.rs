@@ -1,9 +1,9 @@
 //! Bytes both ways between a client and its origin, until both have ended.
 //!
 //! Guaranteed:
-//! - Every byte arrives once, in order, unchanged. An end of one direction is passed on by itself (half-close), and the
-//!   other direction goes on.
-//! - An end that was no end in order is passed on as a reset: of a side that failed, and of a tunnel that was cut.
+//! - Every byte arrives once, in order, unchanged. When one direction ends, only that end is passed on (half-close),
+//!   and the other direction continues.
+//! - A failure of one side, or cutting the tunnel, is passed on as a reset, not as an orderly end.
 //! - A side that does not read stops the other side from being read: at most one buffer of bytes waits per direction, or
 //!   one pipe where bulk is spliced.
 //! - A silent tunnel holds no buffer: bytes are read into the worker's one scratch buffer, and only what the other side
@@ -57,13 +57,13 @@ pub type RunningTunnel = Pin<Box<dyn Future<Output = ()>>>;
 /// Two sides between which bytes may flow.
 #[derive(Debug)]
 pub struct Tunnel {
-    /// The one who asked.
+    /// The client that opened the tunnel.
     pub client: ClientStream,
     /// The way out.
     pub origin: OriginStream,
     /// Its place among the open ones.
     pub open: OpenTunnel,
-    /// Bytes that the client sent before the tunnel stood; they go first.
+    /// Bytes that the client sent before the tunnel was established; they go first.
     pub early_up: Vec<u8>,
     /// As above, that the origin sent.
     pub early_down: Vec<u8>,
@@ -89,8 +89,8 @@ impl Tunnel {
                 ended
             })
             .await;
-            // What breaks off must not look complete: a side that was told of no end sees a reset instead of one. What was
-            // told of an end has all that came before it, which a reset would take away.
+            // A truncated stream must not look complete: a side that has not received an orderly end gets a reset. A
+            // side that has received one must not, because a reset would discard the data before that end.
             if !both.down.has_ended() {
                 let _gone = client.reset_on_close(true);
             }

@@ -1,4 +1,4 @@
-//! Where there is no splice(2): no direction ever has a shortcut, and all bytes are copied.
+//! For systems without splice(2): no direction has a shortcut, and all bytes are copied.
 
 use std::io;
 use std::task::{Context, Poll};

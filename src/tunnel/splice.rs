@@ -2,9 +2,9 @@
 //!
 //! Guaranteed:
 //! - The pipe is empty whenever it is filled, so that "would block" can mean one thing alone: the source has nothing.
-//! - Pipes are bounded: [`MAX_PIPES`] of [`PIPE_SIZE`] in this process. Whoever gets none copies, and notices nothing
-//!   but the cost. A direction that has become quiet gives its pipe back.
-//! - A pipe with a byte in it is never used by anybody else.
+//! - Pipes are bounded: [`MAX_PIPES`] of [`PIPE_SIZE`] in this process. A direction that gets none copies instead,
+//!   which costs more and changes nothing else. A direction that has become quiet gives its pipe back.
+//! - A pipe that contains a byte is never given to another direction.
 //!
 //! Deliberately not done: short messages. Reading and writing them takes fewer system calls than a pipe does.
 

@@ -1,4 +1,4 @@
-//! Both ways of moving bytes, over real sockets, told apart by nobody.
+//! Tests both ways of moving bytes over real sockets. Neither side can distinguish them.
 
 use std::io;
 use std::time::Duration;
@@ -200,7 +200,7 @@ fn a_tunnel_that_has_become_quiet_has_no_pipe() {
                 let ended = both.poll(context, &mut at_client, &mut at_origin);
                 spliced |= both.look.is_some();
                 ended
-            }) => unreachable!("nobody has closed"),
+            }) => unreachable!("neither side has closed"),
             (written, read) = moved => { written.unwrap(); read.unwrap(); }
         }
         assert!(spliced);
@@ -230,7 +230,7 @@ fn a_side_that_is_gone_ends_the_tunnel_with_its_name() {
             let mut stays = stays;
             let bulk = vec![1; 8 << 20];
             let writing = async {
-                // Into a tunnel that nobody reads at the other end, until it is cut.
+                // The other end of the tunnel is never read, so this write lasts until the tunnel is cut.
                 let _cut = stays.write_all(&bulk).await;
                 std::future::pending::<()>().await;
             };

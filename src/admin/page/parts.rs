@@ -16,7 +16,7 @@ pub(super) fn header(view: &View) -> Markup {
                     li { span { (name(&listener.name)) } " " code { (listener.url) } }
                 }
             }
-            p id="live" class="live" { "as of " (time(&view.now)) }
+            p id="live" class="live" { "updated " (time(&view.now)) }
         }
     }
 }

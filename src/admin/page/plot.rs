@@ -196,7 +196,7 @@ fn bars(counts: &[u64]) -> String {
     path
 }
 
-/// The plot in words, for people who do not see it or want the numbers.
+/// The plot in words, for people who cannot see it or want the numbers.
 fn sentence(words: &str, bucket: &str, buckets: &Buckets) -> String {
     let sum = |counts: &[u64]| counts.iter().sum::<u64>();
     let (all, denied) = (sum(&buckets.all), sum(&buckets.denied));

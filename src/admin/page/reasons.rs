@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::policy::DenyReason;
 
-/// What a token means, in a clause; nothing for tokens that are no deny reason.
+/// Returns the meaning of a token as a clause, or `None` if the token is not a deny reason.
 pub(super) fn meaning(token: &str) -> Option<&'static str> {
     DenyReason::of(token).map(DenyReason::meaning)
 }

@@ -316,7 +316,7 @@ fn where_records_are_kept_says_what_is_lost_and_why() {
     let page = render(&view);
     assert!(page.contains("<tr data-state=\"failing\"><th scope=\"row\">JSON Lines"));
     assert!(page.contains("14:01:59 UTC</time>: No space left on device</td>"));
-    assert_eq!(page.matches("data-state=\"ok\"").count(), 2, "what was lost long ago is no news");
+    assert_eq!(page.matches("data-state=\"ok\"").count(), 2, "a loss of long ago does not count as failing");
     view.sinks.truncate(1);
     assert!(render(&view).contains("<p id=\"unkept\" class=\"lead\">Only the last records are kept"));
 }
@@ -361,7 +361,7 @@ fn the_page_can_be_looked_at() {
     let mut observed = view();
     observed.policy.mode = "observe".into();
     observed.policy.error = Some(Inert::lines(
-        "policy.toml:3:1: unknown key `alow`; did you mean `allow`?\npolicy.toml:9:8: `exa mple.com`: a blank is no host byte",
+        "policy.toml:3:1: unknown key `alow`; did you mean `allow`?\npolicy.toml:9:8: `exa mple.com`: a blank is not a host byte",
     ));
     let off = View { denials: Vec::new(), records: Vec::new(), other_denials: 0, ..view() };
     for (name, view) in [("enforce", view()), ("observe", observed), ("empty", off)] {

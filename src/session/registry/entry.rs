@@ -40,7 +40,7 @@ pub(super) struct Entry {
     pub(super) facts: RefCell<RequestFacts>,
     pub(super) permit: RefCell<Permit>,
     pub(super) owner: RefCell<EntryOwner>,
-    /// How a tunnel began; none of what is no tunnel yet.
+    /// How a tunnel began; `None` if it is not a tunnel yet.
     pub(super) first: Option<FirstBytes>,
     /// Where it leads; none before it is connected.
     pub(super) reached: Option<Reached>,

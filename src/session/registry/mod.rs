@@ -190,7 +190,7 @@ impl Registry {
         }
     }
 
-    /// Cuts whatever is open.
+    /// Cuts everything that is open.
     pub fn cut_all(&self, cut: Cut) {
         let entries: Vec<_> = self.slots.borrow().iter().flatten().map(Rc::clone).collect();
         for entry in entries {

@@ -1,5 +1,5 @@
-// Text from elsewhere is set as text, never as markup; names are made inert as the server does it. The wording of states
-// and reasons stands in the page.
+// Text from elsewhere is set as text, never as markup; names are made inert in the same way as on the server. The page
+// contains the wording of states and reasons.
 
 const MAX_SHOWN = 72;
 
