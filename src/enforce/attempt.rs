@@ -151,7 +151,7 @@ impl Attempt {
 #[derive(Debug)]
 pub struct Opening(Result<Decided, Refused>);
 
-/// How a permitted request goes on.
+/// The next step of a permitted request.
 #[derive(Debug)]
 enum Decided {
     /// Over the connection that the client's last request left open.

@@ -17,7 +17,7 @@ const OURSELVES: Holder = Holder::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 /// Who asks, in which circumstances.
 #[derive(Clone, Debug)]
 pub struct Circumstances {
-    /// By which tool; a name that no rule has stands for "any other".
+    /// The tool that sends the request; a name that no rule contains means "any other tool".
     pub tool: Tool,
     /// By which method, as a rule names it, instead of what the question implies; a tunnel has none that the proxy sees.
     pub method: Option<Method>,

@@ -137,7 +137,7 @@ impl Enforcer {
         lines
     }
 
-    /// The parent proxy, if that is who would read a plain request for this destination.
+    /// Returns the parent proxy if a plain request for this destination would go through it.
     pub fn forwards_to(&self, destination: &Destination, upgrade: Option<Upgrade>) -> Option<&ParentProxy> {
         let parent = self.shared.parent.as_ref()?;
         let next_hop = parent.next_hop(Protocol::Http, destination, upgrade);

@@ -51,8 +51,8 @@ pub(super) struct Complaints {
 
 impl Complaints {
     pub(super) fn tell(&self, parent: &Parent, fault: ParentFault) {
-        let told = self.last.get().is_some_and(|(at, last)| last == fault && at.elapsed() < BETWEEN_WARNINGS);
-        if !told {
+        let is_repeated = self.last.get().is_some_and(|(at, last)| last == fault && at.elapsed() < BETWEEN_WARNINGS);
+        if !is_repeated {
             self.last.set(Some((Instant::now(), fault)));
             warn!(parent = %parent.proxy.address(), "{fault}");
         }

@@ -19,7 +19,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Loopback addresses that answer at one port, and one beside them that is ours.
+/// Loopback addresses that answer at one port, and another address that belongs to the proxy.
 struct World {
     port: u16,
     listeners: Vec<(IpAddr, TcpListener)>,
@@ -172,7 +172,7 @@ fn enforcer(
 fn refusal(reached: &Result<Session<Dialled>, Unreached>) -> Option<&Refusal> {
     reached.as_ref().err().map(|unreached| match unreached {
         Unreached::Refused(refused) => &refused.why,
-        Unreached::ClientLeft => panic!("nobody left"),
+        Unreached::ClientLeft => panic!("the client has not left"),
     })
 }
 

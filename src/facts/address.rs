@@ -186,7 +186,8 @@ impl AddressClass {
     }
 }
 
-/// The IPv4 address inside an IPv6 one, in whatever form: v4-mapped, NAT64, 6to4, ISATAP, or a deprecated one.
+/// Returns the IPv4 address embedded in an IPv6 address in any known form: v4-mapped, NAT64, 6to4, ISATAP, or a
+/// deprecated one.
 pub fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     Embedded::of(ip)
         .map(|(Embedded::Exactly(inside) | Embedded::Deprecated(inside) | Embedded::Interface(inside))| inside)

@@ -21,7 +21,7 @@ pub enum BodyError {
     #[error("a chunk does not end where its size says")]
     ChunkEnd,
     /// The trailer section has a line that is not a field.
-    #[error("a trailer line is no field")]
+    #[error("a trailer line is not a field")]
     Trailer,
     /// More bytes or lines of trailers than a message may have.
     #[error("the trailers are too large")]

@@ -76,7 +76,8 @@ impl Peer {
         }
     }
 
-    /// Whether both are the same client as far as peers tell: one address, whatever the port, or one user.
+    /// Whether both are the same client as far as the peer information shows: the same address, regardless of the port,
+    /// or the same user.
     pub fn is_same_client(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tcp(one), Self::Tcp(other)) => one.ip().to_canonical() == other.ip().to_canonical(),

@@ -17,7 +17,7 @@ pub enum CredentialsError {
     #[error("the user name has a colon")]
     Colon,
     /// Line ends among them would begin another field.
-    #[error("a control character stands in them")]
+    #[error("they contain a control character")]
     Control,
 }
 
@@ -37,7 +37,7 @@ impl Credentials {
         Ok(Self { basic: format!("Basic {pair}").into() })
     }
 
-    /// The field value to send. Whoever calls this sees to it that it goes nowhere else.
+    /// Returns the field value to send. The caller must not send or write it anywhere else.
     pub fn reveal(&self) -> &str {
         &self.basic
     }

@@ -47,7 +47,7 @@ pub enum HeadError {
     /// None of the four forms, or not the one that the method needs.
     #[error("the target has no form that this method can have")]
     TargetForm,
-    /// The target's authority is no host and port.
+    /// The target's authority is not a host and port.
     #[error("in the target, {0}")]
     Authority(HostError),
     /// A scheme other than `http` in absolute-form. `https` needs CONNECT.
@@ -60,9 +60,9 @@ pub enum HeadError {
     #[error("a field line starts with a blank")]
     FoldedLine,
     /// A blank between name and colon (RFC 9112 §5.1).
-    #[error("a blank stands before the colon of a field")]
+    #[error("there is a blank before the colon of a field")]
     BlankBeforeColon,
-    /// No colon, no name, or a name that is no token.
+    /// The line has no colon or no name, or the name is not a token.
     #[error("a field line has no valid name")]
     FieldName,
     /// NUL or another control byte.
@@ -77,7 +77,7 @@ pub enum HeadError {
     /// More than one.
     #[error("there is more than one Host field")]
     RepeatedHost,
-    /// A `Host` that is no host and port.
+    /// A `Host` field that is not a host and port.
     #[error("in the Host field, {0}")]
     Host(HostError),
     /// Both framings (RFC 9112 §6.1).

@@ -34,7 +34,7 @@ pub enum Host {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DomainName(Arc<str>);
 
-/// A TCP port; zero is no port.
+/// A TCP port, which is never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Port(NonZeroU16);
 
@@ -63,7 +63,7 @@ pub enum HostError {
     /// A name over 253 bytes.
     #[error("the host is longer than 253 bytes")]
     LongName,
-    /// Reads as a number in some parser, and is no plain dotted quad.
+    /// Some parsers read it as a number, but it is not a plain dotted quad.
     #[error("the host looks like an IPv4 address but is not four decimal octets")]
     LegacyIpv4,
     /// Brackets around something else than an IPv6 address, or an IPv6 address without them.
@@ -220,8 +220,8 @@ impl Destination {
 
     /// Reads `host:port` or, where a default is given, also a bare `host` (RFC 9110 §4.2, RFC 9112 §3.2.3).
     ///
-    /// Userinfo is refused: `@` is no host byte. An empty port (`host:`) is refused although RFC 3986 permits it, since
-    /// clients and servers disagree on what it means.
+    /// Userinfo is refused: `@` is not a host byte. An empty port (`host:`) is refused although RFC 3986 permits it,
+    /// since clients and servers disagree on what it means.
     pub fn parse(authority: &[u8], default: Option<Port>) -> Result<Self, HostError> {
         let (host, port) = split_port(authority)?;
         let port = match port {

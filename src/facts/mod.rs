@@ -1,5 +1,5 @@
-//! The facts of a request before it is judged (the client, the destination, how and when it came), and the words for how
-//! it can fail and end: errors and outcomes that several rooms need.
+//! The facts of a request before it is judged (the client, the destination, how and when it came), and the words for
+//! how it can fail and end: errors and outcomes that several modules need.
 //!
 //! Guaranteed: every value here is already in its one canonical form. Text becomes a [`Host`] once; no other code parses or
 //! normalises it again, so the bytes that are matched are the bytes that are resolved and recorded.

@@ -1,4 +1,4 @@
-//! The IPv4 address behind an IPv6 one that a network's own NAT64 leads there (RFC 6052).
+//! The IPv4 address that a network's own NAT64 derives from an IPv6 address (RFC 6052).
 //!
 //! Which prefixes do so, only the network knows, so they are configured. What is under the well-known one has its class
 //! from the address inside already ([`AddressClass`](super::AddressClass)).
@@ -22,7 +22,7 @@ const LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nat64Prefix(Ipv6Net);
 
-/// Why a text is no such prefix.
+/// Why a text is not a NAT64 prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Nat64Error {
     /// Not an IPv6 block at all.

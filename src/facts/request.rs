@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::{Client, Destination};
 
-/// Everything that a policy may judge by. Built by the protocol rooms, read by `policy`.
+/// Everything that a policy may judge by. Built by the protocol modules, read by `policy`.
 #[derive(Clone, Debug)]
 pub struct RequestFacts {
     /// Who asks.

@@ -6,7 +6,7 @@ use crate::places::Full;
 /// Why a host has no addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// DNS says that there is no such name.
+    /// DNS answers that the name does not exist.
     #[error("there is no such name")]
     NotFound,
     /// The name exists and has no address.

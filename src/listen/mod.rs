@@ -5,8 +5,8 @@
 //! - One listening socket per address, shared by all workers; never `SO_REUSEPORT`, with which another process of the
 //!   same user could bind it, too, and take a share of the connections.
 //! - No worker serves much more than another: one that has accepted too many hands them over before the first read.
-//! - Neither a full proxy nor running out of files ends accepting; a connection that cannot be served is told so with 503
-//!   and closed, while the open ones go on.
+//! - Neither a full proxy nor running out of files ends accepting; a connection that cannot be served is answered with
+//!   503 and closed, while the open ones continue.
 
 mod connection;
 mod turn_away;
@@ -148,7 +148,7 @@ impl Acceptor {
     /// Serves a connection that another worker has accepted.
     fn take_over(&self, handed: HandedOver) {
         let slot = self.open.enter(handed.place);
-        // One that cannot be watched here is closed, as where there is no file for it.
+        // A connection that cannot be watched here is closed, as if no file descriptor were left for it.
         if let Ok(stream) = tokio::net::TcpStream::from_std(handed.stream) {
             self.serve(stream, handed.peer, slot);
         }

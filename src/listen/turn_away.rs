@@ -1,4 +1,4 @@
-//! Connections for which there is no room: told so, and closed.
+//! Answers and closes connections for which there is no room.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -16,8 +16,8 @@ use crate::protocol::{BUSY, BUSY_CLIENT};
 
 /// What a TLS client gets instead: the fatal alert `internal_error` (RFC 8446 §6.2), which needs no handshake.
 const TLS_BUSY: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
-/// Connections of one worker that are being told so at once. Beyond that they are closed without waiting whether the
-/// answer arrived, so that a flood cannot hold files here.
+/// The maximum number of connections per worker that are being turned away at once. Any further connection is closed
+/// without waiting for the answer to arrive, so that a flood cannot hold files here.
 const MAX_LEAVING: usize = 256;
 /// How long one may take to read that answer and close.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
@@ -68,7 +68,8 @@ impl TurnAway {
         }
     }
 
-    /// Takes one connection off the queue although there is no file for it, and turns it away. True if there was one.
+    /// Takes one connection off the queue although no file descriptor is left for it, and turns it away. Returns
+    /// whether there was one.
     pub(super) async fn out_of_files(&self, listener: &TcpListener) -> bool {
         let had_spare = self.spare.take().is_some();
         let accepted = if had_spare { accept_now(listener).await } else { None };

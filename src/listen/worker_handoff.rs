@@ -39,7 +39,7 @@ pub fn worker_handoff(workers: usize) -> (Vec<HandoffInbox>, WorkerHandoff) {
 }
 
 impl WorkerHandoff {
-    /// Hands a connection to a worker; back if that worker is no more.
+    /// Hands a connection to a worker. Returns the connection if the worker has ended.
     pub(super) fn hand(&self, worker: usize, handed: HandedOver) -> Result<(), HandedOver> {
         match self.0.get(worker) {
             Some(inbox) => inbox.send(handed).map_err(|error| error.0),

@@ -2,11 +2,11 @@
 //!
 //! Guaranteed:
 //! - The bounds are exact across workers. A place is given back by dropping it, so no way out of the code keeps one.
-//! - A client that asks is answered at once and never waits: the newest work is refused, what is open goes on.
+//! - A client that asks is answered at once and never waits: the newest work is refused, and open work continues.
 //! - No client takes all places. One gets a further place only while it has fewer than `FREE_TIMES` times as many as
-//!   are free, and never more than its own limit. A single client can have three quarters of all places (with fewer than
-//!   four there is nothing to keep free), two can have three sevenths each, and so on: whatever a few clients take, the
-//!   next one finds room.
+//!   are free, and never more than its own limit. A single client can have three quarters of all places (with fewer
+//!   than four there is nothing to keep free), two can have three sevenths each, and so on: however much a few clients
+//!   take, the next one finds room.
 //!
 //! Cost: a lock and a count that all workers touch, once for each connection, handshake, lookup, dial or tunnel, never
 //! for a byte.
@@ -280,7 +280,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a list of who holds what, whatever is taken and given back in whichever order.
+        /// Compares the counts with a list of the places that each holder has, for any sequence of taking and giving
+        /// back.
         #[test]
         fn counts_agree_with_what_is_held(
             limit in 1_usize..20,

@@ -53,7 +53,7 @@ pub fn read_shared_key(path: &Path) -> io::Result<Vec<u8>> {
     read_bounded(file)
 }
 
-/// Reads a key that a person named on the command line: whose it is and who else may read it is theirs to know.
+/// Reads a key that a person named on the command line. That person is responsible for its owner and permissions.
 ///
 /// # Errors
 /// `InvalidData` if it is not a regular file, or what the system says.
@@ -61,7 +61,7 @@ pub fn read_named_key(path: &Path) -> io::Result<Vec<u8>> {
     read_bounded(open_regular(path)?)
 }
 
-/// Root may use a key of the person who keeps the configuration.
+/// Root may use a key of any owner, such as the user that maintains the configuration.
 fn check_key_owner(there: &Metadata) -> Result<(), Unfit> {
     if effective_user() == 0 { Ok(()) } else { check_owner(there) }
 }

@@ -32,7 +32,7 @@ const OWN: u32 = 0o600;
 const OTHERS: u32 = 0o077;
 /// The bits that let anyone but the owner change a file.
 const OTHERS_WRITE: u32 = 0o022;
-/// How often [`claim`] tries again when somebody changes what has the file's name.
+/// How often [`claim`] tries again when another file takes the name meanwhile.
 const TRIES: usize = 3;
 
 /// Why a file is not used. Each says what to do.
@@ -70,7 +70,7 @@ pub fn claim(path: &Path) -> io::Result<File> {
     let mut tries = TRIES;
     loop {
         let (file, exposed) = open(path, OpenOptions::new().read(true).append(true).create(true))?;
-        // A file system that has no locks is no reason to keep no records.
+        // A file system without locks must not prevent records from being kept.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -126,7 +126,7 @@ pub fn vet(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens any regular file to read it, whatever its owner: one that a person named.
+/// Opens for reading a regular file that a person named. Any owner is accepted.
 ///
 /// # Errors
 /// `InvalidData` if it is not a regular file, or what the system says.

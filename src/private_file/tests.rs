@@ -51,7 +51,7 @@ fn a_file_that_others_may_open_is_closed_to_them_at_every_open() {
     }
     claim(&folder.at("new")).unwrap();
     assert_eq!(folder.mode("new"), 0o600);
-    // Modes that let nobody else in stay.
+    // A mode that gives no access to other users is kept.
     let path = folder.write("f", "", 0o700);
     claim(&path).unwrap();
     assert_eq!(folder.mode("f"), 0o700);
@@ -77,7 +77,7 @@ fn the_claim_is_on_the_file_that_has_the_name() {
         let path = folder.write(name, "", mode);
         let first = claim(&path).unwrap();
         assert_eq!(claim(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock, "{name}");
-        // Its mode may be changed by somebody while it is in use.
+        // Another process may change the mode while the file is in use.
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         assert_eq!(claim(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock, "{name}");
         assert!(same_file(&first.metadata().unwrap(), &path.metadata().unwrap()), "{name}");
@@ -130,7 +130,7 @@ fn a_file_of_another_user_is_refused() {
     assert_eq!(said(open_own(&path)), expected);
     assert_eq!(said(vet(&path)), expected);
     assert_eq!(said(open_regular(&path)), "fit", "a person may name it");
-    assert_eq!(said(read_key(&path)), "fit", "root may use the key of whoever keeps the configuration");
+    assert_eq!(said(read_key(&path)), "fit", "root may use a key that the configuration's owner owns");
     std::os::unix::fs::chown(&path, Some(0), None).unwrap();
     assert_eq!(said(claim(&path)), "fit");
 }

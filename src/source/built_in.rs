@@ -8,7 +8,7 @@ const STARTER: &str = include_str!("../../policies/starter.toml");
 /// What messages call it.
 const NAME: &str = "policies/starter.toml (built in)";
 
-/// The starter policy, as if it had been read from a file; there are no files to watch.
+/// Returns the starter policy as if it had been read from a file, without files to watch.
 ///
 /// # Errors
 /// None in a program whose tests have passed.

@@ -36,8 +36,8 @@ pub struct LoadedDocument {
     pub source: SourceText,
     /// The bytes of its lists, in the document's order, or why they cannot be had.
     pub lists: Vec<Result<Vec<u8>, Complaint>>,
-    /// What tells this content from any other, as 64 hexadecimal digits: the file's SHA-256 where there is no list,
-    /// else the SHA-256 of the SHA-256s of all files in order.
+    /// Identifies this content, as 64 hexadecimal digits: the file's SHA-256 where there is no list, else the SHA-256
+    /// of the SHA-256s of all files in order.
     pub content_hash: String,
     /// The files, the policy's own first.
     pub files: Vec<Watched>,

@@ -37,8 +37,8 @@ impl PolicySource {
         file.map_or(Self::BuiltIn, Self::File)
     }
 
-    /// Reads and compiles it; with `observe` in observe mode, whatever it says itself. The files to watch are told also
-    /// where that fails.
+    /// Reads and compiles the policy. If `observe` is set, the policy is in observe mode regardless of its own mode.
+    /// The files to watch are returned even if this fails.
     ///
     /// Blocks: a million names take about half a second.
     pub fn load(&self, observe: bool) -> (Watch, Result<LoadedPolicy, ProblemReport>) {

@@ -136,7 +136,8 @@ impl Loader {
         let has_settled = self.since.elapsed() >= SETTLED;
         match state.running.last() {
             None => !self.waiting.is_empty() || self.seen != state.loaded && has_settled,
-            // A load that reads what is there now serves everyone; one that began before the change serves nobody.
+            // A load that reads the current content serves every waiting caller; one that began before the change
+            // serves none.
             Some(newest) => {
                 has_settled && self.seen.differs_from(&newest.began_as) && state.running.len() < MOST_AT_ONCE
             }
@@ -213,7 +214,7 @@ impl SharedLoads {
     }
 
     fn state(&self) -> MutexGuard<'_, LoadState> {
-        // What a load that panicked left behind is still a state.
+        // The state is still valid after a load has panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

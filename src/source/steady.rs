@@ -52,7 +52,7 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<(Vec<u8>, Stamp), FileErro
 fn read_and(path: &Path, limit: u64, meanwhile: impl FnOnce()) -> Result<(Vec<u8>, Stamp), FileError> {
     // Before opening: to open a device can do something, and a pipe's writer would notice.
     check_type(fs::metadata(path).map_err(FileError::from_io)?.file_type())?;
-    // Not blocking: a pipe that took the file's place meanwhile would hold us until somebody writes.
+    // Not blocking: opening a pipe that has replaced the file meanwhile would block until a writer opens it.
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)

@@ -46,7 +46,8 @@ impl OriginStream {
         }
     }
 
-    /// Makes a reset of closing it without a shutdown before, which nobody takes for an end in order.
+    /// Makes closing the stream without a previous shutdown send a reset, so that the peer does not take it for an
+    /// orderly end.
     ///
     /// # Errors
     /// What the system says; the stream is over then.

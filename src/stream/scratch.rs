@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-/// What one read may take. Large enough that a bulk transfer makes few system calls, small enough that what a slow reader
-/// leaves behind (at most this, per direction) stays bounded with thousands of tunnels.
+/// What one read may take. Large enough that a bulk transfer makes few system calls, small enough that the bytes that
+/// wait for slow readers (at most this many per direction) stay bounded with thousands of tunnels.
 const CHUNK: usize = 64 * 1024;
 
 thread_local! {

@@ -25,7 +25,7 @@ pub fn make_room(buffer: &mut Vec<u8>, bytes: usize) {
     buffer.reserve(bytes);
 }
 
-/// Gives a buffer back, whatever is in it. Nobody has to: one that is dropped is freed.
+/// Gives a buffer back; its content does not matter. This is optional: a buffer that is dropped is freed.
 pub fn give(mut buffer: Vec<u8>) {
     if (1..=LARGEST).contains(&buffer.capacity()) {
         buffer.clear();

@@ -1,7 +1,7 @@
 //! A stream and the bytes that were read from it ahead of time.
 //!
-//! Guaranteed: while it waits with nothing buffered, it holds no memory; what was read and not consumed is never lost,
-//! whoever takes the stream next.
+//! Guaranteed: while it waits with nothing buffered, it holds no memory; bytes that were read and not consumed are
+//! never lost when the stream is handed on.
 
 use std::future::poll_fn;
 use std::io;
@@ -100,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         });
-        // The socket nearly always takes it at once, and then nobody looks at the clock.
+        // The socket nearly always accepts the bytes at once, and then the clock is not read.
         let at_once = poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
         match at_once {
             Poll::Ready(written) => written,
@@ -113,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         &mut self.stream
     }
 
-    /// The stream, and what was read ahead of whoever takes it.
+    /// Returns the stream and the bytes that were already read from it.
     pub fn into_parts(mut self) -> (S, Vec<u8>) {
         self.buffer.drain(..self.consumed);
         (self.stream, self.buffer)
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 impl Wire<ClientStream> {
-    /// Waits until the client has reset the connection. The end of what it sends is no reset: a client may close its
+    /// Waits until the client has reset the connection. The end of its data is not a reset: a client may close its
     /// sending half after a request and wait for the answer (RFC 9112 §9.6 speaks of closing both).
     pub async fn reset(&self) {
         self.stream.reset().await;

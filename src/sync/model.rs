@@ -104,7 +104,7 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Is over at once, or after whatever the others do meanwhile.
+    /// Times out at once, or after any steps of the other threads.
     pub(crate) fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

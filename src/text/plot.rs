@@ -51,7 +51,7 @@ pub fn round_end(most: u64) -> u64 {
 }
 
 /// A count as a number that lengths can be computed from.
-#[expect(clippy::cast_precision_loss, reason = "for lengths, of which nobody sees the sixteenth digit")]
+#[expect(clippy::cast_precision_loss, reason = "for lengths, where the sixteenth digit is not visible")]
 pub fn approximate(count: u64) -> f64 {
     count as f64
 }

@@ -4,8 +4,8 @@
 //! that changes the direction of writing and nothing of zero width. So it cannot end a line, drive a terminal, or make
 //! one name look like another.
 //!
-//! Deliberately not done: telling look-alike letters apart. Hosts are ASCII from the door on; only a policy's own
-//! texts can have other letters, and their author is trusted to mean them.
+//! Deliberately not done: distinguishing look-alike letters. Hosts are ASCII from the moment they are read; only a
+//! policy's own texts can contain other letters, and their author is trusted.
 
 use std::borrow::Cow;
 
@@ -49,7 +49,7 @@ fn reduced_by_letters(text: &str) -> String {
     out
 }
 
-/// The text with its invisible characters spelled out, as `\u{202e}`, for people who have to see what somebody tried.
+/// The text with its invisible characters spelled out, as `\u{202e}`, for people who have to see what was attempted.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
