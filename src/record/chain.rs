@@ -1,8 +1,8 @@
 //! The chain that holds lines together: each line's `prev` is the hash of the line before.
 //!
 //! Without a key anyone can compute it, so it shows accidents. With one (`chain-key`; HMAC-SHA256) a line can neither be
-//! changed, taken out, put in nor moved by anyone without the key. A keyed hash names its key by a short id, so that
-//! another key is told apart from a changed line, and a chain may go over from none to a key, or from one to another.
+//! changed, taken out, put in nor moved by anyone without the key. A keyed hash names its key by a short id, which
+//! distinguishes a different key from a changed line and lets a chain adopt or replace a key.
 //!
 //! Not to be seen from the lines alone: that some are missing at the end. For that the head, the last line's `seq` and
 //! hash, goes to the log at the start, hourly and at the end ([`Hourly`]); a head that is kept elsewhere can be checked later.
@@ -159,12 +159,12 @@ pub(crate) struct Hourly {
     sink: &'static str,
     path: PathBuf,
     next: Instant,
-    told: Option<u64>,
+    last_logged: Option<u64>,
 }
 
 impl Hourly {
     pub(crate) fn new(sink: &'static str, path: &Path, now: Instant) -> Self {
-        Self { sink, path: path.to_owned(), next: now, told: None }
+        Self { sink, path: path.to_owned(), next: now, last_logged: None }
     }
 
     /// When it is to be asked again.
@@ -178,8 +178,8 @@ impl Hourly {
             return;
         }
         self.next = now + HEAD_EVERY;
-        let Some((seq, hash)) = head.filter(|(seq, _)| self.told != Some(*seq)) else { return };
-        self.told = Some(seq);
+        let Some((seq, hash)) = head.filter(|(seq, _)| self.last_logged != Some(*seq)) else { return };
+        self.last_logged = Some(seq);
         tracing::info!(sink = self.sink, path = %self.path.display(), head = %format_args!("{seq}:{hash}"), "chain of records");
     }
 }
@@ -214,13 +214,13 @@ pub(crate) mod tests {
         let began = Instant::now();
         let mut hourly = Hourly::new("jsonl", Path::new("r"), began);
         let head = |seq| Some((seq, LineHash::of(b"x")));
-        let mut told = |seq, after, end| {
+        let mut logged = |seq, after, end| {
             hourly.tell(head(seq), began + Duration::from_secs(after), end);
-            hourly.told
+            hourly.last_logged
         };
-        assert_eq!(told(5, 0, false), Some(5), "at the start");
-        assert_eq!(told(6, 3599, false), Some(5));
-        assert_eq!(told(7, 3600, false), Some(7));
-        assert_eq!(told(8, 3601, true), Some(8));
+        assert_eq!(logged(5, 0, false), Some(5), "at the start");
+        assert_eq!(logged(6, 3599, false), Some(5));
+        assert_eq!(logged(7, 3600, false), Some(7));
+        assert_eq!(logged(8, 3601, true), Some(8));
     }
 }

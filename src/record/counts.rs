@@ -23,7 +23,7 @@ const VERDICTS: usize = 1 + 2 * DenyReason::ALL.len();
 pub(super) struct Counts {
     /// By listener, protocol and verdict. One listener more than there are, for an index that is none.
     requests: Box<[AtomicU64]>,
-    /// What nobody judged, by listener, protocol and token; few, and never on an allowed request's way.
+    /// Requests that no policy decided, by listener, protocol and token; few, and never on an allowed request's path.
     unjudged: Mutex<Vec<(usize, usize, &'static str, u64)>>,
     /// By listener and outcome, with one listener more, as above.
     outcomes: Box<[AtomicU64]>,

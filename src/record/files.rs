@@ -47,9 +47,9 @@ pub(crate) fn rotated(path: &Path) -> io::Result<Vec<usize>> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let behind = name.as_encoded_bytes().strip_prefix(stem.as_encoded_bytes());
-        let number = behind.and_then(|behind| behind.strip_prefix(b".")).and_then(|behind| {
-            let number = std::str::from_utf8(behind.strip_suffix(b".gz").unwrap_or(behind)).ok()?;
+        let suffix = name.as_encoded_bytes().strip_prefix(stem.as_encoded_bytes());
+        let number = suffix.and_then(|suffix| suffix.strip_prefix(b".")).and_then(|suffix| {
+            let number = std::str::from_utf8(suffix.strip_suffix(b".gz").unwrap_or(suffix)).ok()?;
             number.parse::<usize>().ok().filter(|n| (1..=MAX_FILES).contains(n) && n.to_string() == number)
         });
         numbers.extend(number);
@@ -67,7 +67,7 @@ pub(crate) fn open_lines(path: &Path) -> io::Result<Box<dyn BufRead>> {
     lines_of(private_file::open_own(path)?)
 }
 
-/// The lines of a file, decompressed if it is compressed, whatever its name. Memory is bounded: it is read piece by piece.
+/// The lines of a file, decompressed if its content is compressed. The file is read in pieces, so memory is bounded.
 pub(crate) fn lines_of(file: File) -> io::Result<Box<dyn BufRead>> {
     const PIECE: usize = 256 * 1024;
     let mut reader = BufReader::with_capacity(PIECE, file);
@@ -99,7 +99,7 @@ pub(crate) fn time_of(lines: &[u8]) -> Option<SystemTime> {
     time.parse::<jiff::Timestamp>().ok()?.try_into().ok()
 }
 
-/// Makes a file that only its owner may read, in the place of whatever has its name.
+/// Creates a file that only its owner may read, and replaces any file of that name.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

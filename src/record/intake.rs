@@ -1,6 +1,6 @@
 //! The writer's end: where records are fetched from the workers.
 //!
-//! Guaranteed: there is one. When it is dropped, everybody who waits for records to be written is let go, however the
+//! Guaranteed: there is exactly one. Dropping it releases every task that waits for records to be written, however the
 //! writer ended.
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Intake {
         &self.shared
     }
 
-    /// What the writer is told.
+    /// Instructions to the writer.
     pub(crate) fn signal(&self) -> &Signal {
         &self.shared.signal
     }

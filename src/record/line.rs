@@ -3,7 +3,7 @@
 //! [`columns`](super::columns) has the list of its columns. Each is in every line: text that is not known is "", a number
 //! 0. Only a `gap` has one more, `dropped`; its reason is `buffer_full` (a worker handed in more than was fetched),
 //! `write_failed` (missing in the file), `sqlite_failed` (missing in the database), `restart` (see [`GapCause::Restart`])
-//! or `aged` (none; what was before may be removed by its age). A line that gave its place to another sink's gap is no loss.
+//! or `aged` (none; what was before may be removed by its age). A line replaced by another sink's gap is not a loss.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use super::redact::ClientHash;
 use super::utc::{Clock, UtcTime};
 use super::value::{DisplayOrEmpty, Token};
 
-/// One line of the record: what the file, the API and those who follow it show alike.
+/// One line of the record: the same in the file, the API and the live stream.
 #[derive(Clone, Debug)]
 pub struct RecordLine {
     pub(crate) seq: u64,

@@ -75,7 +75,7 @@ const CONNECTIONS: Family = Family {
 const HELLOS: Family = Family {
     name: "outgate_client_hellos_total",
     kind: FamilyKind::Counter,
-    help: "Tunnels by their first bytes; whatever is not passed was refused, unless a rule or observe mode let it pass.",
+    help: "Tunnels by their first bytes; all but passed were refused, unless a rule or observe mode let them pass.",
     labels: &["result"],
     details: "`passed`, `sni_mismatch`, `sni_missing`, `not_tls`, `malformed`, `too_large`, `late`, `cut`.",
 };

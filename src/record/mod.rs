@@ -8,12 +8,12 @@
 //! Guaranteed:
 //! - Counts do not depend on records: a record that is dropped is still counted, and counted as dropped.
 //! - In one scrape the denied requests of `outgate_requests_total` and the sum of `outgate_denied_destinations_total`
-//!   are equal to the unit, whatever happens meanwhile: a worker takes both steps under one lock, and a scrape reads
+//!   are exactly equal even under concurrent requests: a worker takes both steps under one lock, and a scrape reads
 //!   under it.
 //! - A worker never waits for a disk, a terminal or a reader, and formats nothing. An allowed request takes no lock but
 //!   its worker's own and, if it is the first since the writer came by, the writer's bell; a denied one takes the shared
 //!   table's only when its worker's share of it is full.
-//! - Memory is bounded, whatever clients ask for: [`MAX_BUFFERED`] records and 8 MiB of text per worker that the writer
+//! - Memory is bounded for any traffic: [`MAX_BUFFERED`] records and 8 MiB of text per worker that the writer
 //!   has not fetched yet, and as much again while it writes; per worker 1,024 denied destinations between merges (at most
 //!   0.8 MiB, as long as names can be) and one table of `max_destinations` rows with half as many collapsed ones (at most
 //!   3 MiB for 2,000, usually a quarter of that). Text from the network is cut to the lengths named at [`Record`] when it
@@ -88,7 +88,7 @@ use std::sync::PoisonError;
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// Takes a lock whose data is whole between any two statements: a panic elsewhere is no reason to stop counting.
+/// Takes a lock whose data is whole between any two statements: a panic elsewhere need not stop counting.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use crate::policy::DenyReason;
 use crate::sink::tests::room;
 use crate::sync::{self, explore, thread};
 
-/// A room that nobody fetches from.
+/// A recorder without a reader.
 fn unattended() -> Arc<Recorder> {
     let settings = room::Settings { max_destinations: 2, ..room::Settings::default() };
     Arc::new(Recorder::new(settings.record()).unwrap().0)
@@ -94,8 +94,8 @@ fn a_probe_takes_one_denial_at_most_and_none_once_it_is_over() {
         let is_known = probe.denied().is_some();
         drop(probe);
         let taken = asked.map(|asked| asked.join().unwrap()).into_iter().filter(|taken| *taken).count();
-        assert!(taken <= 1, "two requests hid behind one probe");
-        assert!(!is_known || taken == 1, "the probe was told of a denial that counts as somebody's request");
+        assert!(taken <= 1, "two requests were taken for one probe");
+        assert!(!is_known || taken == 1, "the probe received a denial that was counted as a client's request");
         assert!(!recorder.worker(0).is_expected(&record));
     });
 }

@@ -1,9 +1,9 @@
 //! Requests that this process makes of itself to see whether it still denies.
 //!
-//! Guaranteed: a probe leaves no trace in counts and records if, and only if, it was denied as it had to be. One that got
-//! through, failed or met a fault is a request like any other: it is counted and has its record, since then somebody has
-//! to look at it. Nobody else can hide behind a probe: what counts is the peer address of a connection that is open at
-//! this moment from this very process, and the destination that only the probe asks for.
+//! Guaranteed: a probe leaves no trace in counts and records if, and only if, it was denied as expected. One that got
+//! through or failed is counted and recorded like any other request, because an operator has to look at it. No other
+//! client can pass for a probe: it is recognised by the peer address of a connection that this process has open at this
+//! moment, and by a destination that only the probe requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -38,7 +38,7 @@ pub struct Totals {
     pub denied: u64,
     /// Ones that observe mode let pass.
     pub observed: u64,
-    /// Ones that nobody judged.
+    /// Requests that no policy decided.
     pub unjudged: u64,
     /// Requests that ended and whose record was taken.
     pub records: u64,

@@ -1,8 +1,8 @@
-//! What records do not keep of who asked, and for what.
+//! Removes the client's address and the path from records.
 //!
-//! A client's address becomes a keyed hash (HMAC-SHA256, RFC 2104), the same for all its requests, so that they can still
-//! be told apart and counted; its port goes. A path goes altogether. Both before a line gets its hash, so that the chain
-//! is over what is kept, and in every sink alike.
+//! A client's address becomes a keyed hash (HMAC-SHA256, RFC 2104) the same for all its requests, so clients can still
+//! be distinguished and counted. The client's port and the path are removed. Redaction happens before a line is
+//! hashed, so the chain covers what is kept, and it applies to every sink.
 //!
 //! Deliberately not done: hashing without a key. There are few addresses; a reader of the records could try them all.
 
@@ -114,7 +114,7 @@ mod tests {
     use crate::record::line::tests::{client as client_at, denied};
 
     #[test]
-    fn a_client_is_the_same_whatever_its_port_and_only_under_one_key() {
+    fn a_client_has_one_hash_per_key_for_all_its_ports() {
         let dir = tempfile::tempdir().unwrap();
         let with = |key: &str| {
             let file = dir.path().join("key");

@@ -46,7 +46,7 @@ impl Decided {
         self.allow + self.deny + self.observe + self.none
     }
 
-    /// The count of a decision, by its token; none for a word that is no decision.
+    /// The count of a decision, by its token; none for a word that is not a decision.
     pub(crate) fn of(&mut self, decision: &str) -> Option<&mut u64> {
         match decision {
             "allow" => Some(&mut self.allow),
@@ -342,7 +342,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_whatever_the_clock_does(steps in proptest::collection::vec((any::<bool>(), -9000_i64..9000), 0..200), far in any::<u64>()) {
+        fn nothing_is_lost_when_the_clock_jumps(steps in proptest::collection::vec((any::<bool>(), -9000_i64..9000), 0..200), far in any::<u64>()) {
             let mut series = Series::new(at(START));
             let mut now = START;
             for (deny, step) in &steps {

@@ -1,4 +1,4 @@
-//! How a thread that feeds a sink is told what to do.
+//! Signals to a thread that feeds a sink.
 //!
 //! It sleeps while no record is handed in. What comes first after a pause wakes it at once; after that it is left alone
 //! until its pause is over, unless a buffer fills or a request waits.
@@ -11,13 +11,13 @@ use tokio::sync::watch;
 use super::lock;
 use crate::sync::{self, Condvar, Mutex};
 
-/// How a thread that feeds a sink is told what to do.
+/// Signals to a thread that feeds a sink.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     state: Mutex<SignalState>,
     wake: Condvar,
     flushed: Condvar,
-    /// Up to which question the writer has caught up; [`u64::MAX`] once it is no more.
+    /// The last question that the writer has caught up with; [`u64::MAX`] once it has ended.
     caught_up: watch::Sender<u64>,
 }
 
@@ -34,12 +34,12 @@ struct SignalState {
     catch_up_asked: u64,
     catch_up_done: u64,
     stop: bool,
-    /// The thread is no more.
+    /// The thread has ended.
     gone: bool,
 }
 
 impl Signal {
-    /// Says that something was handed in. Called once per worker and batch, so its lock is nobody's bottleneck.
+    /// Announces new input. Called once per worker and batch, so its lock is not a bottleneck.
     pub(crate) fn wake(&self, urgent: bool) {
         let mut state = lock(&self.state);
         state.waiting = true;
@@ -48,7 +48,7 @@ impl Signal {
         self.wake.notify_one();
     }
 
-    /// Waits until a flush is done, or the thread is no more, or `patience` is over.
+    /// Waits until a flush is done, the thread has ended, or `patience` is over.
     pub(crate) fn flush(&self, patience: Duration) {
         let mut state = lock(&self.state);
         state.flush_asked += 1;
@@ -108,7 +108,7 @@ impl Signal {
         self.caught_up.send_replace(asked);
     }
 
-    /// Waits until the thread is no more, for `patience` at most; whether it is.
+    /// Waits for at most `patience` until the thread has ended. Returns whether it has.
     pub(crate) fn is_gone_within(&self, patience: Duration) -> bool {
         let there = |state: &mut SignalState| !state.gone;
         let waited = self.flushed.wait_timeout_while(lock(&self.state), patience, there);
@@ -116,7 +116,7 @@ impl Signal {
         state.gone
     }
 
-    /// Lets nobody wait for a thread that is no more.
+    /// Marks the thread as ended and wakes all waiters.
     pub(crate) fn gone(&self) {
         lock(&self.state).gone = true;
         self.flushed.notify_all();

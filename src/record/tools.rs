@@ -18,7 +18,8 @@ impl Tools {
         self.0 |= others.0;
     }
 
-    /// The names, in the order of the listeners. Beyond the 63rd nobody knows which it was: all of them are named.
+    /// The names, in the order of the listeners. Names beyond the 63rd cannot be distinguished, so all
+    /// of them are returned.
     pub(super) fn names(self, listeners: &[String]) -> Vec<String> {
         let asked = |(index, _): &(usize, &String)| self.0 & (1 << index.min(&OWN)) != 0;
         listeners.iter().enumerate().filter(asked).map(|(_, name)| name.clone()).collect()

@@ -24,7 +24,7 @@ const EXACT: u64 = 1_000_000_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SqlType {
     Integer,
-    /// Null, and no column in the JSON, where there is no number.
+    /// Null, and absent from the JSON, without a number.
     OptionalInteger,
     Real,
     Text,

@@ -13,8 +13,8 @@ use super::shared::{RecordState, Shard};
 use crate::facts::{ConnectionResult, Destination, Outcome, Protocol, RequestId};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// What one worker thread counts with. Everything here takes well under a microsecond and waits for nobody, except for
-/// what [`Self::count`] says of denials.
+/// What one worker thread counts with. Every method takes well under a microsecond and never blocks, except as
+/// [`Self::count`] describes for denials.
 #[derive(Debug)]
 pub struct WorkerRecorder {
     shared: Arc<RecordState>,

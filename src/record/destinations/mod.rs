@@ -11,7 +11,7 @@
 //!
 //! The names are the clients' choice, so the tables are seeded anew in each process, and each is bounded besides.
 //!
-//! Deliberately not done: making room by forgetting a row. A counter that goes away and comes back is no counter.
+//! Deliberately not done: evicting rows to make room. A counter must not disappear and start again.
 
 mod delta;
 mod denials;
