@@ -60,19 +60,19 @@ pub(super) fn requests(
     each: &mut dyn FnMut(&Request<'_>),
 ) -> io::Result<NotRequests> {
     let (destination, by_itself) = (wanted != Detail::Totals, wanted == Detail::Each);
-    let mut beside = NotRequests::default();
+    let mut not_requests = NotRequests::default();
     lines(path, |_, piece| {
         let line = match piece {
             FileItem::Line(line) => line,
             FileItem::Torn => return,
-            FileItem::Broken(_) => return beside.unreadable += 1,
+            FileItem::Broken(_) => return not_requests.unreadable += 1,
         };
         let Ok(fields) = serde_json::from_slice::<Fields<'_>>(line) else {
-            beside.unreadable += 1;
+            not_requests.unreadable += 1;
             return;
         };
         let Ok(time) = fields.time.parse::<jiff::Timestamp>() else {
-            beside.unreadable += 1;
+            not_requests.unreadable += 1;
             return;
         };
         let ms = time.as_millisecond();
@@ -97,11 +97,11 @@ pub(super) fn requests(
                     && fields.sni != fields.host
                     && fields.bytes_up > 0,
             }),
-            "gap" => beside.gap(&fields.reason, fields.dropped),
+            "gap" => not_requests.gap(&fields.reason, fields.dropped),
             _ => {}
         }
     })?;
-    Ok(beside)
+    Ok(not_requests)
 }
 
 pub(super) fn verify(path: &Path, known: &ChainFacts) -> io::Result<Verified> {
@@ -137,7 +137,7 @@ enum FileItem<'a> {
     Broken(&'a io::Error),
 }
 
-/// Shows every line of all files, the oldest first. At most one line is in memory, whatever a compressed file grows to.
+/// Shows every line of all files, the oldest first. At most one line is in memory, even of a compressed file.
 fn lines(path: &Path, mut each: impl FnMut(LinePlace<'_>, FileItem<'_>)) -> io::Result<()> {
     for (name, file) in files(path)? {
         let (mut reader, mut line, mut number) = (lines_of(file)?, Vec::new(), 0);

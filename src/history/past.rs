@@ -45,19 +45,19 @@ impl Past {
 }
 
 fn in_memory(lines: &[Arc<RecordLine>], since: Option<SystemTime>, each: &mut dyn FnMut(&Request<'_>)) -> NotRequests {
-    let mut beside = NotRequests::default();
+    let mut not_requests = NotRequests::default();
     for line in lines {
         match &line.body {
             Body::Record(record) if record.kind == Kind::End && since.is_none_or(|since| record.started >= since) => {
                 show(line, each);
             }
             Body::Gap(gap) if since.is_none_or(|since| gap.at >= since) => {
-                beside.gap(gap.cause.as_str(), gap.dropped);
+                not_requests.gap(gap.cause.as_str(), gap.dropped);
             }
             Body::Record(_) | Body::Gap(_) => {}
         }
     }
-    beside
+    not_requests
 }
 
 /// A record as its line would be read back.

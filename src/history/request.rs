@@ -1,6 +1,6 @@
 //! What reports ask of a request.
 
-/// Reasons of gaps that are told apart; outgate writes five.
+/// The maximum number of distinct gap reasons; outgate writes five.
 pub(super) const MAX_REASONS: usize = 20;
 
 /// One request that ended, as far as reports ask, or some that are alike.
@@ -23,7 +23,7 @@ pub struct Request<'a> {
     /// The host as it is matched; empty where none was understood; not to be relied on where
     /// [`Detail::Totals`] was asked for.
     pub host: &'a str,
-    /// The port; 0 where there is no host.
+    /// The port; 0 without a host.
     pub port: u16,
     /// The address that was dialled, with its port; empty for none; not to be relied on where [`Detail::Each`] was
     /// not asked for.
@@ -53,7 +53,7 @@ pub enum Detail {
 pub struct NotRequests {
     /// Records that are missing, by the reason of their `gap` lines.
     pub missing: Vec<(String, u64)>,
-    /// Lines that are no records.
+    /// Lines that are not records.
     pub unreadable: u64,
 }
 

@@ -40,17 +40,17 @@ pub(super) fn requests(
         one_by_one(&connection, wanted, since..hour.saturating_mul(HOUR_MS), each)?;
         by_hour(&connection, wanted, hour, each)?;
     }
-    let mut beside = NotRequests::default();
+    let mut not_requests = NotRequests::default();
     let mut gaps = connection
         .prepare("SELECT reason, coalesce(dropped, 0) FROM records WHERE kind = 'gap' AND ms >= ?1 ORDER BY seq")?;
     let mut gaps = gaps.query([since])?;
     while let Some(gap) = gaps.next()? {
         let reason = text(gap, 0)?;
         if reason != OTHERS {
-            beside.gap(reason, gap.get::<_, i64>(1)?.unsigned_abs());
+            not_requests.gap(reason, gap.get::<_, i64>(1)?.unsigned_abs());
         }
     }
-    Ok(beside)
+    Ok(not_requests)
 }
 
 /// The records that began in this time.

@@ -1,4 +1,4 @@
-//! What was written by the room, read back; and what somebody did to it meanwhile.
+//! Reads back what the recorder wrote, unchanged and tampered with.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,8 +72,9 @@ fn compressed_files_are_read_as_the_others_and_a_hole_in_the_numbers_is_passed_o
     let kept = RecordSource::of_file(path.clone()).unwrap();
     let hosts = || {
         let mut hosts = Vec::new();
-        let beside = kept.requests(Detail::Destinations, None, |request| hosts.push(request.host.to_owned())).unwrap();
-        assert_eq!(beside, NotRequests::default());
+        let not_requests =
+            kept.requests(Detail::Destinations, None, |request| hosts.push(request.host.to_owned())).unwrap();
+        assert_eq!(not_requests, NotRequests::default());
         hosts
     };
     let before = hosts();
@@ -103,15 +104,16 @@ fn a_compressed_file_that_is_damaged_or_grows_without_end_is_said_and_takes_no_m
     std::fs::write(compressed(&path, 1), &whole[..whole.len() / 2]).unwrap();
     let verified = RecordSource::of_file(path.clone()).unwrap().verify(&ChainFacts::default()).unwrap();
     assert!(verified.findings.iter().any(|finding| finding.what.contains("the file cannot be read")), "{verified:?}");
-    let beside = RecordSource::of_file(path.clone()).unwrap().requests(Detail::Destinations, None, |_| {}).unwrap();
-    assert_eq!(beside.unreadable, 1);
+    let not_requests =
+        RecordSource::of_file(path.clone()).unwrap().requests(Detail::Destinations, None, |_| {}).unwrap();
+    assert_eq!(not_requests.unreadable, 1);
 
     // A quarter of a GiB without a line feed in 256 KiB; it comes in pieces of the longest line.
     let bomb = gzip(&vec![b'x'; 256 << 20]);
     assert!(bomb.len() < 2 << 20);
     std::fs::write(compressed(&path, 1), bomb).unwrap();
-    let beside = RecordSource::of_file(path).unwrap().requests(Detail::Destinations, None, |_| {}).unwrap();
-    assert_eq!(beside.unreadable, 256);
+    let not_requests = RecordSource::of_file(path).unwrap().requests(Detail::Destinations, None, |_| {}).unwrap();
+    assert_eq!(not_requests.unreadable, 256);
 }
 
 fn both(dir: &Path) -> [RecordSource; 2] {
@@ -133,11 +135,11 @@ fn both_sinks_tell_the_same_requests() {
             .collect();
         for kept in both(dir.path()) {
             let mut seen = Vec::new();
-            let beside = kept.requests(Detail::Each, since, |request| {
+            let not_requests = kept.requests(Detail::Each, since, |request| {
                 seen.push((request.ms, request.decision.to_owned(), request.host.to_owned(), request.port));
             });
             assert_eq!(seen, expected, "{kept:?} since {since:?}");
-            assert_eq!(beside.unwrap(), NotRequests::default());
+            assert_eq!(not_requests.unwrap(), NotRequests::default());
         }
         for wanted in [Detail::Totals, Detail::Destinations] {
             let [lines, database] = both(dir.path()).map(|kept| by_hour(&kept, wanted, since));
@@ -150,13 +152,13 @@ fn both_sinks_tell_the_same_requests() {
 /// What a report can know of the requests: decision, reason, rule, tool, identity, host and port, by hour.
 fn by_hour(kept: &RecordSource, wanted: Detail, since: Option<SystemTime>) -> BTreeMap<(i64, String), u64> {
     let mut sums = BTreeMap::new();
-    let beside = kept.requests(wanted, since, |request| {
+    let not_requests = kept.requests(wanted, since, |request| {
         let Request { count, ms, address, .. } = *request;
         assert_eq!(address, "");
         let alike = format!("{:?}", Request { count: 0, ms: 0, ..*request });
         *sums.entry((ms.div_euclid(3_600_000), alike)).or_default() += count;
     });
-    beside.unwrap();
+    not_requests.unwrap();
     sums
 }
 
@@ -164,8 +166,7 @@ proptest! {
     // Each case waits for the disk a dozen times.
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
 
-    /// The sums that reports read are those that counting the records gives, whatever came in whatever order and
-    /// whatever has gone since.
+    /// The stored sums equal those counted from the records, for any records in any order and after any removal.
     #[test]
     fn sums_are_what_counting_the_records_gives(
         batches in vec(vec((0_u64..5, 0_u8..60, 0_usize..4, 0_usize..5, any::<bool>()), 0..20), 1..5),
@@ -259,14 +260,14 @@ fn what_is_not_there_or_something_else_is_an_error() {
 }
 
 #[test]
-fn a_chain_that_nobody_touched_is_whole_over_its_files() {
+fn an_unmodified_chain_is_whole_over_its_files() {
     let dir = folder(30);
     for kept in both(dir.path()) {
         let verified = kept.verify(&ChainFacts::default()).unwrap();
         assert_eq!((verified.lines, verified.first, verified.last, verified.faults), (31, 1, 31, 0), "{verified:?}");
         assert_eq!(verified.findings, []);
     }
-    // The oldest file went: that is no fault, and is said.
+    // A missing oldest file is reported, but is not a fault.
     let oldest = (1..100).rev().map(|n| dir.path().join(format!("records.jsonl.{n}"))).find(|path| path.exists());
     std::fs::remove_file(oldest.unwrap()).unwrap();
     let verified = both(dir.path())[0].verify(&ChainFacts::default()).unwrap();
@@ -500,7 +501,7 @@ fn a_key_tells_a_forger_from_a_change_and_another_key_from_both() {
     assert_eq!(with(|lines| lines[2] = lines[2].replace("deny", "deni")), at(4, CHANGED));
     assert_eq!(with(|lines| _ = lines.remove(2)), at(3, "the line before it is missing (seq 3)"));
     assert_eq!(with(|lines| lines.swap(2, 3)).len(), 2);
-    // Somebody without the key who numbers the rest anew and takes over its old hashes.
+    // Renumbering the remaining lines and reusing their old hashes, without the key.
     let renumbered = with(|lines| {
         lines.remove(2);
         lines[2] = lines[2].replace("\"seq\":4", "\"seq\":3");
@@ -531,7 +532,7 @@ fn a_head_finds_what_is_missing_at_the_end_and_a_chain_that_was_computed_again()
         assert_eq!(said(&path, &keys, &[&third, &last]).0, [missing]);
         std::fs::write(&path, &text).unwrap();
         assert_eq!(said(&path, &keys, &[&third, &last]).0, [""; 0]);
-        // By somebody who has the key.
+        // A forger that has the key.
         let anew = text.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
         let forged = text.lines().nth(2).unwrap().replace("h3.test", "h4.test");
         std::fs::write(&path, format!("{}\n{}\n{forged}\n", anew[0], anew[1])).unwrap();

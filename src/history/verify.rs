@@ -1,9 +1,9 @@
-//! The chain, walked.
+//! Verifies the chain.
 //!
 //! A line's `prev` is the hash of the line before it, and `seq` counts on by one; only a `gap` may jump. So a line that
-//! was changed, taken out, put in or moved shows at the next one. Whether somebody computed the chain anew shows where it
-//! has a key and the key is known here. Not to be found from the lines: a change of the very last one, and lines missing
-//! at the end or the beginning; a head that was kept elsewhere finds these, and with it a chain computed anew as well.
+//! was changed, taken out, put in or moved shows at the next one. A recomputed chain is detected only if it has a key
+//! that is known here. The lines alone do not show a change of the last one, or lines missing at the end or the
+//! beginning. A head that was kept elsewhere detects these, and a recomputed chain as well.
 
 use std::io;
 use std::path::Path;
@@ -65,7 +65,7 @@ pub struct Verified {
 /// One thing that a walk came upon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `FILE:LINE`, or `seq N` in a database; the file for what is no line's.
+    /// `FILE:LINE`, or `seq N` in a database; the file for findings that do not belong to a line.
     pub place: String,
     /// Whether something is missing or was changed.
     pub fault: bool,
@@ -105,7 +105,7 @@ pub(super) struct Walk<'a> {
     known: &'a ChainFacts,
     /// The line before: its text, or none where that could not be known.
     before: Option<Option<Vec<u8>>>,
-    /// By which key lines are here; none as long as no line has told.
+    /// The key of the lines at this position; none until a line names one.
     key: Option<Option<KeyId>>,
     /// Which heads' lines were met.
     met: Vec<u64>,
@@ -223,7 +223,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A line that is no record.
+    /// A line that is not a record.
     pub(super) fn unreadable(&mut self, place: LinePlace<'_>) {
         self.unknown(place, "this is not a record".to_owned());
     }
