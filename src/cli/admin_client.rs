@@ -110,7 +110,7 @@ impl AdminClient {
 
 type Ask = Box<dyn Fn(&str) -> Result<serde_json::Value, String>>;
 
-/// Somebody who puts `/v1/check` to the running proxy.
+/// Returns a function that asks the running proxy's `/v1/check`.
 pub(super) fn asker(
     client: AdminClient,
     tool: Option<String>,

@@ -87,7 +87,7 @@ fn judge(policy: &Snapshot, file: Option<&Path>) -> String {
 
 type Ask = Box<dyn Fn(&str) -> Result<serde_json::Value, String>>;
 
-/// The one who answers: the running proxy, or its code over the policy's file.
+/// What answers: the running proxy, or the same code with the policy file.
 fn asker(config: Option<&Path>, args: &Args) -> Result<Ask, String> {
     let (config, _) = configuration(config)?;
     if let Some(admin) = &args.admin {
@@ -164,13 +164,12 @@ fn line(checked: &serde_json::Value, json: bool) -> String {
     // A proxy that was asked over the network may say anything: each part stays in its place and in this line.
     let text = |key: &str| escaped(checked.get(key).and_then(serde_json::Value::as_str).unwrap_or_default());
     let mut line = format!("{:<8}{}", text("decision"), text("destination"));
-    for (before, part, behind) in
-        [("  ", text("reason"), ""), ("  rule ", text("rule"), ""), ("  (", text("hint"), ")")]
+    for (before, part, after) in [("  ", text("reason"), ""), ("  rule ", text("rule"), ""), ("  (", text("hint"), ")")]
     {
         if !part.is_empty() {
             line.push_str(before);
             line.push_str(&part);
-            line.push_str(behind);
+            line.push_str(after);
         }
     }
     line

@@ -55,15 +55,15 @@ pub(super) fn requests(
 }
 
 /// Says on stderr what a sum does not contain.
-fn warn_of(beside: &NotRequests) {
-    for (reason, count) in &beside.missing {
+fn warn_of(not_requests: &NotRequests) {
+    for (reason, count) in &not_requests.missing {
         say(&match reason.as_str() {
             "restart" => format!("outgate: cut off by a crash, and not counted: {count}"),
-            // The reason is from the file, and stays in this line whatever it says.
+            // The reason comes from the file; escaping keeps it on this line.
             _ => format!("outgate: missing ({}), and not counted: {count}", escaped(reason)),
         });
     }
-    if beside.unreadable > 0 {
-        say(&format!("outgate: lines that are not records, and not counted: {}", beside.unreadable));
+    if not_requests.unreadable > 0 {
+        say(&format!("outgate: lines that are not records, and not counted: {}", not_requests.unreadable));
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn say(line: &str) {
     let _closed = writeln!(std::io::stderr().lock(), "{}", inert(line));
 }
 
-/// Text to stdout, with a line's end where it has none. A reader that has left (`outgate … | head`) is no error.
+/// Prints text to stdout and ends it with a newline. A reader that has left (`outgate … | head`) is not an error.
 pub(super) fn print(text: &str) {
     print_as_is(&inert(text));
 }
@@ -35,7 +35,7 @@ pub(super) fn print_as_is(text: &str) {
 
 /// A JSON document in one line, its invisible characters written as `\uXXXX`, which means the same document.
 pub(super) fn json_line(document: &impl serde::Serialize) -> String {
-    // Only a map with keys that are no texts fails, and no document here has one.
+    // Only a map with keys that are not strings fails, and no document here has one.
     let text = serde_json::to_string(document).unwrap_or_default();
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

@@ -21,6 +21,6 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
             print(&pac::script(&proxy, first.tls.is_some()));
             ExitCode::SUCCESS
         }
-        Err(_) => fail("the first listener has port 0, so nobody can know where it will be"),
+        Err(_) => fail("the first listener has port 0, so its port is not known before it starts"),
     }
 }

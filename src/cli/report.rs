@@ -126,7 +126,7 @@ fn verify(config: Option<&Path>, args: Args) -> ExitCode {
     let whole = verified.iter().all(Verified::is_whole);
     print(&match format {
         Format::Json => json_line(&serde_json::json!({ "whole": whole, "sources": verified })),
-        Format::Table => verified.iter().map(told).collect(),
+        Format::Table => verified.iter().map(verification_text).collect(),
         Format::Csv | Format::Html | Format::Ocsf => return fail("--verify is written as table or json"),
     });
     if whole { ExitCode::SUCCESS } else { ExitCode::from(1) }
@@ -151,8 +151,8 @@ fn walk(config: Option<&Path>, args: Args) -> Result<Vec<Verified>, String> {
     sources.iter().map(|kept| kept.verify(&known).map_err(|error| error.to_string())).collect()
 }
 
-/// A walk's result for people.
-fn told(verified: &Verified) -> String {
+/// Formats the result of a verification for people.
+fn verification_text(verified: &Verified) -> String {
     let Verified { source, lines, first, last, head, faults, findings } = verified;
     let result = match faults {
         0 => "whole".to_owned(),

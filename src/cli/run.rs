@@ -73,7 +73,7 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> ExitCode {
     } else {
         announce(&running);
     }
-    let signals = signals.until_told(&running);
+    let signals = signals.until_signalled(&running);
     info!("shutting down");
     signals.then_end(running.drain_over());
     running.shutdown();
@@ -134,7 +134,7 @@ impl Signals {
     }
 
     /// Waits for SIGTERM, SIGINT, or the end of the terminal that this runs in; SIGHUP reloads meanwhile.
-    fn until_told(mut self, running: &RunningProxy) -> Self {
+    fn until_signalled(mut self, running: &RunningProxy) -> Self {
         let has_terminal = std::io::stderr().is_terminal();
         let Self { runtime, reload, terminate, interrupt } = &mut self;
         runtime.block_on(async {
@@ -142,7 +142,7 @@ impl Signals {
                 tokio::select! {
                     _ = terminate.recv() => return,
                     _ = interrupt.recv() => return,
-                    // A terminal that is closed sends the same signal as somebody who wants a reload, and is none after it.
+                    // Closing the terminal also sends SIGHUP; stderr is then no longer a terminal.
                     _ = reload.recv() => match has_terminal && !std::io::stderr().is_terminal() {
                         true => return,
                         false => running.reloads().request(),

@@ -3,8 +3,8 @@
 //! Guaranteed: it names exact hosts and ports, nothing wider; `policy validate` accepts it as it is; what it leaves out
 //! is in its comments. It is a draft to review, since it allows what was asked for, wanted or not.
 //!
-//! Deliberately not done: wildcards (nobody asked for the names below), tools, methods and identities (a rule that is
-//! made of one week's habits breaks in the next).
+//! Deliberately not done: wildcards (no client asked for the names below), tools, methods and identities (a rule
+//! made from one week's traffic breaks in the next).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -67,7 +67,7 @@ struct SeenDestination {
     began_otherwise: bool,
 }
 
-/// Counts come from a file; somebody may have written there what no proxy counts.
+/// Saturates, because the counts come from a file that may have been edited.
 fn add(sum: &mut u64, count: u64) {
     *sum = sum.saturating_add(count);
 }

@@ -1,4 +1,4 @@
-//! Whether the programs of this shell are told to come here.
+//! Checks whether this shell's proxy variables lead to outgate.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,7 +17,7 @@ pub(super) struct Shell {
 }
 
 /// Judges the proxy variables. `variable` gives a variable's value, if it is set.
-pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, doors: &[TestedListener]) -> Shell {
+pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, listeners: &[TestedListener]) -> Shell {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let mut findings = Vec::new();
     let mut leads_here = false;
@@ -33,11 +33,11 @@ pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, doors: &[TestedLi
             (None, Some(value)) => (upper, value),
             (None, None) => {
                 let what = format!("{upper} is not set in this shell: programs that it starts go out directly");
-                findings.push(warn(CHECK, what, export(upper, doors)));
+                findings.push(warn(CHECK, what, export(upper, listeners)));
                 continue;
             }
         };
-        let finding = judge_one(name, &value, doors);
+        let finding = judge_one(name, &value, listeners);
         leads_here |= upper == "HTTPS_PROXY" && finding.fix.is_none();
         findings.push(finding);
     }
@@ -50,26 +50,26 @@ pub(super) fn judge(variable: &dyn Fn(&str) -> Option<String>, doors: &[TestedLi
     Shell { findings, leads_here }
 }
 
-fn judge_one(name: &str, value: &str, doors: &[TestedListener]) -> Finding {
+fn judge_one(name: &str, value: &str, listeners: &[TestedListener]) -> Finding {
     let Some(url) = ProxyUrl::parse(value) else {
         return fail(
             CHECK,
             format!("{name} is not the URL of a proxy; some programs fail on that"),
-            export(name, doors),
+            export(name, listeners),
         );
     };
     let place = format!("{}:{}", url.host, url.port);
-    match doors.iter().find(|door| leads_to(&url.host, url.port, door.address)) {
-        Some(door) if door.tls != url.tls => {
-            let (is, said) = if door.tls { ("TLS", "http://") } else { ("no TLS", "https://") };
-            fail(CHECK, format!("{name} says {said}, but the listener at {place} speaks {is}"), export(name, doors))
+    match listeners.iter().find(|listener| leads_to(&url.host, url.port, listener.address)) {
+        Some(listener) if listener.tls != url.tls => {
+            let (is, said) = if listener.tls { ("TLS", "http://") } else { ("no TLS", "https://") };
+            fail(CHECK, format!("{name} says {said}, but the listener at {place} speaks {is}"), export(name, listeners))
         }
         Some(_) => ok(CHECK, format!("{name} leads here ({place})")),
-        None => warn(CHECK, format!("{name} leads to {place}, not here"), export(name, doors)),
+        None => warn(CHECK, format!("{name} leads to {place}, not here"), export(name, listeners)),
     }
 }
 
-/// A proxy as variables name it. User and password are left out: nobody needs to see them here.
+/// A proxy as variables name it. User and password are left out, so that they are not printed.
 struct ProxyUrl {
     tls: bool,
     host: String,
@@ -121,11 +121,11 @@ pub(super) fn is_wide(entry: &str) -> bool {
     is_registry_suffix(&name)
 }
 
-fn export(name: &str, doors: &[TestedListener]) -> String {
-    match doors.first() {
-        Some(door) => {
-            let scheme = if door.tls { "https" } else { "http" };
-            format!("export {name}={scheme}://{}", door.address)
+fn export(name: &str, listeners: &[TestedListener]) -> String {
+    match listeners.first() {
+        Some(listener) => {
+            let scheme = if listener.tls { "https" } else { "http" };
+            format!("export {name}={scheme}://{}", listener.address)
         }
         None => format!("export {name} with the address of the proxy"),
     }

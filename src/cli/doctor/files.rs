@@ -18,7 +18,7 @@ const FIRST_YEAR: Duration = Duration::from_secs(1_767_225_600);
 /// File descriptors in addition to those of tunnels: listeners, records, runtimes, lookups, requests that are not tunnels.
 const OTHER_FILES: u64 = 256;
 
-/// A Mac lets no process have more, whatever its limits say (OPEN_MAX).
+/// macOS allows a process no more, even with higher limits (OPEN_MAX).
 const MAC_FILES: u64 = 10_240;
 
 /// Judges the files that the configuration names, and the configuration itself.

@@ -10,7 +10,7 @@ use crate::text::visible::escaped;
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     Ok,
-    /// It works, and somebody should look at it.
+    /// It works, but the operator should look at it.
     Warn,
     /// It does not work, or does not protect. The exit code says so.
     Fail,
@@ -44,7 +44,7 @@ pub(super) fn fail(check: &'static str, what: String, fix: impl Into<String>) ->
 }
 
 /// What no check can find, and everybody should know.
-const CAVEAT: &str = "A program that ignores its proxy setting goes out directly: outgate is no firewall. \
+const CAVEAT: &str = "A program that ignores its proxy setting goes out directly: outgate is not a firewall. \
      Where that must not be, a packet filter has to drop everything that does not come from outgate.";
 
 /// The report for programs.

@@ -19,18 +19,20 @@ pub(super) struct Expected<'a> {
     pub(super) start: &'a str,
 }
 
-/// Asks a listener who it is, and for what it must deny. `instance` is the process that answered so far.
+/// Asks a listener for its identity and for destinations that it must deny.
+///
+/// `instance` is the process that answered so far.
 pub(super) fn ask(
     name: &str,
-    door: TestedListener,
+    listener: TestedListener,
     expected: &Expected<'_>,
     instance: &mut Option<String>,
 ) -> Vec<Finding> {
-    let about = match who(canary::own_path(door, "/.well-known/outgate")) {
+    let about = match identify(canary::own_path(listener, "/.well-known/outgate")) {
         Ok(about) => about,
-        Err(stranger) => return vec![stranger.finding(name, door.address, expected.start)],
+        Err(stranger) => return vec![stranger.finding(name, listener.address, expected.start)],
     };
-    let mut findings = vec![judge_about(name, door.address, &about, expected.revision)];
+    let mut findings = vec![judge_about(name, listener.address, &about, expected.revision)];
     let is_current = expected.revision == about.revision.as_deref();
     let may_ask_for_names = is_current && about.mode.as_deref() == Some("enforce") && !expected.unlisted_pass;
     let name_canary = may_ask_for_names.then(canary::name_canary).flatten();
@@ -38,7 +40,7 @@ pub(super) fn ask(
     // None is the way back into the listener itself, which has its address only once it is reached.
     for canary in std::iter::once(None).chain(name_canary.clone().map(Some)) {
         let mut destination = String::new();
-        let answer = canary::connect(door, |ends| {
+        let answer = canary::connect(listener, |ends| {
             let to = canary.or_else(|| canary::loop_canary(ends.listener)).ok_or(io::ErrorKind::InvalidInput)?;
             destination = to.to_string();
             Ok((to, ()))
@@ -85,7 +87,7 @@ impl Stranger {
     }
 }
 
-fn who(answer: io::Result<CanaryResponse>) -> Result<About, Stranger> {
+fn identify(answer: io::Result<CanaryResponse>) -> Result<About, Stranger> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(Stranger::NoHttp),
@@ -197,7 +199,7 @@ mod tests {
 
     #[test]
     fn only_our_own_page_is_ours_and_each_stranger_has_its_words() {
-        let ours = who(page(200, r#"{"policy":"x","revision":"r1","mode":"observe"}"#)).unwrap();
+        let ours = identify(page(200, r#"{"policy":"x","revision":"r1","mode":"observe"}"#)).unwrap();
         assert_eq!((ours.revision.as_deref(), ours.mode.as_deref()), (Some("r1"), Some("observe")));
         for (answer, words) in [
             (page(404, "{}"), "the server at 127.0.0.1:3128 (404) is not outgate"),
@@ -207,7 +209,7 @@ mod tests {
             (Err(io::ErrorKind::InvalidData.into()), "does not speak HTTP"),
             (Err(io::ErrorKind::TimedOut.into()), "does not answer"),
         ] {
-            let finding = who(answer).unwrap_err().finding("agent", address(), "outgate run");
+            let finding = identify(answer).unwrap_err().finding("agent", address(), "outgate run");
             assert!(finding.is_failure() && finding.what.contains(words), "{finding:?}");
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct System {
 }
 
 /// Asks the system, on a Mac.
-pub(super) fn judge_this_machine(doors: &[TestedListener]) -> Option<System> {
+pub(super) fn judge_this_machine(listeners: &[TestedListener]) -> Option<System> {
     if !cfg!(target_os = "macos") {
         return None;
     }
@@ -27,12 +27,13 @@ pub(super) fn judge_this_machine(doors: &[TestedListener]) -> Option<System> {
         let findings = vec![warn(CHECK, "`scutil --proxy` failed".into(), "look in System Settings, Network, Proxies")];
         return Some(System { findings, leads_here: false });
     };
-    let mut system = judge(&InForce::parse(&text), doors);
+    let mut system = judge(&InForce::parse(&text), listeners);
     let services = output("/usr/sbin/networksetup", &["-listallnetworkservices"]).unwrap_or_default();
     for service in services_of(&services) {
         let ask = |question: &str| output("/usr/sbin/networksetup", &[question, service]).unwrap_or_default();
-        let leads_here = is_pac_of(&ask("-getautoproxyurl"), doors) || is_proxy_of(&ask("-getsecurewebproxy"), doors);
-        system.findings.extend(judge_service(service, leads_here, doors));
+        let leads_here =
+            is_pac_of(&ask("-getautoproxyurl"), listeners) || is_proxy_of(&ask("-getsecurewebproxy"), listeners);
+        system.findings.extend(judge_service(service, leads_here, listeners));
     }
     Some(system)
 }
@@ -78,23 +79,25 @@ impl InForce {
     }
 }
 
-fn judge(system: &InForce, doors: &[TestedListener]) -> System {
+fn judge(system: &InForce, listeners: &[TestedListener]) -> System {
     let mut findings = Vec::new();
     // Where there is a script, macOS asks it first.
     let leads_here = match (&system.pac, &system.https) {
-        (Some(url), _) => is_our_pac(url, doors),
-        (None, Some((host, port))) => doors.iter().any(|door| !door.tls && leads_to(host, *port, door.address)),
+        (Some(url), _) => is_our_pac(url, listeners),
+        (None, Some((host, port))) => {
+            listeners.iter().any(|listener| !listener.tls && leads_to(host, *port, listener.address))
+        }
         (None, None) => false,
     };
     findings.push(match (leads_here, &system.pac, &system.https) {
         (true, Some(_), _) => ok(CHECK, "the system's PAC file is outgate's".into()),
         (true, None, _) => ok(CHECK, "the system's proxy leads here".into()),
-        (false, Some(_), _) => warn(CHECK, "the system's PAC file is not outgate's".into(), set(doors)),
+        (false, Some(_), _) => warn(CHECK, "the system's PAC file is not outgate's".into(), set(listeners)),
         (false, None, Some((host, port))) => {
-            warn(CHECK, format!("the system's proxy is {host}:{port}, not this one"), set(doors))
+            warn(CHECK, format!("the system's proxy is {host}:{port}, not this one"), set(listeners))
         }
         (false, None, None) => {
-            warn(CHECK, "the system has no proxy set: desktop apps go out directly".into(), set(doors))
+            warn(CHECK, "the system has no proxy set: desktop apps go out directly".into(), set(listeners))
         }
     });
     if let Some(wide) = system.exceptions.iter().find(|entry| is_wide(entry)) {
@@ -104,9 +107,9 @@ fn judge(system: &InForce, doors: &[TestedListener]) -> System {
     System { findings, leads_here }
 }
 
-fn judge_service(service: &str, leads_here: bool, doors: &[TestedListener]) -> Option<Finding> {
+fn judge_service(service: &str, leads_here: bool, listeners: &[TestedListener]) -> Option<Finding> {
     let what = format!("the network service \"{service}\" has no proxy that leads here");
-    (!leads_here).then(|| warn(CHECK, what, set(doors).replace("SERVICE", &format!("\"{service}\""))))
+    (!leads_here).then(|| warn(CHECK, what, set(listeners).replace("SERVICE", &format!("\"{service}\""))))
 }
 
 /// The services; the first line explains that a star marks those that are off.
@@ -115,32 +118,32 @@ fn services_of(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// `-getautoproxyurl`: lines `URL: …` and `Enabled: Yes`.
-fn is_pac_of(text: &str, doors: &[TestedListener]) -> bool {
-    line(text, "Enabled") == Some("Yes") && line(text, "URL").is_some_and(|url| is_our_pac(url, doors))
+fn is_pac_of(text: &str, listeners: &[TestedListener]) -> bool {
+    line(text, "Enabled") == Some("Yes") && line(text, "URL").is_some_and(|url| is_our_pac(url, listeners))
 }
 
 /// `-getsecurewebproxy`: lines `Enabled: Yes`, `Server: …`, `Port: …`.
-fn is_proxy_of(text: &str, doors: &[TestedListener]) -> bool {
+fn is_proxy_of(text: &str, listeners: &[TestedListener]) -> bool {
     let place = line(text, "Server").zip(line(text, "Port").and_then(|port| port.parse().ok()));
     line(text, "Enabled") == Some("Yes")
-        && place.is_some_and(|(host, port)| doors.iter().any(|door| leads_to(host, port, door.address)))
+        && place.is_some_and(|(host, port)| listeners.iter().any(|listener| leads_to(host, port, listener.address)))
 }
 
 fn line<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix(':')).map(str::trim)
 }
 
-fn is_our_pac(url: &str, doors: &[TestedListener]) -> bool {
+fn is_our_pac(url: &str, listeners: &[TestedListener]) -> bool {
     let Some((place, path)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else { return false };
     let Some((host, port)) = place.rsplit_once(':') else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let is_here = |port: u16| doors.iter().any(|door| leads_to(host, port, door.address));
+    let is_here = |port: u16| listeners.iter().any(|listener| leads_to(host, port, listener.address));
     path == "proxy.pac" && port.parse().is_ok_and(is_here)
 }
 
-fn set(doors: &[TestedListener]) -> String {
-    match doors.iter().find(|door| !door.tls) {
-        Some(door) => format!("sudo networksetup -setautoproxyurl SERVICE http://{}/proxy.pac", door.address),
+fn set(listeners: &[TestedListener]) -> String {
+    match listeners.iter().find(|listener| !listener.tls) {
+        Some(listener) => format!("sudo networksetup -setautoproxyurl SERVICE http://{}/proxy.pac", listener.address),
         None => "sudo networksetup -setautoproxyurl SERVICE with the proxy's /proxy.pac".to_owned(),
     }
 }

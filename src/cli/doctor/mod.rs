@@ -43,7 +43,7 @@ pub(super) struct Args {
 pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
     let mut findings = Vec::new();
     let read = read_configuration(config, &mut findings);
-    let doors: Vec<TestedListener> =
+    let listeners: Vec<TestedListener> =
         read.iter().flat_map(|config| &config.listen).filter_map(tested_listener).collect();
     if let Some(read) = &read {
         let policy = read_policy(read, &mut findings);
@@ -57,9 +57,9 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> ExitCode {
         ));
     }
     findings.push(files::clock(SystemTime::now()));
-    let shell = environment::judge(&|name| std::env::var(name).ok(), &doors);
+    let shell = environment::judge(&|name| std::env::var(name).ok(), &listeners);
     findings.extend(shell.findings);
-    let system = macos::judge_this_machine(&doors);
+    let system = macos::judge_this_machine(&listeners);
     let system_leads_here = system.as_ref().map(|system| system.leads_here);
     findings.extend(system.into_iter().flat_map(|system| system.findings));
     let rows = traffic::rows(shell.leads_here, system_leads_here);

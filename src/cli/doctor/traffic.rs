@@ -68,7 +68,7 @@ pub(super) fn rows(shell: bool, system: Option<bool>) -> Vec<Row> {
         row(
             "connectors (remote MCP servers)",
             Passes::Uncertain,
-            "as one host, mcp-proxy.anthropic.com: which connector it is cannot be told",
+            "as one host, mcp-proxy.anthropic.com: connectors cannot be distinguished",
         ),
         row("local MCP servers and plugins", Passes::Uncertain, "only those that honour a proxy setting"),
         row("web search", Passes::Never, "it runs at the model's provider"),

@@ -51,7 +51,8 @@ impl Rates {
         per_second(first, self.samples.back()?)
     }
 
-    /// Per second, for each of the last sixty seconds before the last sample, the oldest first; none where nobody asked.
+    /// Per second, for each of the last sixty seconds before the last sample, the oldest first; none for
+    /// seconds without a sample.
     pub(super) fn minute(&self) -> [Option<RequestsAndDenials<f64>>; MINUTE] {
         let mut bars = [None; MINUTE];
         let Some((last, _)) = self.samples.back() else { return bars };
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(rates(&[(0, 9, 9)]).now(), None);
         assert_eq!(rates(&[(0, 9, 9), (500, 10, 9)]).now(), pair(2.0, 0.0));
         assert_eq!(rates(&[(0, 0, 0), (5000, 100, 0), (7500, 200, 0), (10_000, 400, 5)]).now(), pair(60.0, 1.0));
-        assert_eq!(rates(&[(0, 0, 0), (60_000, 120, 60)]).now(), pair(2.0, 1.0), "nobody answered for a minute");
+        assert_eq!(rates(&[(0, 0, 0), (60_000, 120, 60)]).now(), pair(2.0, 1.0), "no answer for a minute");
         assert_eq!(rates(&[(0, 900, 9), (1000, 10, 2)]).now(), None, "started again");
         assert_eq!(rates(&[(0, 900, 9), (1000, 10, 2), (2000, 12, 2)]).now(), pair(2.0, 0.0));
     }

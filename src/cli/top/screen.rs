@@ -1,4 +1,4 @@
-//! The screen: drawn whole each time, into whatever room there is.
+//! Draws the whole screen each time, fitted to the size of the terminal.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};

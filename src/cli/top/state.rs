@@ -39,7 +39,7 @@ pub(super) struct TopState {
     /// Why the last question had no answer.
     pub(super) trouble: Option<Inert>,
     /// When the last answer came.
-    heard: Option<Instant>,
+    answered: Option<Instant>,
     rates: Rates,
     /// The first row of each pane that is seen.
     scrolled: [usize; 3],
@@ -47,7 +47,7 @@ pub(super) struct TopState {
     pub(super) page: usize,
 }
 
-/// Whether it goes on.
+/// Whether to continue after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterKey {
     Continue,
@@ -81,7 +81,7 @@ impl TopState {
             }
         };
         self.trouble = None;
-        self.heard = Some(snapshot.at);
+        self.answered = Some(snapshot.at);
         self.rates.note(snapshot.at, snapshot.counted);
         let (rate, minute) = (self.rates.now(), self.rates.minute());
         let shown = Some(Box::new(ShownSnapshot { snapshot, rate, minute }));
@@ -129,7 +129,7 @@ impl TopState {
 
     /// How long ago the last answer came; none before the first.
     pub(super) fn silence(&self) -> Option<Duration> {
-        self.heard.map(|heard| heard.elapsed())
+        self.answered.map(|answered| answered.elapsed())
     }
 
     /// The first row of a pane to show, where there is room for `room` of its rows.

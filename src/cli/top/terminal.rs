@@ -51,7 +51,9 @@ pub(super) fn run(client: AdminClient, colour: bool) -> io::Result<()> {
             match news.try_recv() {
                 Ok(news) => state.hear(news),
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return Err(io::Error::other("nobody asks the proxy any more")),
+                Err(TryRecvError::Disconnected) => {
+                    return Err(io::Error::other("the thread that polls the proxy has ended"));
+                }
             }
         }
         taken.0.draw(|frame| screen::draw(frame, &mut state, &address, colour))?;
@@ -94,7 +96,7 @@ fn is_gone() -> io::Result<bool> {
 /// Turns true at the first signal that asks the process to end.
 fn end_on_signals() -> io::Result<Arc<AtomicBool>> {
     let ended = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&ended);
+    let signalled = Arc::clone(&ended);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
@@ -105,7 +107,7 @@ fn end_on_signals() -> io::Result<Arc<AtomicBool>> {
                 _ = hangup.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            told.store(true, Ordering::Relaxed);
+            signalled.store(true, Ordering::Relaxed);
         });
     })?;
     Ok(ended)

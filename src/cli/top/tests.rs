@@ -129,7 +129,7 @@ fn an_ordinary_screen_has_everything() {
 }
 
 #[test]
-fn whatever_is_to_be_shown_fits_whatever_room_there_is() {
+fn any_content_fits_a_screen_of_any_size() {
     let mut failing = Answers::rows(10_000, &HOSTILE);
     failing.policy["error"] = json!("policy.toml:3:1: \u{1b}[31mbad\nmore");
     failing.policy["name"] = json!(HOSTILE.join(" "));
