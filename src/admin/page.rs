@@ -2,8 +2,8 @@
 //! do about either.
 //!
 //! Guaranteed:
-//! - It is whole without script: it contains the state at the moment of the request. The script only keeps it so, and adds
-//!   the box that asks "would this be allowed?".
+//! - It is complete without script: it contains the state at the moment of the request. The script only keeps it
+//!   current, and adds the box that asks "would this be allowed?".
 //! - All its addresses are relative, so that it works below any path.
 //! - It loads nothing from elsewhere, and runs nothing that is in the page itself ([`CONTENT_SECURITY_POLICY`]).
 //! - Names that clients and origins chose are text: escaped, with their invisible characters spelled out, long ones
@@ -99,7 +99,7 @@ pub struct PolicyView {
     pub enabled: bool,
     /// `none`, `package-managers`, `allowlist` or `all`.
     pub egress: Inert,
-    /// The file, or what else it came from.
+    /// The file or other source that it came from.
     pub source: Inert,
     /// Whether it is the built-in policy, which has no file that rules could be added to.
     pub built_in: bool,

@@ -1,7 +1,7 @@
 //! `/v1/report`: what was recorded, added up.
 //!
-//! Guaranteed: the admin listener answers others meanwhile (records are read on a thread of their own); one report is read
-//! at a time, and few wait for their turn; its memory is bounded, however many names were made up (`MAX_KEYS`).
+//! Guaranteed: the admin listener keeps answering other clients (a separate thread reads the records); one report is
+//! read at a time, and few wait for their turn; its memory is bounded, however many names were made up (`MAX_KEYS`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,8 @@ use crate::history::report::{By, Document, ROWS, Report, Summed, page};
 use crate::history::{NotRequests, Past, RecordSource, RecordSourceError, since};
 use crate::sink::{RecentFilter, SinkKind, Sinks};
 
-/// Rows that a report has of its own here; what else was asked for counts in the row `other`. Ten megabytes of names.
+/// The maximum number of separate rows in a report. Further names count in the row `other`. The names take about ten
+/// megabytes.
 const MAX_KEYS: usize = 50_000;
 
 /// Reports that are read at once: one takes a core and the disk.

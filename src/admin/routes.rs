@@ -152,7 +152,7 @@ pub(super) async fn serve(
 async fn answer(context: Arc<AdminContext>, request: &Request<Incoming>) -> ApiResult {
     let (headers, method) = (request.headers(), request.method());
     if !access::is_addressed(headers) {
-        let detail = "ask this listener by an address, or as localhost: other names can be pointed here by anybody";
+        let detail = "ask this listener by an address, or as localhost: anyone can point another name here";
         return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, detail));
     }
     let asked = request.uri().path();

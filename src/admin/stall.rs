@@ -66,7 +66,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for NoStall<S> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes when it has nothing left to write; only then the patience begins anew.
+    /// hyper flushes when it has nothing left to write. Only then does the time limit start again.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {

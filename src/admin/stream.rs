@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::sink::{Followed, Follower, RecentFilter};
 
-/// Clients that follow at once. Each keeps a connection of the few for as long as it likes; the other half stays for those
-/// who ask and go.
+/// The maximum number of clients that follow at once. Each keeps a connection for as long as it likes; the remaining
+/// connections stay available for short requests.
 static FOLLOWERS: Semaphore = Semaphore::const_new(32);
 
 type NextLine = Pin<Box<dyn Future<Output = (Follower, Option<Followed>)> + Send + Sync>>;

@@ -81,7 +81,7 @@ pub struct RunningProxy {
 /// Starts everything that the configuration names. `file` is where it was read from, if it was.
 ///
 /// # Errors
-/// The first thing that cannot be had; by then nothing stays bound.
+/// The first thing that fails. No socket stays bound then.
 pub fn start(
     config: &Config,
     file: Option<OnDisk>,

@@ -29,7 +29,8 @@ use crate::policy::{Egress, Mode, Stack};
 /// Between two tests. Monitoring commonly looks every 15 to 60 s; two connections a minute cost nothing.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Tests of which each may fail because the policy was replaced meanwhile. People change policies minutes apart.
+/// The number of attempts, each of which can fail because the policy is replaced during it. People change policies
+/// minutes apart.
 const TRIES: usize = 3;
 
 /// What is tested, and with what.
@@ -50,7 +51,7 @@ pub(super) fn start(subject: SelfTestPlan) -> io::Result<Sender<()>> {
     std::thread::Builder::new().name("selftest".into()).spawn(move || {
         while kept.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
             let tested = subject.test();
-            // A shutdown meanwhile explains a listener that does not answer.
+            // If a shutdown has begun, the listener is expected not to answer.
             if kept.try_recv() == Err(TryRecvError::Disconnected) {
                 return;
             }

@@ -35,7 +35,7 @@ pub enum StartError {
     /// The admin token's file does not serve.
     #[error("{0}")]
     Token(String),
-    /// A file cannot be opened, a thread cannot be had.
+    /// A file cannot be opened, or a thread cannot be started.
     #[error("{what}: {error}")]
     System {
         /// What was tried.

@@ -193,7 +193,7 @@ pub(super) const CHAIN_KEY: Key = Key::new(
     "chain-key",
     Shape::Text(MAX_PATH),
     "The file that holds the key of the chain of records. Without the key, a record cannot be changed unnoticed. At least 16 characters; protected like `token-file`.",
-).default("none: anybody can compute the chain");
+).default("none: anyone can compute the chain");
 
 static RECORDS: Section = Section {
     what: "`[record]`",

@@ -6,8 +6,8 @@
 //! of ours accepts.
 //!
 //! Guaranteed, for a connection to a port that a listener of ours has:
-//! - Its two sides are compared before a byte flows, whichever of them comes first: the listener looks for it among those
-//!   that were dialled, and the dial among those that were accepted while it connected.
+//! - Its two sides are compared before a byte flows, regardless of which comes first: the listener looks for it among
+//!   those that were dialled, and the dial among those that were accepted while it connected.
 //! - A connection from an address to itself ends on this machine, and a port that we have on all addresses is ours on all
 //!   of them. That needs no comparison.
 //!
@@ -34,7 +34,8 @@ const KNOWN_FOR: Duration = Duration::from_secs(10);
 /// on one address.
 const MAX_KNOWN: usize = 65_536;
 
-/// What this process dials to ports of its own listeners, and what they accept meanwhile.
+/// The connections that this process dials to ports of its own listeners, and those that the listeners accept at the
+/// same time.
 #[derive(Debug)]
 pub struct Loops {
     listening: Box<[SocketAddr]>,

@@ -221,7 +221,7 @@ impl Servers {
     }
 }
 
-/// One who waits for a name. The last one takes it off the list.
+/// A request that waits for a name. The last one to finish removes the name from the map.
 struct Waiting<'a> {
     servers: &'a Servers,
     name: DomainName,
@@ -747,7 +747,7 @@ mod tests {
                 resolve_for(2, &other, "b.test")
             );
             assert_eq!(held, Err(ResolveError::Timeout));
-            assert_eq!(equal, Err(ResolveError::Timeout), "who asks the same takes no room");
+            assert_eq!(equal, Err(ResolveError::Timeout), "a second lookup of the same name takes no place");
             assert_eq!(refused, Err(ResolveError::Busy(Full::All)));
             assert_eq!(resolve(&other, "b.test").await, Err(ResolveError::NotFound), "and room comes back");
         })

@@ -216,7 +216,7 @@ impl Pool {
                 state.lookups.remove(&name).map(|lookup| lookup.waiting)
             };
             for waiter in waiting.into_iter().flatten() {
-                let _ = waiter.answer.send(answer.clone()); // gave up meanwhile
+                let _ = waiter.answer.send(answer.clone()); // the waiter may have given up
             }
         }
     }

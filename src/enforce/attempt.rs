@@ -203,7 +203,8 @@ impl From<Refused> for Unreached {
 }
 
 impl Enforcer {
-    /// Gives up a session's connection and opens another by the same permit; its addresses are resolved and vetted anew.
+    /// Gives up a session's connection and opens another by the same permit; its addresses are resolved and vetted
+    /// again.
     ///
     /// # Errors
     /// As [`Opening::unless`].

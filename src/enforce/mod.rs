@@ -72,7 +72,7 @@ pub struct Shared {
     pub via: String,
 }
 
-/// The limits that this room enforces. Units are in the types; reasons are with the configuration keys.
+/// The limits that this module enforces. Units are in the types; reasons are with the configuration keys.
 #[derive(Debug)]
 pub struct Limits {
     /// `connect-timeout`: all attempts to reach an origin together.
@@ -99,8 +99,8 @@ impl Enforcer {
         Ok(Self { in_force, recorder, shared, registry, resolver, complaints })
     }
 
-    /// Begins a request at its first byte. From here on it will have a record. `client` is what its connection tells of who
-    /// asks; the request's head may tell more ([`ReceivedRequest::identity`]).
+    /// Begins a request at its first byte. From here on it will have a record. `client` is what the connection reveals
+    /// about the client; the request's head may reveal more ([`ReceivedRequest::identity`]).
     pub fn begin(self: &Rc<Self>, client: &Client, listener: &ListenerId) -> Attempt {
         let pending = Pending::begin(Rc::clone(&self.recorder), listener, client.clone());
         Attempt::new(Rc::clone(self), pending, client.clone(), listener.tool.clone())

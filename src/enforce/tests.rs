@@ -56,7 +56,7 @@ impl World {
     }
 }
 
-/// A rule, an entry of `allow`, or what else a policy says, as a person would read it.
+/// A rule, an entry of `allow`, or another part of a policy, as a person would read it.
 #[derive(Clone, Debug)]
 struct Written {
     /// Patterns, each with what its rule opens.

@@ -1,9 +1,9 @@
 //! A client's connection, which is not the same as a stream.
 //!
-//! A connection is the accepted socket: who is at its other end, its handshake, and its slot among those that may be open. A
-//! stream is one conversation on it. In HTTP/1 and SOCKS5 a connection carries one stream, and ends as a connection when that
-//! stream becomes a tunnel: tunnels have limits of their own. A protocol with many streams for each connection spawns them
-//! here, and the connection lasts as long as any of them.
+//! A connection is the accepted socket: its peer, its handshake, and its slot among those that may be open. A stream is
+//! one conversation on it. In HTTP/1 and SOCKS5 a connection carries one stream, and ends as a connection when that
+//! stream becomes a tunnel: tunnels have limits of their own. A protocol with many streams for each connection spawns
+//! them here, and the connection lasts as long as any of them.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -21,7 +21,7 @@ const TLS_BUSY: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
 const MAX_LEAVING: usize = 256;
 /// How long one may take to read that answer and close.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
-/// How much of what it still sends is read meanwhile, so that no reset takes the answer away: most heads.
+/// How many bytes that the client still sends are read, so that no reset discards the answer. This covers most heads.
 const LEAVE_BYTES: usize = 64 * 1024;
 /// How long accepting rests when the process has no file left for a new connection, nor for turning it away.
 const OUT_OF_FILES_REST: Duration = Duration::from_millis(50);

@@ -140,8 +140,9 @@ impl Drop for Place {
     }
 }
 
-/// What a client counts as: a user as itself; an address as its own, or for IPv6 the first of its /64, in which it can have as many as it
-/// likes (RFC 8981). Loopback and link-local addresses are /64s that everybody is in, and count each by itself.
+/// Returns the holder that a client is counted as. A user counts as itself, and so does an IPv4 address. An IPv6
+/// address counts as the first address of its /64, because a client can use any number of addresses in it (RFC 8981).
+/// Loopback and link-local addresses count individually, because all clients share these /64s.
 fn counted_as(client: Holder) -> Holder {
     let Holder::Address(address) = client else { return client };
     Holder::Address(match address.to_canonical() {

@@ -41,7 +41,8 @@ fn places_are_never_more_than_the_limit_and_all_come_back() {
                 })
             });
             threads.into_iter().for_each(|thread| thread.join().unwrap());
-            let all: Vec<_> = (0..limit).map(|_| places.take(ip(1)).expect("a freed place can be had again")).collect();
+            let all: Vec<_> =
+                (0..limit).map(|_| places.take(ip(1)).expect("a freed place can be taken again")).collect();
             assert!(places.take(ip(1)).is_err());
             drop(all);
         });

@@ -175,7 +175,7 @@ impl Draft {
             self.problems.push(too_much().at(ProblemPlace::Whole));
             return;
         };
-        // A list may deny a whole registry's names; to allow them takes plainer words.
+        // A list may deny all names of a registry, but allowing them requires an explicit pattern.
         let check_breadth = document.effect == Effect::Allow && document.covers == Covers::Subdomains;
         let mut names = 0_usize;
         let problems = list::read(index, text, document.format, |name| {

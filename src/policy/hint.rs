@@ -89,7 +89,7 @@ pub(super) fn for_unlisted(policy: &Policy, facts: &RequestFacts) -> Option<Stri
     {
         return Some(format!("`{}` is allowed, `{}` below it is not", shorten(parent, LONGEST_NAME), shown()));
     }
-    // One label less than a rule: the only label that can be guessed is the one that everybody knows.
+    // One label less than a rule: the only label that can be guessed is a commonly known one.
     let www = ["www.", name.as_str()].concat();
     is_open(&www).then(|| format!("`{}` is allowed, `{}` is not", shorten(&www, LONGEST_NAME), shown()))
 }

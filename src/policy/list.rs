@@ -18,7 +18,7 @@ const MOST_SHOWN: usize = 20;
 /// A line longer than this, in bytes, is not repeated to explain it. A hosts line with a few names is shorter.
 const LONGEST_SHOWN: usize = 300;
 
-/// Names of this very machine that hosts files carry for its sake, not to name anybody.
+/// Names in hosts files that refer to the local machine itself, not to a destination.
 const HOSTS_OWN_NAMES: [&[u8]; 14] = [
     b"localhost",
     b"localhost.localdomain",

@@ -5,7 +5,7 @@
 //! which way.
 //!
 //! Guaranteed:
-//! - A request that no rule allows is denied; nothing outside this room can make a [`Permit`].
+//! - A request that no rule allows is denied; nothing outside this module can make a [`Permit`].
 //! - Deny rules win over allow rules, so the order of rules in a document never matters.
 //! - The cost does not depend on the number of rules: one hash lookup for each label of the host, one trie walk for each address.
 //!

@@ -12,7 +12,10 @@ use super::{Policy, Stack};
 /// A counted handle to one stack of policies, of one worker. Cheap to clone within that worker; another worker makes its
 /// own by [`Snapshot::new`].
 #[derive(Clone)]
-#[expect(clippy::redundant_allocation, reason = "the outer counter is the worker's own, the inner one is everybody's")]
+#[expect(
+    clippy::redundant_allocation,
+    reason = "the outer counter is the worker's own, the inner one is shared by all workers"
+)]
 pub struct Snapshot(Arc<Arc<Stack>>);
 
 impl Snapshot {

@@ -40,7 +40,7 @@ pub fn read_key(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a key that other programs of this machine may use as well, as a TLS server's. Its mode is left alone.
 ///
 /// # Errors
-/// `InvalidData` if it is not a regular file or everybody may change it, or what the system says.
+/// `InvalidData` if it is not a regular file or every user may change it; otherwise the system's error.
 pub fn read_shared_key(path: &Path) -> io::Result<Vec<u8>> {
     let file = open_regular(path)?;
     let mode = file.metadata()?.mode() & 0o777;

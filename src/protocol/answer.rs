@@ -13,7 +13,7 @@ pub const BUSY: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 80\r\nConnection: close\r\n\r\n\
     outgate has too many connections open (max-connections, or its files). Try again";
 
-/// What a connection gets whose client has its share of them: as [`BUSY`].
+/// The response to a connection whose client has used up its share; otherwise like [`BUSY`].
 pub const BUSY_CLIENT: &[u8] = b"HTTP/1.1 503 Too many connections: busy\r\n\
     Proxy-Status: outgate; error=connection_limit_reached; details=\"busy\"\r\n\
     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 94\r\nConnection: close\r\n\r\n\

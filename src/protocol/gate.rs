@@ -56,7 +56,8 @@ pub async fn serve(context: Rc<ListenerContext>, stream: ClientStream, client: C
     let mut wire: Wire<ClientStream> = Wire::new(stream);
     let mut idle: Option<Idle> = None;
     let mut requests = 0_usize;
-    // Once for all requests: most come at once, and registering these anew for each would be for nothing.
+    // One timer for all requests: most requests arrive at once, so registering a new timer for each would be wasted
+    // work.
     let sleep = pin!(sleep(context.limits.head_timeout));
     let mut timer = Timer::new(sleep);
     let mut draining = pin!(context.drain.draining());
@@ -69,8 +70,8 @@ pub async fn serve(context: Rc<ListenerContext>, stream: ClientStream, client: C
         }
         requests += 1;
         let attempt = context.enforcer.begin(&client, &context.listener);
-        // What follows is boxed: a connection that waits for its next request holds no room for all that it can become.
-        // Only a connection's first byte says SOCKS: after an HTTP request it is garbage.
+        // The following futures are boxed, so that a connection that waits for its next request does not reserve space
+        // for them. Only a connection's first byte says SOCKS: after an HTTP request it is garbage.
         if requests == 1 && wire.ahead().first() == Some(&socks5::VERSION) && context.speaks.socks5 {
             match Box::pin(socks5::serve(&context, wire, attempt)).await {
                 Next::Close(wire) => break wire,
@@ -110,7 +111,7 @@ async fn first_byte(
     }
     let mut is_last = false;
     poll_fn(|context| {
-        // What has arrived is served, even when the drain has begun meanwhile.
+        // A request that has arrived is served even if the drain has begun since.
         if let Poll::Ready(filled) = wire.poll_fill(context) {
             return Poll::Ready(filled.is_ok_and(|count| count > 0));
         }
@@ -144,7 +145,7 @@ async fn whole_head(context: &ListenerContext, wire: &mut Wire<ClientStream>) ->
             Ok(None) => {}
             Err(error) => return Err(NoHead::Bad(error)),
         }
-        // Most heads come whole, and need no look at the clock.
+        // Most heads arrive in one piece, so the clock need not be read.
         let deadline = *deadline.get_or_insert_with(|| Instant::now() + context.limits.head_timeout);
         match timeout_at(deadline, wire.fill()).await {
             Err(_) => return Err(NoHead::Late),

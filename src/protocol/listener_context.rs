@@ -37,7 +37,7 @@ pub struct Speaks {
     pub socks5: bool,
 }
 
-/// The limits of this room. Reasons are with the configuration keys.
+/// The limits of this module. The configuration keys document the reasons.
 #[derive(Clone, Copy, Debug)]
 pub struct GateLimits {
     /// `head-timeout`: a whole head, from the connection's or its own first byte; an origin's too.

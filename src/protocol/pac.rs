@@ -1,8 +1,8 @@
 //! The proxy auto-configuration script: how a browser or a Mac is pointed at this proxy.
 //!
 //! Guaranteed: the script has one answer, this proxy, and no other. No `DIRECT` after it, because a client that cannot
-//! reach the proxy for a moment would then go round it, in silence and for minutes (Chromium marks a proxy that refuses
-//! TCP as bad for five).
+//! reach the proxy for a moment would then bypass it silently for minutes (Chromium marks a proxy that refuses TCP as
+//! bad for five).
 //!
 //! Deliberately not done:
 //! - `DIRECT` for `localhost`. Chromium (since 71), Firefox and macOS never ask a script about loopback, so the branch

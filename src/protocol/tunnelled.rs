@@ -52,7 +52,7 @@ pub(super) fn establish(
         let opening = match opening {
             Ok(opening) => opening,
             Err(outcome) => {
-                // A silent tunnel that is cut has not ended in order. A client that has gone sees no difference.
+                // Cutting a silent tunnel is not an orderly end. A client that has gone sees no difference.
                 let _gone = wire.stream().reset_on_close(true);
                 session.finish(outcome);
                 return Next::Gone;

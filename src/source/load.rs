@@ -34,7 +34,7 @@ pub struct LoadedDocument {
     pub document: PolicyDocument,
     /// Its text, to show places in.
     pub source: SourceText,
-    /// The bytes of its lists, in the document's order, or why they cannot be had.
+    /// The bytes of its lists, in the document's order, or why they cannot be read.
     pub lists: Vec<Result<Vec<u8>, Complaint>>,
     /// Identifies this content, as 64 hexadecimal digits: the file's SHA-256 where there is no list, else the SHA-256
     /// of the SHA-256s of all files in order.
@@ -90,9 +90,9 @@ pub(super) fn load_text(name: &str, text: &str) -> Result<LoadedDocument, LoadEr
 }
 
 enum Failure {
-    /// That file changed meanwhile.
+    /// This file changed while it was read.
     Changed(PathBuf),
-    /// It will not come right by itself.
+    /// Retrying does not help.
     Wrong(LoadError),
 }
 

@@ -1,4 +1,5 @@
-//! Where policy comes from: files, read whole or not at all, and looked at again for as long as the process lives.
+//! Where policy comes from: files that are read completely or not at all, and checked for changes while the process
+//! runs.
 
 mod built_in;
 mod load;

@@ -138,7 +138,7 @@ impl Condvar {
     }
 }
 
-/// Arc-swap taken at its word: reading and swapping are one step each. What is inside is theirs to prove.
+/// A model of arc-swap in which reading and swapping are one step each. Its internals are not tested here.
 #[derive(Debug)]
 pub(crate) struct ArcSwap<T>(Mutex<Arc<T>>);
 

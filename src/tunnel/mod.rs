@@ -8,8 +8,8 @@
 //!   one pipe where bulk is spliced.
 //! - A silent tunnel holds no buffer: bytes are read into the worker's one scratch buffer, and only what the other side
 //!   would not take at once is kept.
-//! - Bulk between plain sockets is spliced where the system can; to everybody outside it is the same (a property test
-//!   says so).
+//! - Bulk data between plain sockets is spliced where the system supports it. This is not observable from outside,
+//!   which a property test checks.
 //! - It takes only a way out that was cleared: an [`OpenTunnel`] comes from a `Session<Cleared>` alone.
 
 mod direction;
@@ -51,7 +51,8 @@ impl Side for ClientStream {
     }
 }
 
-/// A tunnel under way. In a box of its own: until it runs it is handed on by many, who would all have to hold room for it.
+/// The future that runs a tunnel. It is boxed because every future that passes it on would otherwise have to reserve
+/// space for it.
 pub type RunningTunnel = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Two sides between which bytes may flow.

@@ -54,7 +54,7 @@ struct Script {
 /// What an end has seen: how much, the sum over every byte and its place, and whether an end came.
 type Seen = (u64, u64);
 
-/// What everybody saw of a tunnel.
+/// What each party saw of a tunnel.
 #[derive(Debug, PartialEq, Eq)]
 struct Account {
     client: Seen,
@@ -81,7 +81,7 @@ async fn end(stream: TcpStream, script: Script) -> Seen {
                 count += 1;
                 sum = sum.wrapping_add(count.wrapping_mul(u64::from(*byte) + 1));
             }
-            // A slow reader: everybody else gets a turn before the next read.
+            // A slow reader: every other task gets a turn before the next read.
             tokio::task::yield_now().await;
         }
     };

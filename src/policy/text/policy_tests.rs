@@ -577,7 +577,7 @@ fn the_schema_has_the_keys_that_are_read_and_no_others() {
     assert_eq!(needed.len(), 3, "effect, file, covers");
 }
 
-/// What anybody may write: words of the schema in wrong places, and plain garbage between.
+/// Generates arbitrary documents: words of the schema in wrong places, mixed with garbage.
 fn documents() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         prop::sample::select(vec![

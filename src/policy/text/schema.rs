@@ -151,7 +151,7 @@ fn ports(json: &mut Json) {
     json.close(']');
 }
 
-/// Indented JSON. No serialiser lives in this room, and one document needs no more.
+/// Writes indented JSON. This module has no serialiser, and a single document does not need one.
 #[derive(Default)]
 struct Json {
     out: String,

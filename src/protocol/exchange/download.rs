@@ -115,7 +115,7 @@ impl<'a> Download<'a> {
                         }
                     }
                     Ok(None) => {
-                        // Most heads come whole, and need no look at the clock.
+                        // Most heads arrive in one piece, so the clock need not be read.
                         if !origin.ahead().is_empty() {
                             self.head_began.get_or_insert_with(Instant::now);
                         }
@@ -125,7 +125,7 @@ impl<'a> Download<'a> {
                 },
                 DownloadState::Body { .. } if more_at_hand => {
                     if let Err(failed) = self.body_ahead(context, client, origin) {
-                        // What was in order reaches the client all the same, and breaks off there.
+                        // The valid part still reaches the client, whose stream is cut off after it.
                         let _gone = self.pump.poll_flush(context, client.stream());
                         return Poll::Ready(Err(failed));
                     }

@@ -236,8 +236,8 @@ impl BodyWriter {
         }
     }
 
-    /// The end of a body that was read to its end, with the trailers of its reader; only chunks have such. Never call it
-    /// for a body that broke off: the other side would take it for whole.
+    /// Writes the end of a body that was read to its end, with the reader's trailers if it is chunked. Must not be
+    /// called for a truncated body: the peer would take it for complete.
     pub fn end(&self, trailers: &[u8], out: &mut Vec<u8>) {
         if self.chunked {
             for part in [b"0\r\n", trailers, b"\r\n"] {

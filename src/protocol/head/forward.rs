@@ -1,6 +1,6 @@
 //! The forwarded head: without anything that ends at this hop, with our own framing, `Host`, `Via` and `Connection`.
 //!
-//! What the sender wrote about the hop is never copied; each of these fields is written anew from what was understood.
+//! What the sender wrote about the hop is never copied; each of these fields is generated from the parsed values.
 
 use std::io::Write;
 

@@ -7,7 +7,7 @@ use super::role::Role;
 use super::{HeadLimits, HeadScan, Target, Version, method as methods};
 use crate::facts::{Destination, HeadError, Port};
 
-/// A request's head that passed every rule of this room.
+/// A request's head that passed every check of this module.
 #[derive(Clone, Debug)]
 pub struct RequestHead<'b> {
     /// The method in its own spelling: a token of at most 32 bytes.

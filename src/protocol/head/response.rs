@@ -6,7 +6,7 @@ use super::hop::{HopFields, Upgrade};
 use super::{HeadLimits, HeadScan, Version};
 use crate::facts::HeadError;
 
-/// A response's head that passed every rule of this room.
+/// A response's head that passed every check of this module.
 ///
 /// Where there can be no body (HEAD, 1xx, 204, 304) framing fields are judged like all others and then frame nothing.
 /// If they promise a body where none may be, the origin may well send one: `keep_alive` is false then, so that those

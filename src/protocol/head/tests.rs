@@ -1,4 +1,4 @@
-//! Properties of the room as a whole; the tables are next to the code that they test.
+//! Property tests of the whole module; table tests are next to the code that they test.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -249,7 +249,7 @@ proptest! {
                     prop_assert!(!denied || body.contains("This is the organisation's decision"), "{}", body);
                 }
                 Form::Html => {
-                    // The page's own elements, whose number depends on nothing but which rows there are.
+                    // The page's own elements, whose number depends only on which rows there are.
                     let own = ["<!doctype", "<html", "</html", "<head", "</head", "<meta", "<title", "</title", "<style",
                         "</style", "<body", "</body", "<main", "</main", "<h1", "</h1", "<p>", "</p>", "<dl", "</dl", "<div",
                         "</div", "<dt", "</dt", "<dd", "</dd"];

@@ -143,7 +143,7 @@ impl Registry {
         let idle = u32::try_from(idle.as_secs()).unwrap_or(u32::MAX);
         let now = self.seconds();
         let mut revoked = self.revoked.take();
-        // The entries are copied out first: who is woken must not find the table borrowed.
+        // The entries are copied out first: a task that is woken must not find the table borrowed.
         let entries: Vec<_> = self.slots.borrow().iter().flatten().map(Rc::clone).collect();
         let mut interim = (entries.len() / SPREAD).max(MIN_INTERIM);
         for entry in entries {
