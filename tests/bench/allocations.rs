@@ -1,7 +1,7 @@
 //! How often the steps of a request ask for memory: `cargo bench --bench allocations`.
 //!
 //! Prints allocations and bytes for each operation, on the thread that does it, and fails where a step takes more than is
-//! written down here. A decision that allows takes none, whatever the size of the policy.
+//! written down here. A decision that allows takes none with a policy of any size.
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to measure")]
 
 mod recorded;

@@ -1,8 +1,8 @@
-//! The shape of the runtime: one that moves tasks between its threads, beside one of its own for each core, where a
-//! connection stays where it is. Under both the same relay passes the same bytes between the same sockets.
+//! Compares two runtimes: one that moves tasks between its threads, and one for each core, where a connection stays on its
+//! thread. In both, the same relay passes the same bytes between the same sockets.
 //!
-//! Given is processor time of the whole process, client and origin included: they are the same for both, and a rate would
-//! rather show how three of them share two cores.
+//! The result is the processor time of the whole process, with client and origin, which are the same for both. A rate would
+//! instead show how the three share two cores.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -6,7 +6,7 @@ use outgate::facts::{Client, Question, RequestFacts, Tool};
 use outgate::policy::text::{Format, read_policy};
 use outgate::policy::{ListSource, Policy, Source};
 
-/// Names asked for in turn: more than one, so that not every look-up finds its cache lines warm.
+/// Names requested in turn: more than one, so that not every lookup finds its cache lines warm.
 const ASKED: usize = 1024;
 
 /// A policy that allows so many names, one in ten of them with all that is below it.

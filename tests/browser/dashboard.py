@@ -49,7 +49,7 @@ effect = "allow"
 to = ["tool.test"]
 tools = ["web"]
 """
-# What text is drawn with too little contrast (WCAG 2.2, 1.4.3), by its colour and the first ground behind it.
+# Text with too little contrast (WCAG 2.2, 1.4.3) between its colour and the nearest opaque background.
 PALE = """(() => {
   const light = (c) => { const [r, g, b] = c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b; };
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -64,7 +64,7 @@ PALE = """(() => {
   }
   return [...pale];
 })()"""
-# What stands beyond the card that it belongs to.
+# Elements that extend beyond their card.
 BEYOND = """[...document.querySelectorAll(".card *")].filter(part => part.checkVisibility() && !part.closest(".unseen, svg, thead") &&
   part.getBoundingClientRect().right > part.closest(".card").getBoundingClientRect().right + 1).map(part => part.tagName + ": " + part.textContent.slice(0, 30))"""
 UNNAMED = """[...document.querySelectorAll("button, input, select, summary, a, section, fieldset")].filter(element => element.checkVisibility() &&
@@ -116,7 +116,7 @@ class Setting:
         self.process.wait(10)
 
     def remember(self):
-        """Requests of the last six days, one in ten denied, as rows that somebody recorded."""
+        """Requests of the last six days, one in ten denied, as rows of an existing database."""
         with sqlite3.connect(os.path.join(self.folder, "history <b>.db")) as database:
             columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
             numbers = {"v", "port", "status", "bytes_up", "bytes_down", "decide_us", "dial_ms", "duration_ms"}

@@ -64,7 +64,7 @@ class Wire:
         self.at += count
 
     def answer(self):
-        """Decision and reason of the next answer, its body left behind."""
+        """Decision and reason of the next answer. Discards its body."""
         head = self.head()
         self.skip(int(length[1]) if (length := LENGTH.search(head)) else 0)
         return judged(head)
@@ -80,7 +80,7 @@ def judged(head):
         return "none", "malformed_request"
     if status == b"505":
         return "none", "unsupported"
-    raise Wrong(f"an answer that nobody expected: {head[:200]}")
+    raise Wrong(f"an unexpected answer: {head[:200]}")
 
 
 class Account:

@@ -44,7 +44,7 @@ async def main(http, tls):
     await loop.create_server(Tls, "0.0.0.0", tls, backlog=4096)
     print("ready", flush=True)
     parent = os.getppid()
-    while os.getppid() == parent:  # nobody is left who would end it
+    while os.getppid() == parent:  # without its parent, no process would end it
         await asyncio.sleep(1)
 
 

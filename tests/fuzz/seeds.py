@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the inputs that fuzzing starts from, tests/fuzz/corpus/TARGET/seed-*, out of the corpus, the policies and the
-tables below. What stands beside them under another name was found by a fuzzer and stays.
+tables below. Files with other names in these folders were found by a fuzzer and stay.
 
     tests/fuzz/seeds.py
 """
@@ -82,7 +82,7 @@ def authorities():
 
 
 def bodies():
-    """What stands behind the head of a chunked request, then framing that none of them has."""
+    """The bytes after the head of each chunked request, then framing that none of them has."""
     for stream in streams():
         head, _, body = stream.partition(b"\r\n\r\n")
         if b"chunked" in head.lower() and body:
@@ -275,7 +275,7 @@ TARGETS = {
 
 
 def spread(inputs):
-    """At most MOST of them, from all over: what stands together in the corpus is alike."""
+    """At most MOST of them, spread over the corpus, because neighbours in it are similar."""
     unique = list(dict.fromkeys(one for one in inputs if len(one) <= LONGEST))
     step = max(1.0, len(unique) / MOST)
     return [unique[int(at * step)] for at in range(min(MOST, len(unique)))]

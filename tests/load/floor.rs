@@ -1,9 +1,9 @@
-//! The floor: what a proxy costs that decides nothing, looks nothing up and records nothing.
+//! The floor: a proxy that decides nothing, looks nothing up and records nothing. It shows the minimum cost.
 //!
-//! It takes CONNECT and absolute-form GET, dials the asked port of 127.0.0.1 whatever the name is, and copies; once a read
-//! fills its buffer it lets the kernel splice. It does what a fast proxy does besides its purpose (a thread a core, no
-//! allocation while it copies, edges instead of levels), so that a ratio to it is a ratio to the work, not to a straw man.
-//! It is no proxy to use: a request has to come in one piece, and nothing has a limit.
+//! It accepts CONNECT and absolute-form GET, ignores the name, dials the requested port on 127.0.0.1, and copies. Once a read
+//! fills its buffer, the kernel splices. It is built like a fast proxy (one thread for each core, no allocation while it
+//! copies, edge-triggered polling), so that ratios to it are meaningful. Do not use it as a proxy: it requires each request
+//! in one piece and has no limits.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -71,9 +71,9 @@ struct Flow {
     pending: Vec<u8>,
     pipe: Option<Pipe>,
     in_pipe: usize,
-    /// Whether the other side takes no more for now; an edge will tell when it does.
+    /// Whether the other side accepts no more for now. An edge reports when it does again.
     is_blocked: bool,
-    /// Whether the end is behind what has come: there will be no further edge for it.
+    /// Whether the end follows the bytes that have arrived. No further edge reports it.
     is_ending: bool,
     has_ended: bool,
     /// Whether the end was passed on.
@@ -278,7 +278,7 @@ fn new_pipe() -> io::Result<Pipe> {
     Ok((outlet, inlet))
 }
 
-/// The beginning of a request as it goes on: of a CONNECT what follows its head, of a GET its origin-form.
+/// The first bytes to forward: for a CONNECT, those after its head; for a GET, its origin-form.
 struct Asked<'b> {
     port: u16,
     is_get: bool,
@@ -288,13 +288,13 @@ struct Asked<'b> {
 
 impl<'b> Asked<'b> {
     fn read(head: &'b [u8]) -> Option<Self> {
-        if let Some(behind) = head.strip_prefix(b"GET http://") {
-            let path = memchr(b'/', behind)?;
-            let (authority, rest) = behind.split_at(path);
+        if let Some(rest) = head.strip_prefix(b"GET http://") {
+            let path = memchr(b'/', rest)?;
+            let (authority, rest) = rest.split_at(path);
             return Some(Self { port: port(authority).unwrap_or(80), is_get: true, method: b"GET ", rest });
         }
-        let behind = head.strip_prefix(b"CONNECT ")?;
-        let authority = &behind[..memchr(b' ', behind)?];
+        let rest = head.strip_prefix(b"CONNECT ")?;
+        let authority = &rest[..memchr(b' ', rest)?];
         let end = memmem::find(head, b"\r\n\r\n")? + 4;
         Some(Self { port: port(authority)?, is_get: false, method: b"", rest: &head[end..] })
     }

@@ -4,8 +4,8 @@
 //!     load floor 127.0.0.1:18081                  a proxy that decides nothing, looks nothing up and records nothing
 //!     load connect --proxy 127.0.0.1:18081 --origin 18080 --pid 4711        one measurement; the others by --help
 //!
-//! A measurement prints one line of JSON. Everything stays on loopback: other addresses are refused. Every loop has an
-//! end: by time, and after a thousand failures in a row; origin and floor also end with whoever started them.
+//! A measurement prints one line of JSON. Everything stays on loopback: other addresses are refused. Every loop
+//! ends after a time and after a thousand failures in a row; origin and floor also end with the process that started them.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,

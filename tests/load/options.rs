@@ -37,7 +37,7 @@ pub(crate) struct Server {
     /// Threads, each with a listening socket of its own.
     #[arg(long, default_value_t = 2)]
     pub(crate) threads: usize,
-    /// Seconds after which it ends whatever happens.
+    /// Seconds after which it ends in any case.
     #[arg(long, default_value_t = 7200.0)]
     lifetime: f64,
 }

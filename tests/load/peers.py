@@ -1,8 +1,8 @@
-"""The proxies that are compared: how each is told to allow the same names, and how it starts, reloads and ends.
+"""The proxies that are compared: the configuration of each for the same names, and how it starts, reloads and ends.
 
-Each allows `allowed.test` and a number of other names, one in ten of them with all below it, and refuses the rest; caches
-and access logs are off, all else is as its package has it. outgate keeps its record as JSON Lines all the same. The floor
-has no policy at all.
+Each allows `allowed.test` and a number of other names, one in ten of them with all subdomains, and refuses the rest. Caches
+and access logs are off; all other settings are the package's defaults. outgate still keeps its records as JSON Lines. The
+floor has no policy.
 """
 import os, re, shutil, signal, socket, subprocess, time
 
@@ -51,7 +51,7 @@ def names(count):
 
 class Proxy:
     title, most_names, has_policy, program = "", 10**9, True, None
-    # How it is told to read its rules again; none: it has to be restarted.
+    # The signal that makes it read its rules again; None if it must be restarted.
     reload_signal = None
 
     def __init__(self, world, count=10):
@@ -121,7 +121,7 @@ class Proxy:
         end_tree(self.child)
 
     def freeze(self, still):
-        """What is not measured stands still, so that its timers cost nothing."""
+        """Stops a proxy that is not being measured, so that its timers cost nothing."""
         for pid in tree(self.pid):
             try:
                 os.kill(pid, signal.SIGSTOP if still else signal.SIGCONT)
@@ -135,14 +135,14 @@ class Proxy:
         self.prepare(exact + [f"added{number}.test"], trees)
 
     def reload(self):
-        """Puts in place what was written, and says so."""
+        """Puts the new files in place and signals the proxy."""
         for name in self.waiting:
             os.replace(self.at(name + ".new"), self.at(name))
         self.waiting = None
-        os.kill(self.told(), self.reload_signal)
+        os.kill(self.reload_target(), self.reload_signal)
 
-    def told(self):
-        """The process that is told."""
+    def reload_target(self):
+        """The process that gets the reload signal."""
         return self.pid
 
 
@@ -211,7 +211,7 @@ shutdown_lifetime 0 seconds
 """)
         return ["squid", "--foreground", "-n", f"load{self.port}", "-f", config], {}
 
-    def told(self):
+    def reload_target(self):
         with open(self.at("pid")) as file:
             return int(file.read())
 

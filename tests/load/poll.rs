@@ -35,7 +35,7 @@ impl Poll {
         Ok(epoll::modify(&self.0, source, epoll::EventData::new_u64(token), interest)?)
     }
 
-    /// Waits until somebody is ready or the time is over.
+    /// Waits until a connection is ready or the time is over.
     pub(crate) fn wait(&self, ready: &mut Ready, at_most: Duration) -> io::Result<()> {
         ready.clear();
         ready.reserve(EVENTS);
@@ -63,7 +63,7 @@ pub(crate) fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListene
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     match rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
         Ok(socket) => prompt(socket).map(Some),
-        // A client that has gone meanwhile is nobody's failure.
+        // A client that has left meanwhile is not a failure.
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => Ok(None),
         Err(error) => Err(error.into()),
     }

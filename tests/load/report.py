@@ -139,12 +139,12 @@ def write_goals(rows):
 
 def results(found, bench, kinds, elapsed):
     size = bench.size
-    parts = ["# How fast outgate is, beside other forward proxies\n"]
+    parts = ["# Performance of outgate and other forward proxies\n"]
     if not size.is_full:
         parts.append(TRIAL + "\n")
     flags = "" if size.is_full else " --quick"
-    parts.append(f"Written by `tests/load/run{flags}` on {time.strftime('%Y-%m-%d')}, in {elapsed / 60:.0f} min. What each figure means, and "
-                 "how it was taken, stands at the end.\n")
+    parts.append(f"Written by `tests/load/run{flags}` on {time.strftime('%Y-%m-%d')}, in {elapsed / 60:.0f} min. The end describes the "
+                 "figures and how they were measured.\n")
     parts += [machine(bench, kinds), "## Goals\n", write_goals(goals(found, size)), "## Rates\n"]
     for metric, unit in UNITS.items():
         if any(found.values(kind, metric) for kind in kinds):
@@ -261,10 +261,10 @@ METHOD = """## What it means
   All 64,512 ports may be used for it, since those of closed tunnels stay taken for a while.
   **get**: a request in absolute-form and 128 bytes back. **deny-**: the same for names that are not allowed, a new one each
   time; where the proxy closes after a refusal (as outgate does after a CONNECT), a new connection each time.
-  wrk counts it as an error when a proxy closes (tinyproxy does, behind each answer).
+  wrk counts it as an error when a proxy closes (tinyproxy does, after each answer).
   **down, up, both**: TLS records through open tunnels; what goes up is counted when it is sent, after a warm-up.
 - **CPU** is user and system time of the proxy's whole process tree (/proc/PID/stat). It is the steadiest of the figures, and
-  tells what a machine can carry; a rate also measures the load generator and the origin, which run beside the proxy.
+  shows the capacity of a machine; a rate also depends on the load generator and the origin, which share the machine.
 - **Ratios** are taken within each round, in which every proxy has its turn at every metric, in an order that is another
   each time, outgate next to the floor; given are medians. Proxies that are not being measured are stopped meanwhile.
 - **Memory** is of the process tree. RSS counts a page for each process that has it, PSS shares it out; neither has what the

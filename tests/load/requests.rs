@@ -1,7 +1,7 @@
 //! Many small operations at once, one after the other on each connection: tunnels, requests, denials.
 //!
 //! Without a rate each connection begins the next operation when the last is done. With one, operations are due at even
-//! distances, and their latency counts from then: a proxy that stands still for a moment cannot hide who had to wait.
+//! intervals, and their latency counts from the due time, so that a pause of the proxy shows in the latencies.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 
-/// Ticks of /proc/PID/stat a second. Linux shows this many to every program, whatever it counts in itself.
+/// Ticks of /proc/PID/stat a second. Linux converts its internal unit to this one for all programs.
 const TICKS: f64 = 100.0;
 
 /// Processor time in seconds, user and system.
@@ -37,7 +37,7 @@ pub(crate) fn memory(root: Option<u32>) -> Memory {
     sum
 }
 
-/// The fields of /proc/PID/stat behind the name.
+/// The fields of /proc/PID/stat after the name.
 fn stat(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())

@@ -18,7 +18,7 @@ const CHUNK: usize = 64 * 1024;
 /// Content of a TLS record, at most (RFC 8446 §5.1).
 const RECORD: usize = 16 * 1024;
 
-/// What the origin does behind its reply.
+/// What the origin does after its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Send = b's' as isize,

@@ -3,7 +3,7 @@ and raises Wrong when the proxy answered what it must not."""
 import asyncio, hashlib, os, random, socket, struct
 
 BLOCK = bytes(range(256)) * 256
-# Longer than any limit that the soak configures: whoever waits so long has found a wait without an end.
+# Longer than any limit that the soak configures: a client that waits this long has found a wait without an end.
 PATIENCE = 40
 
 
@@ -20,7 +20,7 @@ class Conn:
     """A connection to the proxy, from a loopback address of its own choice."""
 
     async def open(self, world, port=None, small=False):
-        """`small`: so little room for what comes that whoever sends soon has to wait."""
+        """`small`: a small receive buffer, so that the sender soon has to wait."""
         sock = socket.socket()
         sock.setblocking(False)
         if small:
@@ -115,7 +115,7 @@ async def echo_tunnel(world):
             expect(await conn.exactly(len(data)) == data, "an echo is not what was said")
         if random.random() < 0.7:
             conn.writer.write_eof()
-            expect(await conn.rest() == 0, "bytes behind the end")
+            expect(await conn.rest() == 0, "bytes after the end")
 
 
 async def bulk_tunnel(world):
@@ -133,7 +133,7 @@ async def bulk_tunnel(world):
         finally:
             saying.cancel()
         expect(got == hashlib.sha256(data).digest(), "a long echo is not what was said")
-        expect(await conn.rest() == 0, "bytes behind the end")
+        expect(await conn.rest() == 0, "bytes after the end")
 
 
 async def gets(world):
@@ -208,11 +208,11 @@ async def denied(world):
             await conn.send(request(world, "/length/1", host=name))
             expect((await conn.answer())[0] == 403, "a denied GET")
         expect((await tunnel(world, conn, name))[0] == 403, "a denied CONNECT")
-        expect(await conn.rest() == 0, "bytes behind a denial")
+        expect(await conn.rest() == 0, "bytes after a denial")
 
 
 async def moving(world):
-    """A host that every other policy denies: a tunnel that stands is revoked within about a second."""
+    """A host that every other policy denies: an open tunnel is revoked within about a second."""
     async with await Conn().open(world) as conn:
         status, _ = await tunnel(world, conn, "flip.test")
         expect(status in (200, 403), f"flip.test: {status}")
@@ -233,7 +233,7 @@ async def unreachable(world):
 async def unanswered_name(world):
     async with await Conn().open(world) as conn:
         await conn.send(request(world, "/", host="silent.test"))
-        expect((await conn.answer())[0] == 504, "a name that nobody answers")
+        expect((await conn.answer())[0] == 504, "a name that no server answers")
 
 
 async def admin(world):
@@ -256,7 +256,7 @@ def client_hello(name):
 
 
 async def tls_tunnel(world):
-    """The rule for tls.test wants a greeting for just that name."""
+    """The rule for tls.test requires a ClientHello for exactly that name."""
     async with await Conn().open(world) as conn:
         expect((await tunnel(world, conn, "tls.test"))[0] == 200, "a tunnel was refused")
         right = random.random() < 0.7
@@ -265,11 +265,11 @@ async def tls_tunnel(world):
         await conn.send(hello[:cut])
         await conn.send(hello[cut:])
         if right:
-            expect(await conn.exactly(len(hello)) == hello, "a greeting did not pass as it was")
+            expect(await conn.exactly(len(hello)) == hello, "a ClientHello did not pass unchanged")
         else:
             alert = await conn.exactly(7)
             expect(alert[:6] == b"\x15\3\3\0\2\2", f"no alert: {alert}")
-            expect(await conn.rest() == 0, "bytes behind an alert")
+            expect(await conn.rest() == 0, "bytes after an alert")
 
 
 async def socks(world):
@@ -284,13 +284,13 @@ async def socks(world):
             await conn.send(b"hello")
             expect(await conn.exactly(5) == b"hello", "an echo by SOCKS")
         else:
-            expect(await conn.rest() == 0, "bytes behind a refusal")
+            expect(await conn.rest() == 0, "bytes after a refusal")
 
 
 # ---------------------------------------------------------------- bad
 
 async def resets(world):
-    """Leaves without a word, in the middle of whatever."""
+    """Leaves at an arbitrary point without an orderly end."""
     async with await Conn().open(world) as conn:
         kind = random.randrange(6)
         if kind == 0:
@@ -328,7 +328,7 @@ async def stalls_body(world):
 
 
 async def drips_greeting(world):
-    """A SOCKS greeting, or the beginning of a tunnel, that does not come to its end."""
+    """A SOCKS method selection, or the beginning of a tunnel, that never completes."""
     async with await Conn().open(world) as conn:
         if random.random() < 0.5:
             await conn.send(b"\5\1\0")
@@ -343,7 +343,7 @@ async def drips_greeting(world):
                 await asyncio.sleep(0.2)
         except OSError:
             return
-        raise Wrong("a greeting that dripped for ever was not cut off")
+        raise Wrong("a method selection or ClientHello that dripped for ever was not cut off")
 
 
 async def endless_hello(world):
@@ -436,7 +436,7 @@ async def bad_origin(world):
 
 
 async def breaking_origin(world):
-    """An answer that begins well: what is broken behind its head must not look whole."""
+    """An answer with a good head and a broken body must not look complete."""
     async with await Conn().open(world) as conn:
         what = random.choice(("/broken", "/reset", "/endless-extension", "/endless-trailers"))
         await conn.send(request(world, what))

@@ -156,7 +156,7 @@ async def main(http, echo_port, dns):
     await asyncio.get_running_loop().create_datagram_endpoint(NoNames, local_addr=("127.0.0.1", dns))
     print("ready", flush=True)
     parent = os.getppid()
-    while os.getppid() == parent:  # nobody is left who would end it
+    while os.getppid() == parent:  # without its parent, no process would end it
         await asyncio.sleep(1)
 
 

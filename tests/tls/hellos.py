@@ -61,8 +61,8 @@ class Hello:
         while at < end:
             kind = int.from_bytes(take(2), "big")
             self.extensions.append((kind, take(int.from_bytes(take(2), "big"))))
-        # What comes behind the extensions, and what the lengths are wrong by.
-        self.behind, self.block_error, self.length_error = b"", 0, 0
+        # Bytes after the extensions, and the errors of the lengths.
+        self.trailing, self.block_error, self.length_error = b"", 0, 0
         self.has_extensions = True
 
     def message(self):
@@ -70,7 +70,7 @@ class Hello:
         if self.has_extensions:
             block = b"".join(struct.pack(">H", kind) + vec16(data) for kind, data in self.extensions)
             body += struct.pack(">H", max(0, len(block) + self.block_error) & 0xFFFF) + block
-        body += self.behind
+        body += self.trailing
         return bytes([self.type]) + struct.pack(">I", max(0, len(body) + self.length_error))[1:] + body
 
 
@@ -252,7 +252,7 @@ def odd_lists(case):
 
 
 def something_behind_the_extensions(case):
-    case.hello.behind = case.rng.choice([b"\0", b"\0\0", vec16(struct.pack(">H", 0) + vec16(vec16(entry(case.other))))])
+    case.hello.trailing = case.rng.choice([b"\0", b"\0\0", vec16(struct.pack(">H", 0) + vec16(vec16(entry(case.other))))])
 
 
 def wrong_lengths(case):
@@ -292,7 +292,7 @@ def cut(case):
 
 
 def in_ssl_2(case):
-    """A ClientHello in the format of SSL 2.0 (RFC 5246 appendix E.2), and the usual one behind it."""
+    """A ClientHello in the format of SSL 2.0 (RFC 5246 appendix E.2), followed by the usual one."""
     rng, hello = case.rng, case.hello
     suites = b"".join(b"\0" + hello.suites[at : at + 2] for at in range(0, len(hello.suites), 2))
     challenge = hello.random[: rng.choice([16, 32, 32])]

@@ -1,4 +1,4 @@
-//! `Accept`: whatever a list's order, case, blanks and empty elements are, they mean nothing (RFC 9110 §5.6.1, §12.5.1).
+//! `Accept`: order, case, blanks and empty elements of a list have no meaning (RFC 9110 §5.6.1, §12.5.1).
 
 use outgate::protocol::reply::Form;
 
@@ -18,6 +18,6 @@ pub(super) fn check(input: &[u8]) {
     let spaced: Vec<u8> =
         input.iter().flat_map(|byte| if *byte == b';' { b" ; ".to_vec() } else { vec![*byte] }).collect();
     assert_eq!(Form::of(Some(&spaced)), form, "blanks around semicolons");
-    // A type that nobody wants at all changes nothing either.
+    // A type with `q=0` changes nothing either.
     same(&[ranges.as_slice(), &[b"application/zip;q=0".as_slice()]].concat(), b",", "an unwanted type");
 }

@@ -1,4 +1,4 @@
-//! Answers of our own: whatever the texts are that go in, the answer keeps its shape and its bounds.
+//! Our own answers keep their shape and bounds with any input texts.
 //!
 //! An input is four bytes of choices, then texts, each ended by RS (0x1e).
 

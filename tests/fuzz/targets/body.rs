@@ -1,5 +1,5 @@
-//! Bodies: the same content however they are dealt out, the same as a reader without any state finds, and the same
-//! again behind our own framing.
+//! Bodies: the content does not depend on how the bytes are split, equals that of a stateless reader, and stays the same
+//! in our own framing.
 
 use outgate::facts::BodyError;
 use outgate::protocol::head::{BodyFraming, BodyReader, BodyWriter, ResponseFraming};

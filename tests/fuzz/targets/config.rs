@@ -1,4 +1,4 @@
-//! Configurations: whatever the text, an answer; whatever is accepted can be acted on.
+//! Configurations: every text gets a verdict, and every accepted configuration can be used.
 
 use std::collections::HashSet;
 use std::path::Path;

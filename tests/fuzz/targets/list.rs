@@ -73,15 +73,15 @@ fn check_names(policy: &Snapshot, names: &HashSet<String>, covers: Covers, is_as
             let listed = names.contains(&below) || covers == Covers::Subdomains;
             assert_eq!(allows(policy, &below, Port::HTTPS), listed, "{below}");
         }
-        let beside = format!("zz{name}");
-        if DomainName::parse(beside.as_bytes()).is_ok() && is_ascii {
-            let mut suffixes = beside.match_indices('.').map(|(at, _)| &beside[at + 1..]);
+        let longer = format!("zz{name}");
+        if DomainName::parse(longer.as_bytes()).is_ok() && is_ascii {
+            let mut suffixes = longer.match_indices('.').map(|(at, _)| &longer[at + 1..]);
             // Which of those that begin as this machine's own names are entries is not known here.
             if suffixes.clone().any(|suffix| names.contains(suffix) && own(suffix)) {
                 continue;
             }
             let covered = covers == Covers::Subdomains && suffixes.any(|suffix| names.contains(suffix));
-            assert_eq!(allows(policy, &beside, Port::HTTPS), names.contains(&beside) || covered, "{beside}");
+            assert_eq!(allows(policy, &longer, Port::HTTPS), names.contains(&longer) || covered, "{longer}");
         }
     }
 }

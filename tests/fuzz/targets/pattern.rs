@@ -138,7 +138,7 @@ impl Plain {
         (net.prefix_len() > 0 || AddressClass::of(ip).is_global()) && (net.prefix_len() >= 96 || !mapped)
     }
 
-    /// What is near: inside, at the edges and beside.
+    /// Addresses inside the pattern, at its edges and just outside.
     fn probes(&self) -> Vec<String> {
         let Some(net) = self.net else {
             let name = &self.name;

@@ -1,5 +1,5 @@
-//! Policies as text: whatever the text, an answer; what is accepted means the same in both formats, and decides by the
-//! order that the contract names.
+//! Policies as text: every text gets a verdict. An accepted policy means the same in both formats, and decides in the
+//! order of the contract.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};

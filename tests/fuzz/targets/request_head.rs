@@ -1,5 +1,5 @@
-//! Request heads: one verdict however the bytes arrive, and what goes on is one request for the same destination with
-//! one framing, to us and to a laxer reader.
+//! Request heads: the verdict does not depend on how the bytes arrive. The forwarded bytes are one request for the same
+//! destination with one framing, for our reader and for a laxer one.
 
 use outgate::facts::{Destination, HeadError, Port};
 use outgate::protocol::head::{
@@ -125,7 +125,7 @@ fn check_written(head: &RequestHead<'_>, hop: OriginHop<'_>, out: &[u8], authori
         assert!(head.fields().count() > 120, "{:?}", String::from_utf8_lossy(out));
         return;
     };
-    assert_eq!(length, out.len(), "one head and nothing behind it");
+    assert_eq!(length, out.len(), "one head and nothing after it");
     assert_eq!((again.method, again.framing, again.version), (head.method, head.framing, Version::Http11));
     let websocket = head.upgrade == Some(Upgrade::WebSocket);
     assert_eq!(again.upgrade, websocket.then_some(Upgrade::WebSocket));
@@ -146,7 +146,7 @@ fn check_written(head: &RequestHead<'_>, hop: OriginHop<'_>, out: &[u8], authori
     for hop in ["keep-alive", "te", "http2-settings"] {
         assert!(lax.all(hop).is_empty(), "{hop}");
     }
-    // To another proxy our own authorization goes, whatever the client named (held above).
+    // Another proxy gets our own authorization, regardless of the fields that the client named (checked above).
     let ours_named = if authorization.is_some() { "proxy-authorization" } else { "" };
     let named = head.fields().filter(|field| field.name.eq_ignore_ascii_case(b"connection"));
     for option in named.flat_map(|field| field.value.split(|byte| *byte == b',')) {

@@ -60,7 +60,7 @@ fn check_written(head: &ResponseHead<'_>, method: &str, client: Version, keep_al
         assert!(head.fields().count() > 120, "{:?}", String::from_utf8_lossy(out));
         return;
     };
-    assert_eq!(length, out.len(), "one head and nothing behind it");
+    assert_eq!(length, out.len(), "one head and nothing after it");
     assert_eq!((again.status, again.reason, again.framing), (head.status, head.reason, framing));
     assert_eq!((again.version, again.upgrade_websocket), (Version::Http11, head.upgrade_websocket));
     let lax = LaxHead::read(out);

@@ -1,4 +1,4 @@
-//! SOCKS5 messages: one verdict however the bytes arrive, and the destination that stands in them.
+//! SOCKS5 messages: the verdict does not depend on how the bytes arrive, and the destination is the one in the message.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ pub(super) fn check(input: &[u8]) {
     if let Ok(Some(selection)) = selection {
         check_method_selection(selection, input);
     }
-    // A request stands alone in an input, or after the method selection as an impatient client sends it.
+    // An input is a request alone, or a request right after the method selection, as from a client that does not wait.
     for begin in [0, selection.ok().flatten().map_or(0, |selection| selection.length)] {
         let message = &input[begin..];
         if let Ok(Some((destination, length))) = by_prefixes(message, read_request) {
