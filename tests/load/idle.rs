@@ -58,7 +58,7 @@ pub(crate) fn run(load: &Load) -> io::Result<()> {
 
 fn echoes(tunnel: &mut TcpStream) -> bool {
     let word = [0x17, 3, 3, 0, 2, b'o', b'k'];
-    let mut heard = [0; 7];
+    let mut echoed = [0; 7];
     let asked = [Order::Echo.record().as_slice(), &word].concat();
-    tunnel.write_all(&asked).and_then(|()| tunnel.read_exact(&mut heard)).is_ok() && heard == word
+    tunnel.write_all(&asked).and_then(|()| tunnel.read_exact(&mut echoed)).is_ok() && echoed == word
 }
