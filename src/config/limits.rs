@@ -115,7 +115,7 @@ impl Limits {
         max_handshakes_per_client: MAX_HANDSHAKES,
     };
 
-    /// How many client connections belong to so many tunnels.
+    /// Returns the number of client connections that a number of tunnels requires.
     pub(super) const fn connections_for(tunnels: usize) -> usize {
         tunnels.saturating_mul(CONNECTIONS_PER_TUNNEL)
     }

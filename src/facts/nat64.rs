@@ -104,7 +104,7 @@ mod tests {
             ("2001:db8:122:300::/56", "2001:db8:122:4c0:0:221::", None),
             ("2001:db8:122:344::/64", "2001:db8:122:345:c0:2:2100::", None),
             ("2001:db8:122:344::/96", "2001:db8:122:344:0:1:c000:221", None),
-            // What must be zero is not, and there is a suffix: some translate it all the same.
+            // The bits that must be zero are not, and there is a suffix; some translators accept it.
             ("2001:db8:122::/48", "2001:db8:122:c000:ff02:21ff:ffff:ffff", Some("192.0.2.33")),
             ("fd00:64::/96", "fd00:64::a00:1", Some("10.0.0.1")),
         ] {

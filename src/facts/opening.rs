@@ -26,7 +26,7 @@ pub enum Opening {
 pub enum ServerName {
     /// One host name, in canonical form.
     Name(DomainName),
-    /// An address, which RFC 6066 forbids and a few clients send all the same. Never equal to a name that was asked for.
+    /// An address, which RFC 6066 forbids but a few clients send. Never equal to a name that was asked for.
     Address(IpAddr),
     /// There is no `server_name` extension.
     Missing,

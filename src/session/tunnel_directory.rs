@@ -49,7 +49,7 @@ enum DirectoryQuery {
 }
 
 impl TunnelDirectory {
-    /// For so many workers, with the end that belongs to each.
+    /// Creates the directory for a number of workers, with the end that belongs to each.
     pub fn new(workers: usize) -> (Self, Vec<DirectoryInbox>) {
         let (workers, calls) = (0..workers).map(|_| mpsc::channel(WAITING)).unzip::<_, _, _, Vec<_>>();
         (Self { workers }, calls.into_iter().map(DirectoryInbox).collect())

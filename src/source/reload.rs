@@ -164,7 +164,7 @@ impl Loader {
             shared.load(number);
         });
         if spawned.is_err() {
-            // Without a thread to give the change has to be in force all the same.
+            // The change must be applied even if no thread can be started.
             self.shared.load(number);
         }
     }

@@ -23,12 +23,12 @@ pub struct Stamp {
 pub struct Watched {
     /// The path as it was opened.
     pub path: PathBuf,
-    /// Its state before it was read; none where it could not be reached.
+    /// Its state before it was read; `None` if it could not be accessed.
     pub stamp: Option<Stamp>,
 }
 
 impl Stamp {
-    /// The state now; none where there is nothing, or nothing that this process may reach.
+    /// The current state; `None` if the file does not exist or this process cannot access it.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
     }

@@ -41,7 +41,7 @@ impl ClientStream {
         }
     }
 
-    /// The address of this machine that the client connected to; none where the system does not say.
+    /// The local address that the client connected to; `None` if the system does not report it.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.socket().local_addr().ok()
     }

@@ -30,7 +30,7 @@ pub struct Step<'b> {
     pub consumed: usize,
     /// Content among them, without its framing.
     pub data: &'b [u8],
-    /// The body is whole. What follows in the input belongs to the next message.
+    /// The body is complete. The rest of the input belongs to the next message.
     pub done: bool,
 }
 
@@ -120,7 +120,7 @@ impl BodyReader {
         }
     }
 
-    /// Whether the body is whole; true from the start where there is none.
+    /// Whether the body is complete. True from the start if there is no body.
     pub fn is_done(&self) -> bool {
         matches!(self.state, BodyState::Done)
     }
@@ -131,7 +131,7 @@ impl BodyReader {
         if self.is_done() { self.trailers.as_bytes() } else { b"" }
     }
 
-    /// At the end of the input: whether the message was whole.
+    /// Returns whether the message is complete at the end of the input.
     pub fn finish(&self) -> Result<(), BodyError> {
         match self.state {
             BodyState::Done | BodyState::UntilClose => Ok(()),

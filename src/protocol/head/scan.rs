@@ -12,7 +12,7 @@ const MAX_METHOD: usize = 32;
 const STATUS_LINE: &[u8] = b"HTTP/1.";
 
 /// Finds the end of one head in a buffer that grows. Looks at every byte once, however the bytes are dealt out, so a
-/// head that drips in byte by byte costs no more than one that comes whole.
+/// head that arrives byte by byte costs no more than one that arrives in one piece.
 ///
 /// It fails as soon as the bytes can no longer become an acceptable head: at the first byte of a ClientHello or SOCKS method selection,
 /// at a bare LF, at one field too many, at the limit. The verdict never depends on how the bytes were split.
@@ -21,7 +21,7 @@ pub struct HeadScan {
     first_line: FirstLine,
     /// Bytes already judged.
     seen: usize,
-    /// Where the line at hand starts.
+    /// Where the current line starts.
     line: usize,
     /// Lines that have ended, empty ones before the message aside.
     lines: usize,

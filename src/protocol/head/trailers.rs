@@ -4,7 +4,7 @@ use super::fields::{Field, FieldBlock};
 use super::role::{Role, same_name};
 use crate::facts::{BodyError, HeadError};
 
-/// A trailer section in bytes. gRPC statuses and checksums take some hundred; the section is held until it is whole.
+/// A trailer section in bytes. gRPC statuses and checksums take some hundred; the section is held until it is complete.
 const MAX_BYTES: usize = 16 * 1024;
 /// Trailer fields.
 const MAX_FIELDS: usize = 32;

@@ -84,7 +84,7 @@ impl OpenTunnel {
         self.0.poll_cut(context)
     }
 
-    /// Notes that bytes moved: so many in all to the origin, so many to the client.
+    /// Records that bytes moved, with the total to the origin and the total to the client.
     pub fn moved(&self, up: u64, down: u64) {
         self.0.moved(up, down);
     }
@@ -113,8 +113,8 @@ impl ListedRequest {
         self.0.poll_cut(context)
     }
 
-    /// Notes that bytes moved: so many in all to the origin, so many to the client; and the status that the client sees
-    /// by now, if it does.
+    /// Records that bytes moved, with the total to the origin and the total to the client; and the status that the
+    /// client sees by now, if it does.
     pub fn moved(&self, up: u64, down: u64, status: Option<u16>) {
         self.0.moved(up, down);
         if let (Some(status), Some(account)) = (status, self.0.entry.owner.borrow_mut().account_mut()) {

@@ -82,7 +82,7 @@ fn record(kind: u8, data: &[u8]) -> Vec<u8> {
     [&[kind, 3, 1], vec16(data).as_slice()].concat()
 }
 
-/// A message in records of at most so many bytes.
+/// Splits a message into records of at most the given size.
 fn records(message: &[u8], size: usize) -> Vec<u8> {
     message.chunks(size).flat_map(|fragment| record(22, fragment)).collect()
 }
