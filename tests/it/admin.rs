@@ -78,7 +78,7 @@ fn the_link_of_the_banner_leads_to_a_path_whose_cookie_opens_the_rest() {
 }
 
 #[test]
-fn the_cookie_is_nothing_without_its_path_and_the_path_nothing_without_its_cookie() {
+fn the_cookie_and_its_path_are_only_valid_together() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let (path, cookie) = proxy.by_the_link();
     for closed in CLOSED {
@@ -175,7 +175,7 @@ fn check_says_what_the_proxy_would() {
 }
 
 #[test]
-fn denials_are_listed_by_how_often_and_what_is_cut_off_is_counted() {
+fn denials_are_listed_by_frequency_and_omitted_ones_are_counted() {
     let proxy = Proxy::with(allow(&["ok.test:443"]));
     for (destination, times) in [("a.test:443", 3), ("b.test:443", 2), ("c.test:443", 1)] {
         for _ in 0..times {

@@ -100,7 +100,7 @@ fn a_response_that_is_complete_ends_in_order() {
 }
 
 #[test]
-fn a_response_inside_tls_that_breaks_off_ends_without_a_close_notify() {
+fn an_interrupted_response_inside_tls_ends_without_a_close_notify() {
     let certificate = Certificate::new();
     let proxy = Settings::with(allow(&["ok.test:*"])).listen(&certificate.line()).start();
     for (then, complete) in [(Then::Closes, true), (Then::Resets, false)] {
@@ -232,7 +232,7 @@ fn a_tunnel_that_is_cut_is_a_reset_on_both_sides() {
 }
 
 #[test]
-fn a_tunnel_inside_tls_that_breaks_off_ends_without_a_close_notify() {
+fn an_interrupted_tunnel_inside_tls_ends_without_a_close_notify() {
     let certificate = Certificate::new();
     let proxy = Settings::with(allow(&["ok.test:*"])).listen(&certificate.line()).start();
     for complete in [true, false] {

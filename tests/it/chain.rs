@@ -80,7 +80,7 @@ fn the_head_in_the_log_finds_a_missing_end_and_the_key_a_chain_that_was_made_up(
 }
 
 #[test]
-fn a_key_that_changes_at_a_restart_is_said_and_both_keys_verify() {
+fn a_key_change_at_a_restart_is_reported_and_both_keys_verify() {
     let mut proxy = with_key().record("max-size = \"64 KiB\"").start();
     run(&mut proxy, 2);
     let new = proxy.path("chain.key");

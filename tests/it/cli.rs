@@ -295,7 +295,7 @@ fn assert_inert(finished: &Finished) {
 }
 
 #[test]
-fn what_an_admin_listener_says_is_text_on_the_terminal_and_the_same_json() {
+fn admin_responses_are_shown_as_safe_text_on_the_terminal_and_unchanged_as_json() {
     for (status, key) in [("200 OK", "hint"), ("200 OK", "decision"), ("200 OK", "rule"), ("400 Bad Request", "detail")]
     {
         let body = serde_json::json!({ "decision": "deny", "destination": "a.test:443", key: EVIL });

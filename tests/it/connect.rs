@@ -35,7 +35,7 @@ fn the_answer_to_an_allowed_connect_has_no_body_and_no_framing() {
 }
 
 #[test]
-fn an_end_passes_by_itself_while_the_other_direction_goes_on() {
+fn an_end_in_one_direction_leaves_the_other_open() {
     // The client ends first; the origin answers only then.
     let origin = Origin::script(|conn| {
         let received = conn.rest();

@@ -176,7 +176,7 @@ fn impostor(port: &Port, about: &'static str, connect: &'static str) {
 }
 
 #[test]
-fn what_answers_in_our_place_and_lets_everything_through_is_found_out() {
+fn doctor_detects_another_program_that_answers_in_our_place() {
     const ABOUT: &str =
         "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"policy\":\"test\",\"revision\":\"r1\",\"mode\":\"enforce\"}";
     for (about, connect, check, words) in [

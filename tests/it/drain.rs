@@ -196,7 +196,7 @@ fn readiness_ends_before_the_process_does() {
 }
 
 #[test]
-fn a_signal_is_heeded_from_the_first_moment_that_a_client_can_connect() {
+fn signals_work_as_soon_as_a_client_can_connect() {
     let mut proxy = Proxy::with(allow(&["ok.test:*"]));
     assert_eq!(proxy.stop(), Some(0));
     for _ in 0..5 {

@@ -113,7 +113,7 @@ fn a_full_disk_stops_no_request_and_losses_are_counted_and_recorded_as_a_gap() {
 }
 
 #[test]
-fn while_records_are_required_and_the_disk_is_full_requests_are_refused_and_tunnels_live() {
+fn required_records_on_a_full_disk_refuse_requests_and_keep_tunnels_open() {
     if !small_disks_work() {
         return;
     }
@@ -188,7 +188,7 @@ fn a_folder_that_cannot_be_written_is_said_at_the_start() {
 }
 
 #[test]
-fn a_database_that_somebody_holds_locked_delays_no_request_and_has_all_of_them_afterwards() {
+fn a_locked_database_delays_no_request_and_receives_all_of_them_afterwards() {
     for required in [false, true] {
         let origin = Origin::saying("served");
         let url = format!("http://ok.test:{}/", origin.port());
@@ -221,7 +221,7 @@ fn a_database_that_somebody_holds_locked_delays_no_request_and_has_all_of_them_a
 }
 
 #[test]
-fn files_that_are_moved_away_are_begun_anew_and_nothing_is_lost() {
+fn moved_files_are_created_again_and_nothing_is_lost() {
     let proxy = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"").start();
     let deny = |count: usize| (0..count).for_each(|_| assert_eq!(proxy.connect("no.test:443").1.status(), 403));
     deny(3);
@@ -242,7 +242,7 @@ fn files_that_are_moved_away_are_begun_anew_and_nothing_is_lost() {
 
 /// What a power cut leaves: half a line, and half of the database's log.
 #[test]
-fn half_a_line_and_half_a_log_are_repaired_and_what_is_missing_is_reported() {
+fn a_partial_line_and_a_partial_log_are_repaired_and_losses_are_reported() {
     let mut proxy = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"").start();
     for count in 1..=4 {
         proxy.connect("no.test:443");
@@ -272,7 +272,7 @@ fn half_a_line_and_half_a_log_are_repaired_and_what_is_missing_is_reported() {
 }
 
 #[test]
-fn a_damaged_database_is_set_aside_and_said_and_a_new_one_begun() {
+fn a_damaged_database_is_set_aside_and_reported_and_a_new_one_is_created() {
     let mut proxy = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"").start();
     (0..3).for_each(|_| assert_eq!(proxy.connect("no.test:443").1.status(), 403));
     until("they are in the database", || (rows(&proxy).len() == 3).then_some(()));
@@ -454,7 +454,7 @@ fn required_records_on_a_hanging_disk_refuse_requests_and_a_signal_still_ends_th
 }
 
 #[test]
-fn a_clock_that_is_ahead_makes_no_record_too_old_not_even_over_restarts() {
+fn a_fast_clock_expires_no_record_even_across_restarts() {
     if !systems_can_be_made() {
         return;
     }

@@ -330,7 +330,7 @@ fn a_deny_rule_for_the_method_is_not_evaded_by_asking_for_a_websocket() {
 }
 
 #[test]
-fn what_is_allowed_as_a_websocket_alone_is_no_way_to_read_pages() {
+fn permission_for_a_websocket_does_not_allow_reading_pages() {
     let origin = Origin::http(|seen| match seen.line().contains("/hint") {
         true => [b"HTTP/1.1 103 Early Hints\r\nX-Secret: hint\r\n\r\n".as_slice(), &ok("secret")].concat(),
         false => ok("secret"),

@@ -199,7 +199,7 @@ fn a_kept_connection_that_the_origin_closed_costs_a_safe_request_nothing() {
 }
 
 #[test]
-fn what_a_kept_connection_swallows_is_sent_once_more_if_that_is_safe_and_nothing_else_is() {
+fn a_request_lost_on_a_kept_connection_is_sent_again_only_if_that_is_safe() {
     // Answers a connection's first request and swallows its second.
     let forgetful = Origin::script(|conn| {
         conn.request_head();

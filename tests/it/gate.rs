@@ -66,7 +66,7 @@ fn assert_passed(proxy: &Proxy, origin: &Origin, authority: &str, bytes: &[u8]) 
 }
 
 #[test]
-fn what_is_no_hello_for_the_host_gets_an_alert_and_not_one_byte_arrives() {
+fn first_bytes_without_a_hello_for_the_host_get_an_alert_and_never_arrive() {
     let origin = listening();
     let authority = format!("{NAME}:{}", origin.port());
     let proxy = settings(gated("")).start();
@@ -144,7 +144,7 @@ fn the_limit_on_a_hello_is_the_configured_one() {
 }
 
 #[test]
-fn half_a_hello_and_none_at_all_are_waited_for_so_long_and_no_longer() {
+fn the_gate_waits_a_limited_time_for_a_complete_hello() {
     let origin = listening();
     let port = origin.port();
     let authority = format!("{NAME}:{port}");
@@ -328,12 +328,12 @@ fn optional_means_other_protocols_and_not_other_servers() {
 }
 
 #[test]
-fn silence_where_tls_is_optional_makes_the_first_bytes_no_less_judged() {
+fn late_first_bytes_with_optional_tls_are_still_judged() {
     let origin = listening();
     let authority = format!("{NAME}:{}", origin.port());
     let proxy = settings(gated("tls = \"optional\"")).limit("hello-timeout = \"100ms\"").start();
     let mut tunnels: Vec<_> = (0..3).map(|_| proxy.tunnel(&authority)).collect();
-    // The silence is what is tried.
+    // The tunnels stay silent for longer than `hello-timeout`.
     std::thread::sleep(std::time::Duration::from_millis(1500));
     let [other, late, doomed] = &mut tunnels[..] else { panic!("three") };
     other.send(hello(Some("ok.test")));
@@ -374,7 +374,7 @@ fn where_tls_is_optional_a_server_may_speak_first() {
 }
 
 #[test]
-fn observe_mode_lets_it_pass_and_records_what_would_have_been_denied() {
+fn observe_mode_passes_tunnels_and_records_would_be_denials() {
     let origin = listening();
     let port = origin.port();
     let authority = format!("{NAME}:{port}");

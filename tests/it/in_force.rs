@@ -30,7 +30,7 @@ fn socks(proxy: &Proxy, name: &str, port: u16) -> Conn {
 }
 
 #[test]
-fn fifty_tunnels_that_wait_for_their_hello_deliver_nothing_once_the_switch_is_off() {
+fn fifty_tunnels_waiting_for_their_hello_deliver_nothing_after_the_switch_is_off() {
     let origin = listening();
     let port = origin.port();
     let authority = format!("ok.test:{port}");
@@ -73,7 +73,7 @@ fn a_tunnel_where_tls_is_optional_delivers_nothing_either() {
 }
 
 #[test]
-fn what_a_newer_policy_permits_as_well_goes_on_by_that_policy() {
+fn tunnels_that_a_newer_policy_also_permits_continue_under_it() {
     let origin = listening();
     let authority = format!("ok.test:{}", origin.port());
     let proxy = Proxy::with(policy("r1", &strict("ok", &["ok.test:*"])));
@@ -87,7 +87,7 @@ fn what_a_newer_policy_permits_as_well_goes_on_by_that_policy() {
 }
 
 #[test]
-fn a_lookup_that_returns_after_the_permission_is_gone_leads_nowhere() {
+fn a_lookup_that_returns_after_the_permission_ended_opens_no_connection() {
     let origin = listening();
     let port = origin.port();
     let rules = rule("ok", &["*.test:*"]);
@@ -124,7 +124,7 @@ fn a_lookup_that_returns_after_the_permission_is_gone_leads_nowhere() {
 }
 
 #[test]
-fn an_address_that_a_newer_policy_denies_is_not_used_by_what_was_being_looked_up() {
+fn an_address_that_a_newer_policy_denies_is_not_used_by_a_lookup_in_progress() {
     let origin = listening();
     let port = origin.port();
     let rules = rule("ok", &["*.test:*"]);

@@ -129,7 +129,7 @@ fn a_head_that_takes_too_long_is_408_however_it_drips() {
 }
 
 #[test]
-fn a_connection_that_never_says_anything_is_counted_and_is_no_record() {
+fn a_silent_connection_is_counted_and_has_no_record() {
     let proxy = Settings::with(allow(&["ok.test:*"])).limit("head-timeout = \"300ms\"").start();
     let before = proxy.metrics().sum("outgate_connections_total", &[("listener", "agent")]);
     let mut silent = proxy.client();

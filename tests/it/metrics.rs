@@ -45,7 +45,7 @@ fn fill(proxy: &Proxy, destinations: usize) {
 }
 
 #[test]
-fn two_hundred_scrapers_that_do_not_read_hold_nothing_up_but_each_other() {
+fn two_hundred_scrapers_that_do_not_read_delay_only_each_other() {
     let origin = Origin::saying("served");
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     fill(&proxy, 1500);

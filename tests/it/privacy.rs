@@ -282,7 +282,7 @@ fn a_file_that_logrotate_or_a_restart_finds_open_to_others_is_closed_before_it_i
 }
 
 #[test]
-fn records_that_a_link_or_another_user_would_get_are_an_error_at_the_start() {
+fn record_files_that_are_links_or_of_another_user_are_an_error_at_the_start() {
     for key in ["jsonl", "sqlite"] {
         let folder = Outgate::new().file("target", "").file(
             "outgate.toml",

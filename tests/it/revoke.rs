@@ -10,7 +10,7 @@ fn is_alive(tunnel: &mut Conn) {
 }
 
 #[test]
-fn a_tunnel_that_a_new_policy_denies_ends_within_a_second_and_others_notice_nothing() {
+fn a_tunnel_that_a_new_policy_denies_ends_within_a_second_and_others_continue() {
     let origin = Origin::echo();
     let port = origin.port();
     let proxy = Proxy::with(allow(&["ok.test:*", "also.test:*"]));
@@ -172,7 +172,7 @@ fn a_request_under_way_is_revoked_like_any_tunnel() {
 }
 
 #[test]
-fn a_request_that_lasts_is_revoked_at_once_and_its_client_sees_that_it_breaks_off() {
+fn a_long_request_is_revoked_at_once_and_its_client_sees_the_interruption() {
     let half = || {
         Origin::script(|conn| {
             conn.request_head();

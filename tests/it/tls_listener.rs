@@ -117,7 +117,7 @@ fn the_pac_of_a_tls_listener_says_https() {
 }
 
 #[test]
-fn an_own_path_is_there_by_the_name_that_the_certificate_proves() {
+fn own_paths_are_served_under_the_name_in_the_certificate() {
     let certificate = Certificate::new();
     let proxy = Settings::with(allow(&["ok.test:*"])).listen(&certificate.line()).start();
     let mut client = connect(&proxy, &certificate.der).unwrap();

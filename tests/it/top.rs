@@ -87,7 +87,7 @@ impl Drop for Screen {
 }
 
 #[test]
-fn it_shows_what_happens_survives_the_proxy_and_gives_the_terminal_back() {
+fn top_shows_activity_survives_the_proxy_and_restores_the_terminal() {
     let origin = Origin::echo();
     let to = format!("ok.test:{}", origin.port());
     let mut proxy = Proxy::with(allow(&["ok.test:*"]));

@@ -98,7 +98,7 @@ fn the_oldest_come_first_and_all_are_counted() {
 }
 
 #[test]
-fn a_tunnel_that_is_ended_by_hand_is_over_on_both_sides_and_others_notice_nothing() {
+fn a_tunnel_ended_by_hand_ends_on_both_sides_and_others_continue() {
     let origin = Origin::script(Conn::rest);
     let echo = Origin::echo();
     let (doomed_to, spared_to) = (format!("ok.test:{}", origin.port()), format!("also.test:{}", echo.port()));
@@ -275,7 +275,7 @@ fn lasting() -> [Lasting; 5] {
 }
 
 #[test]
-fn a_request_that_lasts_is_listed_recorded_as_open_and_ended_by_hand_so_that_its_client_sees_it() {
+fn a_long_request_is_listed_recorded_as_open_and_can_be_ended_by_hand() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let origins = lasting().map(|lasting| Origin::script(lasting.origin));
     let mut clients: Vec<_> = lasting()
@@ -333,7 +333,7 @@ fn a_request_that_lasts_is_listed_recorded_as_open_and_ended_by_hand_so_that_its
 }
 
 #[test]
-fn a_tunnel_that_is_silent_where_tls_is_optional_is_listed_and_ended_or_goes_on_under_one_open_line() {
+fn a_silent_tunnel_with_optional_tls_is_listed_and_has_one_open_line() {
     let proxy = Proxy::with(allow(&["ok.test:*"]));
     let echo = Origin::echo();
     let to = format!("ok.test:{}", echo.port());
