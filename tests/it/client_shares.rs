@@ -1,5 +1,5 @@
-//! What one client cannot take from the others: connections, TLS handshakes, lookups and dials. A client that leaves gives
-//! all of them back.
+//! One client cannot use up the connections, TLS handshakes, lookups and dials of the others. A client that leaves frees
+//! all of them.
 #![cfg(target_os = "linux")] // elsewhere only 127.0.0.1 is an address of the machine
 
 use std::net::SocketAddr;
@@ -173,7 +173,7 @@ fn a_client_with_all_its_admin_connections_does_not_block_others() {
     until("its places are free once it has left", || (ready(GREEDY) == 200).then_some(()));
 }
 
-/// How a client leaves, or seems to.
+/// How a client leaves or appears to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
     Reset,

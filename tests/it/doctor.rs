@@ -1,4 +1,4 @@
-//! `outgate doctor`: what is wrong with a set-up, each with its fix.
+//! `outgate doctor`: the faults of a setup, each with its fix.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ fn examine(proxy: &Proxy, variables: &[(&str, &str)]) -> (Finished, Value) {
     (finished, document)
 }
 
-/// What was found of this kind: `level what`.
+/// The findings of this kind, as `level finding`.
 fn found(document: &Value, check: &str) -> Vec<String> {
     let findings = document["findings"].as_array().unwrap();
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
@@ -157,7 +157,7 @@ fn a_mistake_in_the_configuration_is_a_finding_with_its_place() {
     assert!(found(&document, "configuration")[0].starts_with("fail outgate.toml:3:"), "{document}");
 }
 
-/// Somebody else's proxy that knows what we say of ourselves, and lets everything through.
+/// Another program's proxy that imitates our status response and allows everything.
 fn impostor(port: &Port, about: &'static str, connect: &'static str) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();

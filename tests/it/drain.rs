@@ -1,4 +1,4 @@
-//! The end: what is under way finishes, every record is written, the exit code is 0.
+//! The end of the process: requests in progress finish, every record is written, and the exit code is 0.
 
 use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};
@@ -38,7 +38,7 @@ fn a_request_and_a_tunnel_under_way_finish() {
         until("the origin is asked", || (origin.connections() == 1).then_some(()));
         proxy.signal(signal);
         wait_until_draining(&proxy);
-        // A connection that waits for nothing ends at once.
+        // An idle connection ends at once.
         assert_eq!(idle.rest().0, b"");
         tunnel.send(b"still here");
         assert_eq!(tunnel.read(10), b"still here");
@@ -94,7 +94,7 @@ fn a_second_signal_ends_the_drain_at_once() {
     }
 }
 
-/// Linux: script(1) of other systems is another program.
+/// Linux only: other systems have a different script(1).
 #[cfg(target_os = "linux")]
 #[test]
 fn a_proxy_in_a_terminal_ends_with_it_and_the_signal_alone_is_a_reload() {

@@ -11,14 +11,14 @@ use crate::harness::{
     Answer, Finished, Origin, Outgate, Proxy, Settings, allow, get, small_disks_work, systems_can_be_made, until,
 };
 
-/// Large enough for SQLite and for what a file that failed must find free.
+/// Large enough for SQLite and for the free space that a failed file requires before a retry.
 const SMALL: &str = "size=6m";
 
 fn both_on_a_small_disk() -> Settings {
     Settings::with(allow(&["ok.test:*"])).record("sqlite = \"disk/history.db\"").disk(SMALL)
 }
 
-/// Takes all room that is left; until the file is removed.
+/// Fills the disk until the file is removed.
 fn fill(proxy: &Proxy) {
     let mut ballast = fs::File::create(proxy.kept("ballast")).unwrap();
     let block = [0; 4096];
@@ -46,7 +46,7 @@ fn ids(records: impl IntoIterator<Item = Value>) -> Vec<String> {
     ends.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The ids of the requests that are in the database; none while it is being made.
+/// The ids of the requests in the database; none while the program creates it.
 fn rows(proxy: &Proxy) -> Vec<String> {
     rows_of(&proxy.path("history.db"))
 }
@@ -63,7 +63,7 @@ fn verify(file: &std::path::Path) -> Finished {
     Outgate::new().run(&["report", "--verify", file.to_str().unwrap()])
 }
 
-/// How often the log says this.
+/// How often this text occurs in the log.
 fn said(proxy: &Proxy, what: &str) -> usize {
     proxy.output().iter().filter(|line| line.contains(what)).count()
 }
@@ -90,13 +90,13 @@ fn a_full_disk_stops_no_request_and_losses_are_counted_and_recorded_as_a_gap() {
     until("lines are written again", || lines(&proxy).iter().any(|line| line["kind"] == "gap").then_some(()));
     assert_eq!(proxy.get(&url).text(), "served");
     asked += 1;
-    // Everything that is not in the file was counted, and its gap has the number.
+    // Every record that the file lacks is counted, and the gap has the same number.
     until("all is accounted for", || {
         let gaps = lines(&proxy).iter().filter_map(|line| line["dropped"].as_u64()).sum::<u64>();
         (proxy.records_now().len() as u64 + lost(&proxy, "jsonl") == asked && gaps == lost(&proxy, "jsonl"))
             .then_some(())
     });
-    // What waits for the database is kept in memory meanwhile, so it has every request.
+    // Records for the database wait in memory, so the database receives every request.
     let [file, database] = ["disk/records.jsonl", "disk/history.db"].map(|name| proxy.path(name).display().to_string());
     until("the database is whole", || {
         let report = proxy.run_in_its_folder(&["report", "--format", "json", &database]);
@@ -175,7 +175,7 @@ fn a_folder_that_cannot_be_written_is_said_at_the_start() {
     if !small_disks_work() {
         return;
     }
-    // The file of lines is opened before anything listens.
+    // The proxy opens the record file before it listens.
     let folder = Outgate::new().file("policy.toml", allow(&["ok.test:*"])).file(
         "outgate.toml",
         "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n[policy]\nsource = [\"policy.toml\"]\n\
@@ -240,13 +240,13 @@ fn moved_files_are_created_again_and_nothing_is_lost() {
     assert_eq!(lost(&proxy, "jsonl") + lost(&proxy, "sqlite"), 0);
 }
 
-/// What a power cut leaves: half a line, and half of the database's log.
+/// After a power cut: a partial line, and a partial log of the database.
 #[test]
 fn a_partial_line_and_a_partial_log_are_repaired_and_losses_are_reported() {
     let mut proxy = Settings::with(allow(&["ok.test:*"])).record("sqlite = \"history.db\"").start();
     for count in 1..=4 {
         proxy.connect("no.test:443");
-        // One step of the database each, so that its log has something to be cut off.
+        // Each request is a separate transaction, so that the database's log has several entries.
         until("it is in the database", || (rows(&proxy).len() == count).then_some(()));
     }
     proxy.kill();
@@ -295,7 +295,7 @@ fn denied_at_length() -> String {
     get(&format!("http://no.test/{}", "x".repeat(2000)), &[])
 }
 
-/// Asks again and again, answered each time, until so many records were lost on the way to the disk. How often it asked.
+/// Sends requests, each of which is answered, until this many records are lost. Returns the number of requests.
 fn ask_until_records_are_lost(proxy: &Proxy, status: u16) -> u64 {
     let (mut client, request) = (proxy.client(), denied_at_length());
     let mut asked = 0;
@@ -326,7 +326,7 @@ fn a_hanging_disk_delays_nothing_and_losses_are_counted_and_recorded_as_a_gap() 
     proxy.records(1);
     until("it is in the database", || (rows_of(&proxy.kept("history.db")).len() == 1).then_some(()));
 
-    // A disk that is late: all waits, nothing is lost.
+    // A slow disk: all records wait, and none is lost.
     let held = proxy.hold_disk();
     for _ in 0..200 {
         assert_eq!(proxy.connect("no.test:443").1.status(), 403);
@@ -338,7 +338,7 @@ fn a_hanging_disk_delays_nothing_and_losses_are_counted_and_recorded_as_a_gap() 
     });
     assert_eq!(lost(&proxy, "buffer") + lost(&proxy, "jsonl") + lost(&proxy, "sqlite"), 0);
 
-    // One that is later than there is room for.
+    // A disk that is slower than the memory for records allows.
     let held = proxy.hold_disk();
     let mut asked = 201 + ask_until_records_are_lost(&proxy, 403);
     tunnel.send(b"alive");
@@ -413,7 +413,7 @@ fn a_read_only_or_dead_disk_stops_no_request_and_losses_are_recorded_as_a_gap() 
             let lost = lost(&proxy, "jsonl");
             (lost > 0 && proxy.records_now().len() as u64 + lost == asked && gaps == lost).then_some(())
         });
-        // What waits for the database is kept in memory meanwhile.
+        // Records for the database wait in memory.
         until("every record is in the database", || {
             (rows_of(&proxy.kept("history.db")).len() as u64 == asked).then_some(())
         });

@@ -1,4 +1,4 @@
-//! The gate on a tunnel's first bytes: it leads to the host that was asked for, or not one byte of it arrives.
+//! The gate on a tunnel's first bytes: a tunnel leads to the requested host, or none of its bytes arrive.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use crate::harness::{
     in_records, policy, until,
 };
 
-/// Fatal alerts in a record of their own (RFC 8446 §5.1, §6.2).
+/// Fatal alerts, each in its own record (RFC 8446 §5.1, §6.2).
 const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
 const UNEXPECTED_MESSAGE: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
 const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
@@ -113,7 +113,7 @@ fn first_bytes_without_a_hello_for_the_host_get_an_alert_and_never_arrive() {
     proxy.counts_agree_with(&proxy.records(26));
 }
 
-/// What the proxy tells this client of its own last denial.
+/// The last denial of this client, as the proxy reports it.
 fn last_denial(proxy: &Proxy) -> serde_json::Value {
     let url = format!("http://{}/.well-known/outgate/denials", proxy.address());
     proxy.raw(get(&url, &["Connection: close"])).only().json()["denials"][0].clone()
@@ -198,7 +198,7 @@ fn an_alert_arrives_although_the_client_has_sent_much_more() {
     let origin = listening();
     let proxy = settings(gated("")).start();
     let mut tunnel = proxy.tunnel(&format!("{NAME}:{}", origin.port()));
-    // Nobody has to take all of it.
+    // The proxy may close before it has read all of it.
     let _cut = tunnel.try_send([hello(Some("ok.test")), vec![23; 200 * 1024]].concat());
     assert_eq!(tunnel.read(7), ACCESS_DENIED);
     assert_eq!(origin.received(), (Vec::new(), Ending::Closed));
@@ -214,7 +214,7 @@ fn hellos_of_real_clients_arrive_as_they_were_sent() {
     for client in &clients {
         let host = if client.ends_with("-address") { "127.0.0.1" } else { NAME };
         let authority = format!("{host}:{port}");
-        // What follows the hello is not looked at.
+        // The gate ignores bytes after the ClientHello.
         let bytes = [captured_hello(client), b"\x17\x03\x03\0\x01xGET / HTTP/1.1\r\n\r\n".to_vec()].concat();
         assert_passed(&proxy, &origin, &authority, &bytes);
         let mut early = proxy.client();

@@ -1,4 +1,4 @@
-//! A permission that is taken away while something is being opened by it: not one byte leaves afterwards.
+//! When a permission ends while a connection is being opened under it, no byte leaves afterwards.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -42,7 +42,7 @@ fn fifty_tunnels_waiting_for_their_hello_deliver_nothing_after_the_switch_is_off
     tunnels.push(by_socks);
     proxy.set_policy(&policy("r2", &format!("enabled = false\n{rules}")));
     for tunnel in &mut tunnels {
-        // Nobody has to take all of it.
+        // The proxy may close before it has read all of it.
         let _refused = tunnel.try_send([hello(Some("ok.test")), vec![23; 100_000]].concat());
         assert_eq!(tunnel.read(7), ACCESS_DENIED);
         assert_eq!(origin.received(), (Vec::new(), Ending::Closed));

@@ -1,4 +1,5 @@
-//! What must never be kept, shown or logged, and who can read what is. docs/privacy.md says so to those whom it is about.
+//! What outgate must never store, show or log, and who can read the rest. docs/privacy.md describes it to the people
+//! concerned.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +8,7 @@ use std::path::Path;
 use crate::harness::{Origin, Outgate, Settings, TOKEN, answer, get, hello, in_records, policy, request, rule, until};
 use crate::records::COLUMNS;
 
-/// Every secret begins with it; what follows says where it was.
+/// Every secret begins with this; the rest names its place.
 const SECRET: &str = "sekret";
 /// The same at the beginning of Base64.
 const ENCODED: &str = "c2VrcmV0";
@@ -163,7 +164,7 @@ fn no_secret_of_a_request_reaches_a_file_the_log_the_api_or_the_metrics() {
         let requests = requests(origin.port());
         for text in &requests {
             let mut client = proxy.client();
-            // A fault may be answered before all of it is sent.
+            // The proxy may answer a fault before all bytes are sent.
             let _refused = client.try_send(text);
             let _refused = client.stream().shutdown(std::net::Shutdown::Write);
             client.rest();
@@ -247,7 +248,7 @@ fn every_record_file_is_private_to_its_owner_with_any_umask() {
         expected.iter().all(|name| names().iter().any(|other| other == name)).then_some(())
     });
     for name in names() {
-        // One that is being renamed is met under its other name.
+        // A file that is being renamed also appears under its other name.
         if proxy.path(&name).exists() {
             assert_eq!(mode(&proxy.path(&name)), 0o600, "{name}");
         }
