@@ -20,12 +20,12 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// How long the clock must be steady before it is trusted. NTP corrects itself within minutes; somebody who sets a clock
-/// by hand notices a wrong year within the hour.
+/// How long the clock must be steady before it is trusted. NTP corrects itself within minutes; an operator that sets a
+/// clock by hand notices a wrong year within the hour.
 const PROBATION: Duration = Duration::from_secs(6 * 3600);
 /// The shortest probation, for a short `keep`.
 const SHORTEST_PROBATION: Duration = Duration::from_secs(60);
-/// The largest difference that is no step: NTP slews smaller ones.
+/// The largest difference that is not a step: NTP slews smaller ones.
 const TOLERANCE: Duration = Duration::from_secs(600);
 
 /// What the clocks of the machine say at one moment.
@@ -183,7 +183,7 @@ mod tests {
     fn a_clock_that_is_right_counts_at_once() {
         let moments: Vec<_> = [0, 60, 600, HOUR, DAY, 100 * DAY].map(|since| (since, 0)).into();
         assert_eq!(counted(START, &moments), [0, 60, 600, HOUR as i64, DAY as i64, AHEAD]);
-        // Slewing and leap seconds are no steps.
+        // Slewing and leap seconds are not steps.
         assert_eq!(counted(START, &[(0, 0), (60, 30), (120, -300)]), [0, 60, -180]);
     }
 

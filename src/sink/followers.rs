@@ -19,7 +19,7 @@ pub(super) struct FollowersSink(broadcast::Sender<Arc<RecordLine>>);
 #[derive(Debug)]
 pub(super) struct Followers(broadcast::WeakSender<Arc<RecordLine>>);
 
-/// Somebody who reads lines as they come.
+/// A reader of lines as they are written.
 #[derive(Debug)]
 pub struct Follower {
     lines: broadcast::Receiver<Arc<RecordLine>>,

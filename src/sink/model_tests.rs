@@ -59,7 +59,7 @@ fn what_finds_no_room_is_counted_and_said_and_nothing_else_is_missing() {
 }
 
 #[test]
-fn the_writer_wakes_for_every_record_although_nobody_asks_it_to_flush() {
+fn the_writer_wakes_for_every_record_without_a_flush() {
     explore(2, || {
         let recorder = Room::start(settings(1)).unwrap();
         let worker = recorder.worker(0);

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 /// The first wait before a sink that failed is tried again; each further one is twice as long.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest such wait: somebody who made room wants to see it used, and with `required` requests wait for it too.
+/// The longest such wait. An operator that made room expects it to be used soon, and with `required`
+/// requests also wait.
 const LAST: Duration = Duration::from_secs(10);
-/// A sink that worked for so long begins again with the first wait. Sooner, it is a disk that is full but for a few
-/// blocks, and the waits go on growing rather than that it comes and goes each second.
+/// A sink that worked for so long begins again with the first wait. A sink that fails sooner is
+/// typically on a disk with only a few free blocks; its waits keep growing, so that it does not alternate each second.
 const STEADY: Duration = Duration::from_secs(60);
 /// Between two lines of the log about one sink; the metrics have each lost record.
 const TELL_EVERY: Duration = Duration::from_secs(600);
@@ -19,14 +20,14 @@ pub(super) struct Retry {
     at: Instant,
     wait: Duration,
     recovered: Option<Instant>,
-    told: Option<Instant>,
-    /// Whether the log was told of a failure that still lasts.
+    last_logged: Option<Instant>,
+    /// Whether the current failure was logged.
     complained: bool,
 }
 
 impl Retry {
     pub(super) fn new(now: Instant) -> Self {
-        Self { at: now, wait: FIRST, recovered: None, told: None, complained: false }
+        Self { at: now, wait: FIRST, recovered: None, last_logged: None, complained: false }
     }
 
     /// When it wants to be tried again.
@@ -34,22 +35,22 @@ impl Retry {
         self.at
     }
 
-    /// It failed. Whether the log is to hear of it.
+    /// Notes a failure. Returns whether to log it.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
         if self.recovered.take().is_some_and(|recovered| now.saturating_duration_since(recovered) > STEADY) {
             self.wait = FIRST;
         }
         self.at = now + self.wait;
         self.wait = (self.wait * 2).min(LAST);
-        let tell = self.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
+        let tell = self.last_logged.is_none_or(|logged| now.saturating_duration_since(logged) >= TELL_EVERY);
         if tell {
-            self.told = Some(now);
+            self.last_logged = Some(now);
             self.complained = true;
         }
         tell
     }
 
-    /// It works again. Whether the log is to hear of it, because it heard of the failure.
+    /// Notes that the sink works again. Returns whether to log it, which is the case if the failure was logged.
     pub(super) fn recovered(&mut self, now: Instant) -> bool {
         self.recovered = Some(now);
         std::mem::replace(&mut self.complained, false)

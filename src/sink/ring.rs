@@ -8,8 +8,8 @@ use crate::facts::{Destination, Host, Peer, Tool};
 use crate::record::{Kind, RecordLine, lock};
 use crate::sync::Mutex;
 
-/// Bytes of text that the lines in memory hold together, whatever their number: ten thousand of the longest paths would
-/// be more. Ordinary lines have under 100 each, so that it never shows.
+/// The maximum bytes of text in all lines in memory. Ordinary lines have under 100 each and never reach it;
+/// ten thousand of the longest paths would exceed it.
 pub const MAX_RING_TEXT: usize = 8 * 1024 * 1024;
 
 /// Which of the last lines to show; every field narrows.
@@ -29,7 +29,7 @@ pub struct RecentFilter {
     pub host_part: Option<String>,
     /// Only this tool.
     pub tool: Option<Tool>,
-    /// Only this client, whatever connection it came by.
+    /// Only this client, on any of its connections.
     pub client: Option<Peer>,
 }
 

@@ -106,7 +106,7 @@ fn verified(lines: &[String]) -> Vec<u64> {
 }
 
 #[test]
-fn whatever_happens_at_once_counts_records_and_destinations_agree_to_the_unit() {
+fn concurrent_requests_leave_counts_records_and_destinations_equal() {
     const EACH: u64 = 20_000;
     let recorder = Room::start(Settings { ring: 100_000, max_destinations: 100, ..settings() }).unwrap();
     let busy = AtomicBool::new(true);
@@ -572,7 +572,7 @@ async fn a_question_right_after_a_denial_sees_it() {
 }
 
 #[test]
-fn after_a_shutdown_nobody_waits_and_counts_go_on() {
+fn after_a_shutdown_no_request_waits_and_counting_continues() {
     let recorder = Room::start(settings()).unwrap();
     recorder.shutdown();
     allow(&recorder.worker(0));

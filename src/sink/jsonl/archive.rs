@@ -1,5 +1,5 @@
-//! What becomes of rotated files: compressed, and removed when they are too old. A thread of its own, so that the writer
-//! waits for neither; it works a fiftieth of the time and gives way to others, since nobody waits for it.
+//! Compresses rotated files, and removes them when they are too old. This happens in a thread of its own, so that the
+//! writer does not wait; the thread works a fiftieth of the time and yields to others, since no request waits for it.
 //!
 //! Guaranteed: lines are in a file of their own name at any moment, whenever the process ends. A compressed file gets its
 //! name only when it is whole and on the disk, and only then the other goes; where both are there, the compressed one is
@@ -59,10 +59,10 @@ struct ArchiveState {
 }
 
 impl Archive {
-    /// Sets right what was left half done, and begins to wait.
+    /// Completes interrupted work, and starts the thread.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// Fails if the thread cannot be spawned.
     pub(super) fn start(path: &Path, age: Age, keep: Duration) -> io::Result<Self> {
         let shared = Arc::new(ArchiveState {
             path: path.to_owned(),
@@ -101,7 +101,7 @@ impl Archive {
         lock(&self.shared.age).judge(now, &self.shared.path)
     }
 
-    /// Does something with the names of rotated files, which nobody else does meanwhile.
+    /// Runs `rename` with exclusive access to the names of rotated files.
     pub(super) fn with_names<T>(&self, rename: impl FnOnce() -> T) -> T {
         let _held = lock(&self.shared.names);
         rename()
@@ -227,7 +227,7 @@ impl ArchiveState {
         Ok(true)
     }
 
-    /// Puts the compressed file in the place of the other, whatever that is called by now.
+    /// Replaces the plain file, under its current name, by the compressed one.
     fn replace(&self, identity_of_plain: super::live::Identity) -> io::Result<()> {
         let _held = lock(&self.names);
         let is_it = |number: &usize| {

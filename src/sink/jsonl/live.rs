@@ -27,7 +27,7 @@ pub(super) struct Live {
     pub(super) begun: Option<SystemTime>,
 }
 
-/// Which file it is, whatever its name: device and number.
+/// A file's identity independent of its name: device and inode number.
 pub(super) type Identity = (u64, u64);
 
 /// Opens the live file, cuts off a torn last line, and locks it.

@@ -4,8 +4,8 @@
 //! - Only whole lines: what a full disk cut off in the middle is taken back before anything follows it.
 //! - Each line's `prev` is the hash of the line before it in the files, over rotation, restarts and gaps.
 //! - What could not be written is counted; once writing works again, a `gap` line says how many are missing.
-//! - Only its owner can open the file, whatever made it and whatever its mode was ([`private_file`]); one process at a time (an
-//!   advisory lock).
+//! - Only its owner can open the file, even if it existed with another mode ([`private_file`]). An advisory lock admits
+//!   one process at a time.
 //! - A file that is moved, deleted or truncated is noticed before the next write: lines continue in a new one under the
 //!   old name, and the chain with them. No signal is needed for it.
 //! - The file is rotated at `max-size`, and at the latest when its first line is a `files`-th of `keep` old; so nothing stays
@@ -68,7 +68,7 @@ impl JsonlSink {
     /// Opens the file, or makes it. Also the last line's `seq`; 0 without one.
     ///
     /// # Errors
-    /// It cannot be opened, another process writes it, or it is no file of records, or no file.
+    /// Fails if the file cannot be opened, another process writes it, or it is not a regular file of records.
     pub(super) fn open(
         settings: Jsonl,
         chain: Chain,

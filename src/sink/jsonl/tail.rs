@@ -36,7 +36,7 @@ impl Tail {
     /// Reads the end of a file.
     ///
     /// # Errors
-    /// What reading gave, or `InvalidData` if this is no file of records.
+    /// Returns the error of reading, or `InvalidData` if this is not a file of records.
     pub(super) fn read(file: &mut File, chain: &Chain) -> io::Result<Self> {
         let len = file.metadata()?.len();
         if len == 0 {

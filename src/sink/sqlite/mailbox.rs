@@ -20,7 +20,7 @@ pub(super) struct Mailbox {
     /// Records that are in the database or in none, and what is wrong with it.
     pub(super) account: Arc<SinkAccount>,
     pub(super) health: Arc<Health>,
-    /// Ends the first look at the whole database, while it goes on.
+    /// Interrupts the initial check of the whole database while it runs.
     pub(super) check: Mutex<Option<Interrupt>>,
 }
 

@@ -85,10 +85,10 @@ impl OpenedSqlite {
         self.database.as_ref().is_some_and(|database| database.has_end(id).unwrap_or_default())
     }
 
-    /// Begins to write. `seq` is the last line's, of whatever sink; `lost` counts records that are in no database.
+    /// Starts the writing thread. `seq` is that of the last line in any sink; `lost` counts records missing in the database.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// Fails if the thread cannot be spawned.
     pub(in crate::sink) fn start(
         self,
         seq: u64,

@@ -138,7 +138,7 @@ fn as_many_rows_as_lines_with_every_column_and_over_a_restart() {
 }
 
 #[test]
-fn only_its_owner_can_read_it_whatever_mode_its_files_had() {
+fn only_its_owner_can_read_it_even_if_its_files_had_another_mode() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
     for name in ["history.db", "history.db-lock"] {
@@ -348,7 +348,7 @@ fn an_older_database_becomes_a_present_one_with_all_its_rows() {
 }
 
 #[test]
-fn a_locked_database_holds_nobody_up_and_loses_nothing_that_fits_the_queue() {
+fn a_locked_database_blocks_no_request_and_loses_nothing_that_fits_the_queue() {
     let folder = Folder::new();
     let (history, lost, _) = start(folder.settings(), 0);
     hand_in(&history, 1..=1);

@@ -79,7 +79,7 @@ impl SqliteThread {
         let left = self.batch.drain(..).chain(self.mailbox.queue.fetch());
         let lost = left.map(|item| item.records()).sum();
         self.mailbox.account.lose(lost);
-        // Before those who wait for the end are told: the file is closed, and another process may have it.
+        // The file is closed before the end is announced, so that another process can open it.
         drop(self);
         drop(announce_end);
     }
@@ -125,7 +125,7 @@ impl SqliteThread {
         }
     }
 
-    /// Writes what waits. `whole`: a database that failed is tried again, whatever its time.
+    /// Writes the queue. With `whole`, a failed database is retried at once.
     fn write(&mut self, whole: bool) {
         if self.database.is_none() && !self.open_again(whole) {
             return;

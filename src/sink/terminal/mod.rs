@@ -1,9 +1,9 @@
 //! One line for each decision, for people who watch the terminal; or each record as JSON.
 //!
 //! Guaranteed: at most [`MAX_LINES`] lines a second for people, then "and 312 more"; at most [`MAX_JSON`] as JSON where a
-//! file or a database has all of them, and without a bound where nothing else has; visible ASCII only, whatever a rule or
-//! a name holds; a terminal that is stopped, or a pipe that nobody reads, holds nothing up for longer than
-//! [`output::PATIENCE`], and what it did not take is counted.
+//! file or a database has all of them, and without a bound where nothing else has; visible ASCII only, with other
+//! characters in rules and names escaped; a stopped terminal, or a pipe without a reader, blocks for at most
+//! [`output::PATIENCE`], and the lines that it did not take are counted.
 //!
 //! What is open for long has its line when its `open` record comes, and none at its end.
 

@@ -87,7 +87,7 @@ fn json_is_the_records_own_line_without_a_cap_unless_it_is_kept_elsewhere() {
     assert_eq!(sink.due_at(), None);
     let mut sink = TerminalSink::new(Terminal::Json, true, false, TimeZone::UTC, Out::Kept(Vec::new()), Arc::default());
     assert_eq!(show(&mut sink, flood(), now), "{}\n".repeat(1_000));
-    assert_eq!(sink.due_at(), Some(now + WINDOW), "then it is told how many are missing");
+    assert_eq!(sink.due_at(), Some(now + WINDOW), "the line with the number of missing records is due");
     assert_eq!(show(&mut sink, flood().take(9), now + WINDOW), "{}\n".repeat(9));
 }
 

@@ -52,7 +52,7 @@ impl JsonlFile {
     /// Opens the file, or makes it, and says where its lines stopped.
     ///
     /// # Errors
-    /// It cannot be opened, another process writes it, or it is no file of records, or no file.
+    /// Fails if the file cannot be opened, another process writes it, or it is not a regular file of records.
     pub(super) fn open(settings: Jsonl, chain: Chain, consequence: &'static str) -> io::Result<(Self, Tail)> {
         let (live, mut tail) = open_live(&settings, &chain)?;
         if tail.hash.is_none() {

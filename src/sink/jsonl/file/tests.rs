@@ -132,7 +132,7 @@ fn a_link_in_the_place_of_the_file_is_never_followed() {
     drop(file);
     let open = || JsonlFile::open(settings.clone(), Chain::PLAIN, "requests continue").map(|_| ()).unwrap_err();
     assert_eq!(open().kind(), io::ErrorKind::InvalidData);
-    // Neither is one in the place of the rotated file, from which an empty one goes on.
+    // A symbolic link in place of the rotated file is refused as well; an empty live file continues from that file.
     std::fs::remove_file(&settings.path).unwrap();
     let rotated = numbered(&settings.path, 1);
     std::os::unix::fs::symlink(&old, &rotated).unwrap();
