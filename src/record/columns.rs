@@ -92,11 +92,11 @@ columns! {
     0 listener: &'a str = "the listener that received it";
     0 protocol: Token = "`connect`, `http`, `socks5` or `own`";
     0 tool: &'a str = "which tool asked; the listener's name";
-    0 identity: &'a str = "who asked; empty in this version";
+    0 identity: &'a str = "the identity of the client; empty in this version";
     0 client: DisplayOrEmpty<ClientText> = "the client's address and port, or `hmac:` and 16 hexadecimal digits where clients are hidden";
     0 method: &'a str = "the method, if one was read";
     0 host: DisplayOrEmpty<&'a Host> = "the host that was asked for";
-    0 port: u16 = "its port; 0 where there is no host";
+    0 port: u16 = "its port; 0 without a host";
     0 path: &'a str = "the path without its query, where it can be seen";
     0 decision: Token = "`allow`, `deny`, `observe` (would have been denied) or `none` (not judged)";
     0 reason: &'a str = "why, as a token; empty for what was allowed";

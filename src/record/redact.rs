@@ -1,6 +1,6 @@
 //! Removes the client's address and the path from records.
 //!
-//! A client's address becomes a keyed hash (HMAC-SHA256, RFC 2104) the same for all its requests, so clients can still
+//! A client's address becomes a keyed hash (HMAC-SHA256, RFC 2104), the same for all its requests, so clients can still
 //! be distinguished and counted. The client's port and the path are removed. Redaction happens before a line is
 //! hashed, so the chain covers what is kept, and it applies to every sink.
 //!

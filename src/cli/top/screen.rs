@@ -16,7 +16,7 @@ use crate::text::visible::elided;
 const GLANCE: u16 = 4;
 /// Lines that the chosen pane has to have before the others are shown too: title, titles of columns, four rows.
 const LEAST: u16 = 6;
-/// On lower screens there is no plot.
+/// The minimum height of a screen with a plot.
 const PLOT_FROM: u16 = 16;
 /// Seconds without an answer that are worth a word: several times what one takes.
 const LATE: u64 = 5;
