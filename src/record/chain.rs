@@ -4,7 +4,7 @@
 //! changed, taken out, put in nor moved by anyone without the key. A keyed hash names its key by a short id, which
 //! distinguishes a different key from a changed line and lets a chain adopt or replace a key.
 //!
-//! Not to be seen from the lines alone: that some are missing at the end. For that the head, the last line's `seq` and
+//! The lines alone do not show that some are missing at the end. For that the head, the last line's `seq` and
 //! hash, goes to the log at the start, hourly and at the end ([`Hourly`]); a head that is kept elsewhere can be checked later.
 
 use std::fmt;
@@ -167,7 +167,7 @@ impl Hourly {
         Self { sink, path: path.to_owned(), next: now, last_logged: None }
     }
 
-    /// When it is to be asked again.
+    /// When to call [`Self::tell`] again.
     pub(crate) fn next(&self) -> Instant {
         self.next
     }

@@ -11,7 +11,7 @@ const LAST: Duration = Duration::from_secs(10);
 /// A sink that worked for so long begins again with the first wait. A sink that fails sooner is
 /// typically on a disk with only a few free blocks; its waits keep growing, so that it does not alternate each second.
 const STEADY: Duration = Duration::from_secs(60);
-/// Between two lines of the log about one sink; the metrics have each lost record.
+/// The minimum time between two log lines about one sink; the metrics count each lost record.
 const TELL_EVERY: Duration = Duration::from_secs(600);
 
 /// One sink's failures.

@@ -14,11 +14,11 @@ use crate::text::visible::elided;
 
 /// Lines of a pane that is not chosen: its title and three rows.
 const GLANCE: u16 = 4;
-/// Lines that the chosen pane has to have before the others are shown too: title, titles of columns, four rows.
+/// The minimum height of the chosen pane before the others are shown too: title, column titles and four rows.
 const LEAST: u16 = 6;
 /// The minimum height of a screen with a plot.
 const PLOT_FROM: u16 = 16;
-/// Seconds without an answer that are worth a word: several times what one takes.
+/// Seconds without an answer before the screen says so: several times what an answer takes.
 const LATE: u64 = 5;
 /// Blanks between two columns.
 const GAP: usize = 2;

@@ -85,7 +85,7 @@ impl OpenedSqlite {
         self.database.as_ref().is_some_and(|database| database.has_end(id).unwrap_or_default())
     }
 
-    /// Starts the writing thread. `seq` is that of the last line in any sink; `lost` counts records missing in the database.
+    /// Starts the writing thread. `seq` is that of the last line in any sink; `lost` counts records that were lost.
     ///
     /// # Errors
     /// Fails if the thread cannot be spawned.
