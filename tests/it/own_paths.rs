@@ -116,7 +116,7 @@ fn a_page_that_gives_this_address_its_own_name_reads_nothing() {
 fn anything_else_in_origin_form_is_misdirected() {
     let origin = Origin::saying("never");
     let proxy = Proxy::with(allow(&["ok.test:*"]));
-    // Whatever Host says: this is no transparent proxy.
+    // `Host` does not matter, because this is not a transparent proxy.
     for path in ["/", "/metrics", "/v1/policy", "/proxy.pac/../x"] {
         let host = format!("ok.test:{}", origin.port());
         let answers = proxy.raw(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));

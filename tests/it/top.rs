@@ -195,7 +195,7 @@ fn what_it_cannot_ask_it_says() {
 
 #[test]
 fn names_that_would_drive_a_terminal_are_text() {
-    // No proxy answers so: the policy's names and the wire's are checked. Whatever answers may not drive the terminal.
+    // A real proxy checks names and never answers this. No response may send control sequences to the terminal.
     let evil = "\\u001b]0;owned\\u0007\\u001b[2J\\u202emoc";
     let fake = Origin::script(move |conn| {
         let head = conn.request_head().unwrap_or_default();

@@ -108,7 +108,7 @@ impl<S: Read + Write> Conn<S> {
             match self.fill() {
                 Ok(0) => break Ending::Closed,
                 Ok(_) => {}
-                // Whoever ends a TLS connection without its own close.
+                // The peer ended the TLS connection without a close_notify.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => break Ending::Closed,
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                     break Ending::Reset;
