@@ -3,7 +3,7 @@
 //! Guaranteed: a change is noticed however it was made (written in place, renamed over, removed). A failure to look that
 //! may pass, such as too many open files, changes nothing.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +50,10 @@ impl OnDisk {
 }
 
 fn content(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a pipe waits for a writer, and reading it takes from others.
+    if !fs::metadata(path)?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
+    }
     let mut content = Vec::new();
     File::open(path)?.take(OnDisk::MAX_SIZE + 1).read_to_end(&mut content)?;
     Ok(content)
@@ -57,8 +61,6 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -77,6 +79,7 @@ mod tests {
         assert_eq!((file.look(), file.is_changed()), (Some(false), false), "the same text again");
         fs::remove_file(&path).unwrap();
         assert_eq!(file.look(), Some(true));
+        assert!(OnDisk::read(Path::new("/dev/null")).is_err(), "a device is not read");
         fs::create_dir(&path).unwrap();
         assert_eq!((file.look(), file.is_changed()), (None, true), "an unreadable file does not count as a change");
     }
