@@ -29,6 +29,7 @@ use crate::app::{canary::TestedListener, lets_unlisted_pass};
 use crate::config::{Config, ListenConfig, ListenProtocol};
 use crate::policy::Stack;
 use crate::source::PolicySource;
+use crate::text::figures::counted;
 
 use finding::{Finding, fail, ok, warn};
 use listeners::Expected;
@@ -77,7 +78,10 @@ fn read_configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Optio
     let name = path.map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
     match configuration(path) {
         Ok((config, warnings)) => {
-            findings.push(ok("configuration", format!("{name}: valid, {}", plural(config.listen.len(), "listener"))));
+            findings.push(ok(
+                "configuration",
+                format!("{name}: valid, {}", counted(config.listen.len() as u64, "listener")),
+            ));
             let fix = "check the line that it names; `outgate run` starts anyway";
             findings.extend(warnings.into_iter().map(|warning| warn("configuration", warning, fix)));
             Some(config)
@@ -100,7 +104,7 @@ fn read_policy(config: &Config, findings: &mut Vec<Finding>) -> Option<Stack> {
         }
     };
     let policy = Stack::from(compiled.policy);
-    let rules = plural(policy.rule_count(), "rule");
+    let rules = counted(policy.rule_count() as u64, "rule");
     findings.push(ok("policy", format!("\"{}\" ({}), {rules}, revision {}", policy.name(), source, policy.revision())));
     let fix = "check the line that it names; the policy works as it is";
     findings.extend(compiled.warnings.lines().into_iter().map(|warning| warn("policy", warning, fix)));
@@ -193,8 +197,4 @@ fn ask_admin(config: &Config) -> Vec<Finding> {
 /// Where a listener is asked; none where its port is not known.
 fn tested_listener(listen: &ListenConfig) -> Option<TestedListener> {
     (listen.address.port() != 0).then_some(TestedListener { address: listen.address, tls: listen.tls.is_some() })
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
